@@ -71,3 +71,7 @@ class PrecisionLossError(ArithmeticError):
 
 class UndecidedError(ArithmeticError):
     """An exact certificate could not be completed; nothing is claimed either way."""
+
+
+class DisprovedError(UndecidedError):
+    """More than undecided: exact arithmetic shows the statement to be false."""

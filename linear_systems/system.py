@@ -51,7 +51,9 @@ class LinearSystem:
     def matrices(self, horizon: int) -> tuple[Float[np.ndarray, "T n n"], Float[np.ndarray, "T n m"]]:
         """Return A_t and B_t for t = 0..T-1 as read-only views (no copy is made)."""
         steps = horizon_of(self, horizon)
-        return np.broadcast_to(self.A, (steps, *self.A.shape)), np.broadcast_to(self.B, (steps, *self.B.shape))
+        return np.broadcast_to(self.A, (steps, *self.A.shape)), np.broadcast_to(
+            self.B, (steps, *self.B.shape)
+        )
 
     def step(self, state: ArrayLike, action: ArrayLike) -> Float[np.ndarray, "*batch n"]:
         """Return A s + B a for states (..., n) and actions (..., m); the leading axes broadcast."""
@@ -112,7 +114,7 @@ class TimeVaryingLinearSystem:
         """Return A_t s + B_t a at t = `time` for states (..., n) and actions (..., m)."""
         horizon_of(self, time + 1)
         s, a = _states(self, state), _actions(self, action)
-        return s @ self.A[time].T + a @ self.B[time].T
+        return np.asarray(s @ self.A[time].T + a @ self.B[time].T)
 
     def rollout(self, initial_state: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, "*batch steps n"]:
         """Return the states (..., T+1, n) visited from `initial_state` (..., n) under `actions` (..., T, m)."""
@@ -132,7 +134,10 @@ def _check_shapes(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
         raise ShapeError("A", "square matrices", f"shape {a.shape}", "pass A with shape (n, n)")
     if b.shape[-2] != a.shape[-1]:
         raise ShapeError(
-            "B", f"{a.shape[-1]} rows, as A has", f"shape {b.shape}", "pass B with shape (n, m), one row a state"
+            "B",
+            f"{a.shape[-1]} rows, as A has",
+            f"shape {b.shape}",
+            "pass B with shape (n, m), one row a state",
         )
 
 
@@ -165,7 +170,9 @@ def _rollout(system: AnySystem, initial_state: ArrayLike, actions: ArrayLike) ->
     if acts.ndim < 2:
         raise ShapeError("actions", "shape (..., T, m)", f"shape {acts.shape}", "add a time axis")
     A, B = system.matrices(acts.shape[-2])
-    states = [np.broadcast_to(state, (*np.broadcast_shapes(state.shape[:-1], acts.shape[:-2]), state.shape[-1]))]
+    states = [
+        np.broadcast_to(state, (*np.broadcast_shapes(state.shape[:-1], acts.shape[:-2]), state.shape[-1]))
+    ]
     for t in range(acts.shape[-2]):
         states.append(states[-1] @ A[t].T + acts[..., t, :] @ B[t].T)
     return np.stack(states, axis=-2)

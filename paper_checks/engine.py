@@ -49,7 +49,9 @@ class Settings:
 class Run:
     """What a check records into: examinations, caveats, sharpness, curves."""
 
-    def __init__(self, claim: Claim, settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, claim: Claim, settings: Settings, announce: Callable[[str], None] | None = None
+    ) -> None:
         self._claim = claim
         self._settings = settings
         self._announce = announce or (lambda _: None)

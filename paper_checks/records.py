@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 
 if TYPE_CHECKING:
     from paper_checks.engine import Run
@@ -60,6 +65,16 @@ class Evidence:
     numbers: Mapping[str, Number] = field(default_factory=dict)
     instance: str = ""
     outside: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in self.numbers.items():
+            if not isinstance(value, float | int | str | np.number | np.bool_):
+                raise DTypeError(
+                    f"number {name!r}",
+                    "a figure or a short text",
+                    f"a {type(value).__name__}",
+                    "give one value a name",
+                )
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,24 @@ class Curve:
     log_x: bool = False
     log_y: bool = False
     note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.series:
+            raise ParameterError(
+                "series", "at least one series", f"none in {self.title!r}", "give the curve data"
+            )
+        for name, (xs, ys) in self.series.items():
+            if len(xs) != len(ys) or len(xs) == 0:
+                raise ShapeError(
+                    f"series {name!r}", "x and y values of one positive length", f"{len(xs)} and {len(ys)}",
+                    f"look at how {self.title!r} is built",
+                )  # fmt: skip
+            for axis, values, log in (("x", xs, self.log_x), ("y", ys, self.log_y)):
+                if not all(math.isfinite(value) and (value > 0 or not log) for value in values):
+                    raise NonFiniteError(
+                        f"{axis} of series {name!r}", f"finite{' positive' if log else ''} values",
+                        "a value that cannot be drawn", "leave such points out and say so in the note",
+                    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,8 @@ class TheoremCheck:
     @property
     def slack(self) -> float:
         """Distance to violation: bound - computed for "<=", computed - bound for ">=", -|difference| for "="."""
-        difference = self.bound - self.computed
+        # Equal infinities (the logarithm of zero on both sides) are equal, where their difference is NaN.
+        difference = 0.0 if self.computed == self.bound else self.bound - self.computed
         return {"<=": difference, ">=": -difference, "=": -abs(difference)}[self.relation]
 
     @property

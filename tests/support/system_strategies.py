@@ -1,70 +1,20 @@
-"""Hypothesis strategies for linear systems: valid by construction, with a chosen spectrum and conditioning.
-
-A = Q diag(λ) Q⁻¹ with Q = U diag(c) Vᵀ, so that the eigenvalues, the eigenvector condition number and the
-defect are chosen and not hoped for.
-"""
+"""Hypothesis strategies for linear systems, valid by construction (see `linear_systems.random_systems`)."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from scipy.linalg import block_diag
-from scipy.stats import ortho_group
 
+from linear_systems.random_systems import (
+    KINDS,
+    Kind,
+    random_input_matrix,
+    random_system,
+    random_time_varying_system,
+)
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
 
-Kind = Literal["stable", "unstable", "complex", "defective", "non_normal", "rank_deficient"]
-KINDS: tuple[Kind, ...] = ("stable", "unstable", "complex", "defective", "non_normal", "rank_deficient")
-EIGENVECTOR_CONDITION = 1e6
-"""Condition number of the eigenvectors of a "non_normal" system."""
-
-
-def random_system(rng: np.random.Generator, n: int, m: int, kind: Kind) -> LinearSystem:
-    """Draw a system of the given kind.
-
-    "stable": real eigenvalues in (-0.95, 0.95); "unstable": one of modulus 1.05 to 1.4; "complex": rotations;
-    "defective": one Jordan block; "non_normal": stable with eigenvector condition number 1e6;
-    "rank_deficient": stable, with rank(B) < min(n, m) (B = 0 where min(n, m) = 1).
-    """
-    eigenvalues = rng.uniform(-0.95, 0.95, size=n)
-    condition = EIGENVECTOR_CONDITION if kind == "non_normal" else 3.0
-    core = np.diag(eigenvalues)
-    if kind == "unstable":
-        core[0, 0] = rng.choice([-1.0, 1.0]) * rng.uniform(1.05, 1.4)
-    elif kind == "complex":
-        core = _rotations(rng, n)
-    elif kind == "defective":
-        core = np.diag(np.full(n, rng.uniform(-1.05, 1.05))) + np.diag(np.ones(n - 1), 1)
-    A = _similar(rng, core, condition)
-    B = rng.standard_normal((n, m))
-    if kind == "rank_deficient":
-        u, s, vt = np.linalg.svd(B, full_matrices=False)
-        s[-1] = 0.0
-        B = (u * s) @ vt
-    return LinearSystem(A, B)
-
-
-def _rotations(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
-    blocks = []
-    for _ in range(n // 2):
-        radius, angle = rng.uniform(0.3, 1.1), rng.uniform(0.1, np.pi - 0.1)
-        c, s = radius * np.cos(angle), radius * np.sin(angle)
-        blocks.append(np.array([[c, -s], [s, c]]))
-    if n % 2:
-        blocks.append(np.array([[rng.uniform(-0.9, 0.9)]]))
-    return np.asarray(block_diag(*blocks))
-
-
-def _similar(rng: np.random.Generator, core: NDArray[np.float64], condition: float) -> NDArray[np.float64]:
-    n = core.shape[0]
-    if n == 1:
-        return core
-    u, v = ortho_group.rvs(n, random_state=rng), ortho_group.rvs(n, random_state=rng)
-    scales = np.geomspace(1.0, condition, n)
-    return np.asarray((u * scales) @ v.T @ core @ v @ (u / scales).T)
+__all__ = ["KINDS", "Kind", "horizons", "random_system", "systems", "time_varying_systems"]
 
 
 @st.composite
@@ -81,9 +31,7 @@ def systems(
     kind = draw(st.sampled_from(kinds))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     system = random_system(rng, n, m, kind)
-    if not full_column_rank:
-        return system
-    return LinearSystem(system.A, _full_rank(rng, n, m))
+    return LinearSystem(system.A, random_input_matrix(rng, n, m)) if full_column_rank else system
 
 
 @st.composite
@@ -95,15 +43,7 @@ def time_varying_systems(
     m = draw(st.integers(1, min(n, max_m) if full_column_rank else max_m))
     length = draw(st.integers(1, max_length))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    kinds = [k for k in KINDS if k not in ("rank_deficient", "non_normal")]
-    steps = [random_system(rng, n, m, rng.choice(kinds)) for _ in range(length)]
-    B = [_full_rank(rng, n, m) if full_column_rank else step.B for step in steps]
-    return TimeVaryingLinearSystem(np.stack([step.A for step in steps]), np.stack(B))
-
-
-def _full_rank(rng: np.random.Generator, n: int, m: int) -> NDArray[np.float64]:
-    u, _, vt = np.linalg.svd(rng.standard_normal((n, m)), full_matrices=False)
-    return np.asarray((u * rng.uniform(0.3, 3.0, size=min(n, m))) @ vt)
+    return random_time_varying_system(rng, n, m, length, full_column_rank=full_column_rank)
 
 
 def horizons(max_horizon: int = 40) -> st.SearchStrategy[int]:

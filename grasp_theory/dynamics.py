@@ -1,0 +1,274 @@
+"""Differentiable dynamics s' = F(s, a): the protocol that is stepped, adapters to it, and rollouts.
+
+Shapes: `...` are leading batch axes, `*S` the axes of one state, m the action dimension, T the horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint as recompute_in_backward
+
+from linear_systems.errors import DTypeError, HorizonError, ParameterError, ShapeError
+from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
+
+
+@runtime_checkable
+class Dynamics(Protocol):
+    """A world model F: one step from states and actions to next states.  Source: Section 2."""
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        """Return F(state, action), (..., *S), for states (..., *S) and actions (..., m), differentiably."""
+
+
+@runtime_checkable
+class TimeVaryingDynamics(Protocol):
+    """World models F_0, ..., F_{length-1}, one a time step: a linearisation along a plan, for example."""
+
+    @property
+    def length(self) -> int:
+        """The number of time steps, which no horizon may exceed."""
+
+    def at(self, time: int | slice) -> Dynamics:
+        """Return the dynamics of one time step or, for a slice, of those steps side by side.
+
+        With a slice, the last batch axis of the states (..., T, *S) and actions (..., T, m) is time.
+        """
+
+
+AnyDynamics = Dynamics | TimeVaryingDynamics
+Model = AnyDynamics | LinearSystem | TimeVaryingLinearSystem | Callable[[Tensor, Tensor], Tensor]
+"""Whatever `as_dynamics` turns into dynamics."""
+
+
+class LinearDynamics(torch.nn.Module):
+    """F(s, a) = A s + B a.  Source: Eq. (16).
+
+    Arguments
+        A: (..., n, n) and B: (..., n, m) tensors of one floating-point type; leading axes broadcast against
+            the batch axes of the states.  They are buffers, so `.to(device, dtype)` moves them.
+    """
+
+    A: Tensor
+    B: Tensor
+
+    def __init__(self, A: Tensor, B: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("A", A)
+        self.register_buffer("B", B)
+
+    def step(
+        self, state: Float[Tensor, "*#batch n"], action: Float[Tensor, "*#batch m"]
+    ) -> Float[Tensor, "*batch n"]:
+        """Return A s + B a for states (..., n) and actions (..., m)."""
+        return _apply(self.A, state) + _apply(self.B, action)
+
+
+class TimeVaryingLinearDynamics(torch.nn.Module):
+    """F_t(s, a) = A_t s + B_t a for t = 0..length-1.
+
+    Arguments
+        A: (length, n, n) and B: (length, n, m) tensors of one floating-point type, kept as buffers.
+    """
+
+    A: Tensor
+    B: Tensor
+
+    def __init__(self, A: Tensor, B: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("A", A)
+        self.register_buffer("B", B)
+
+    @property
+    def length(self) -> int:
+        """The number of time steps, which no horizon may exceed."""
+        return int(self.A.shape[0])
+
+    def at(self, time: int | slice) -> LinearDynamics:
+        """Return the linear dynamics of one time step, or of a slice of them side by side."""
+        return LinearDynamics(self.A[time], self.B[time])
+
+
+@dataclass(frozen=True)
+class ModelDynamics:
+    """Dynamics from any callable or `torch.nn.Module` that maps (N, *S), (N, m) to (N, *S).
+
+    The model sees exactly one batch axis, whatever the batch axes of the states.
+
+    Raises
+        ShapeError: if the model returns another shape than that of the states.
+    """
+
+    model: Callable[[Tensor, Tensor], Tensor]
+
+    def step(self, state: Tensor, action: Float[Tensor, "*batch m"]) -> Tensor:
+        """Return the model's next states (..., *S) for states (..., *S) and actions (..., m)."""
+        axes = action.ndim - 1
+        batch = _broadcast("state", state.shape[:axes], action.shape[:-1])
+        states = state.expand(*batch, *state.shape[axes:]).reshape(-1, *state.shape[axes:])
+        actions = action.expand(*batch, action.shape[-1]).reshape(-1, action.shape[-1])
+        following = self.model(states, actions)
+        if following.shape != states.shape:
+            raise ShapeError(
+                "model", f"next states of shape {tuple(states.shape)}, that of the states",
+                f"shape {tuple(following.shape)}", "return one next state for every state",
+            )  # fmt: skip
+        return following.reshape(*batch, *state.shape[axes:])
+
+
+def as_dynamics(model: Model) -> AnyDynamics:
+    """Return `model` as dynamics: linear systems and callables are adapted, dynamics come back as they are.
+
+    Arguments
+        model: dynamics, a `LinearSystem` or `TimeVaryingLinearSystem` (their matrices stay float64 on the
+            CPU: see `LinearDynamics` to move them), or a callable such as a `torch.nn.Module`.
+
+    Raises
+        ParameterError: if it is none of these.
+    """
+    if isinstance(model, LinearSystem):
+        return LinearDynamics(torch.tensor(model.A), torch.tensor(model.B))
+    if isinstance(model, TimeVaryingLinearSystem):
+        return TimeVaryingLinearDynamics(torch.tensor(model.A), torch.tensor(model.B))
+    if isinstance(model, Dynamics | TimeVaryingDynamics):
+        return model
+    if callable(model):
+        return ModelDynamics(model)
+    raise ParameterError(
+        "dynamics", "an object with a method step, a linear system or a callable", type(model).__name__,
+        "pass a function of (state, action), a torch.nn.Module or an object with step(state, action)",
+    )  # fmt: skip
+
+
+def rollout(
+    dynamics: Model,
+    initial_state: Tensor,
+    actions: Float[Tensor, "*batch T m"],
+    *,
+    noise: Tensor | None = None,
+    checkpoint: bool = False,
+) -> Float[Tensor, "*trajectory"]:
+    """Return the states s_0, ..., s_T with s_{t+1} = F(s_t, a_t) + noise_t.  Source: Eq. (2), (14), (101).
+
+    Arguments
+        dynamics: anything that `as_dynamics` takes.
+        initial_state: (..., *S), with as many batch axes as `actions`; their lengths broadcast.
+        actions: (..., T, m).
+        noise: (..., T, *S), added after every step; None for none.
+        checkpoint: keep only the states for the backward pass and recompute each model evaluation in it,
+            which divides the memory by about the number of activations in a model evaluation.
+
+    Returns
+        (..., T+1, *S), differentiable in all tensor arguments.
+
+    Raises
+        ShapeError, DTypeError, HorizonError.
+    """
+    axes = actions.ndim - 2
+    _check_trajectory("initial_state", initial_state, actions)
+    batch = _broadcast("initial_state", initial_state.shape[:axes], actions.shape[:axes])
+    state = initial_state.expand(*batch, *initial_state.shape[axes:])
+    horizon = actions.shape[-2]
+    if noise is not None:
+        expected = (*batch, horizon, *initial_state.shape[axes:])
+        if noise.shape != expected:
+            raise ShapeError(
+                "noise", f"shape {expected}", f"shape {tuple(noise.shape)}", "draw one noise a step"
+            )
+    model = _within_horizon(as_dynamics(dynamics), horizon)
+    states = [state]
+    for t in range(horizon):
+        step = _steps(model, t)
+        action = actions[..., t, :].expand(*batch, actions.shape[-1])
+        state = (
+            recompute_in_backward(step, state, action, use_reentrant=False)
+            if checkpoint
+            else step(state, action)
+        )
+        if noise is not None:
+            state = state + noise.select(axes, t)
+        states.append(state)
+    return torch.stack(states, dim=axes)
+
+
+def one_step_predictions(
+    dynamics: Model, states: Tensor, actions: Float[Tensor, "*batch T m"]
+) -> Float[Tensor, "*predictions"]:
+    """Return F(s_t, a_t) for t = 0..T-1, all in one batched model evaluation.  Source: Section 3.1.
+
+    Arguments
+        dynamics: anything that `as_dynamics` takes.
+        states: (..., T+1, *S), the trajectory s_0, ..., s_T; the last state is not stepped.
+        actions: (..., T, m).
+
+    Returns
+        (..., T, *S).
+
+    Raises
+        ShapeError, DTypeError, HorizonError.
+    """
+    axes, horizon = actions.ndim - 2, actions.shape[-2]
+    _check_trajectory("states", states, actions)
+    if states.shape[: axes + 1] != (*actions.shape[:axes], horizon + 1):
+        raise ShapeError(
+            "states", f"leading axes {(*actions.shape[:axes], horizon + 1)}: the actions' and T+1 states",
+            f"shape {tuple(states.shape)}", "pass s_0, ..., s_T for actions a_0, ..., a_{T-1}",
+        )  # fmt: skip
+    model = _within_horizon(as_dynamics(dynamics), horizon)
+    return _steps(model, slice(0, horizon))(states.narrow(axes, 0, horizon), actions)
+
+
+def _apply(
+    matrix: Float[Tensor, "*steps rows columns"], vectors: Float[Tensor, "*batch columns"]
+) -> Float[Tensor, "*broadcast rows"]:
+    return torch.einsum("...ij,...j->...i", matrix, vectors)
+
+
+def _steps(model: AnyDynamics, time: int | slice) -> Callable[[Tensor, Tensor], Tensor]:
+    return model.at(time).step if isinstance(model, TimeVaryingDynamics) else model.step
+
+
+def _within_horizon(model: AnyDynamics, horizon: int) -> AnyDynamics:
+    if isinstance(model, TimeVaryingDynamics) and horizon > model.length:
+        raise HorizonError(
+            "actions", f"at most {model.length} steps, as many as the dynamics has", f"{horizon} steps",
+            "shorten the plan or extend the dynamics",
+        )  # fmt: skip
+    return model
+
+
+def _check_trajectory(argument: str, states: Tensor, actions: Tensor) -> None:
+    """Refuse what cannot be a trajectory: only shapes and types are read, so no device waits."""
+    if actions.ndim < 2 or actions.shape[-2] < 1:
+        raise ShapeError(
+            "actions", "shape (..., T, m) with T >= 1", f"shape {tuple(actions.shape)}", "add a time axis"
+        )
+    for name, tensor in ((argument, states), ("actions", actions)):
+        if not tensor.is_floating_point():
+            raise DTypeError(
+                name, "a floating-point tensor", str(tensor.dtype), "convert it, for example .double()"
+            )
+    needed = actions.ndim - 2 + (argument == "states")
+    if states.ndim <= needed:
+        raise ShapeError(
+            argument, f"{needed} leading axes and at least one state axis", f"shape {tuple(states.shape)}",
+            "give the state as many batch axes as the actions",
+        )  # fmt: skip
+
+
+def _broadcast(argument: str, first: torch.Size, second: torch.Size) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(first, second)
+    except ValueError as error:
+        raise ShapeError(
+            argument,
+            f"batch axes that broadcast with {tuple(second)}",
+            f"{tuple(first)}",
+            "align the batch axes",
+        ) from error

@@ -1,0 +1,136 @@
+"""The command line: `python -m paper_checks`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paper_checks import terminal, verdicts
+from paper_checks.accounting import account, grouped, unknown_items
+from paper_checks.engine import Settings
+from paper_checks.files import write_atomically
+from paper_checks.mathml import mathml
+from paper_checks.page import render
+from paper_checks.records import Claim
+from paper_checks.runner import REGISTRY, budget_problem, default_jobs, load_claims, run_claims
+from paper_checks.serialise import RunFacts, report_data
+from paper_checks.verdicts import RECORD_PATH
+
+CONFIRMED, NOT_CONFIRMED, INTERRUPTED = 0, 1, 130
+"""Exit codes; 2, for bad usage, is Typer's own."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+
+
+@app.command()
+def check(
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Check only this claim; may be given several times."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer instances: a minute instead of several.")
+    ] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Account for everything the paper numbers, and check nothing.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, show_default="one a core", help="Worker processes; changes no result."),
+    ] = None,
+    output: Annotated[Path, typer.Option(file_okay=False, help="Where to put the report.")] = Path("report"),
+    record: Annotated[bool, typer.Option("--record", help="Put the verdicts found on record.")] = False,
+) -> None:
+    """Check the paper's claims; write report.json and index.html.
+
+    Exit status: 0 if every check ran and every verdict is the one on record (with --list: if nothing is left
+    unaccounted for), 1 if not, 2 for bad usage.
+    """
+    claims = load_claims(REGISTRY)
+    if list_:
+        raise typer.Exit(_list(claims))
+    selected = _selected(claims, claim or [])
+    try:
+        code = _run(
+            claims, selected, Settings(quick=quick, seed=seed), jobs or default_jobs(), output, record
+        )
+    except KeyboardInterrupt:
+        terminal.console(stderr=True).print("interrupted: no report written, nothing recorded")
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _run(
+    claims: Sequence[Claim],
+    selected: Sequence[str],
+    settings: Settings,
+    jobs: int,
+    output: Path,
+    record: bool,
+) -> int:
+    for claim in claims:
+        if claim.latex:
+            mathml(claim.latex)  # raises now rather than when the run is over
+    recorded, all_ids = verdicts.load_recorded(RECORD_PATH), [claim.id for claim in claims]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(str(error), param_hint="--output") from error
+    started, clock = datetime.now(UTC), time.perf_counter()
+    with terminal.progress(terminal.console(stderr=True), len(selected)) as progress:
+        results = run_claims(selected, settings, jobs=jobs, registry=REGISTRY, progress=progress)
+    facts = RunFacts(settings, jobs, started, time.perf_counter() - clock)
+    standing = verdicts.updated(recorded, results, all_ids) if record else recorded
+    deviations = verdicts.deviations(results, standing, all_ids)
+    problems = [
+        text for text in (budget_problem(results), "" if results else "there was no claim to check") if text
+    ]
+    data = report_data(results, claims, recorded, deviations, problems, facts)
+    write_atomically(output / "report.json", json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomically(output / "index.html", render(data, output))
+    if record:
+        verdicts.save_recorded(RECORD_PATH, standing)
+    out = terminal.console()
+    out.print(terminal.result_table(results, recorded))
+    out.print(f"{terminal.verdict_counts(results)} in {facts.seconds:.0f} s; report: {output / 'index.html'}")
+    terminal.show_deviations(out, deviations, problems)
+    return NOT_CONFIRMED if deviations or problems else CONFIRMED
+
+
+def _list(claims: Sequence[Claim]) -> int:
+    items, out = account(claims), terminal.console()
+    out.print(terminal.claim_table(claims, verdicts.load_recorded(RECORD_PATH)))
+    out.print(terminal.item_table(items))
+    open_items, unknown = [item for item in items if not item.accounted], unknown_items(claims)
+    if open_items:
+        labels = ", ".join(label for label, _ in grouped(open_items))
+        out.print(f"{len(open_items)} of {len(items)} numbered items are not accounted for: {labels}")
+    if unknown:
+        out.print(f"not in the paper: {', '.join(unknown)}")
+    if not open_items and not unknown:
+        out.print(f"all {len(items)} numbered items are accounted for")
+    return NOT_CONFIRMED if open_items or unknown else CONFIRMED
+
+
+def _selected(claims: Sequence[Claim], wanted: Sequence[str]) -> list[str]:
+    """Return the ids to run in the paper's order; all, where none is asked for."""
+    ids = [claim.id for claim in claims]
+    for name in wanted:
+        if name not in ids:
+            close = get_close_matches(name, ids, n=3, cutoff=0.4)
+            advice = f"did you mean {' or '.join(close)}?" if close else "--list shows them all."
+            raise typer.BadParameter(f"there is no claim {name!r}; {advice}", param_hint="--claim")
+    return [claim_id for claim_id in ids if claim_id in wanted or not wanted]

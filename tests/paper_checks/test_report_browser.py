@@ -1,0 +1,164 @@
+"""The page in a real browser: silent, offline, filterable, and never wider than the window."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed (the dev extra has it)"
+)
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium")
+
+VISIBLE = "articles => articles.filter(a => a.checkVisibility()).map(a => a.querySelector('.id').textContent)"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        # The sandbox needs privileges that containers lack; the page under test is our own.
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Any, page: Path) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, java_script_enabled=True)
+    tab = context.new_page()
+    tab.heard, tab.asked = [], []
+    tab.on("console", lambda message: tab.heard.append(message.text))
+    tab.on("pageerror", lambda error: tab.heard.append(str(error)))
+    tab.on("request", lambda request: tab.asked.append(request.url))
+    tab.goto(page.as_uri())
+    yield tab
+    context.close()
+
+
+def visible(tab: Any) -> list[str]:
+    return list(tab.locator("article.claim").evaluate_all(VISIBLE))
+
+
+ALL = ["squares", "loose", "wrong", "sampled", "one-thread", "unseen", "notation"]
+
+
+def test_it_opens_in_silence_and_asks_for_nothing(tab: Any, page: Path) -> None:
+    tab.wait_for_load_state("networkidle")
+    assert tab.heard == []
+    assert tab.asked == [page.as_uri()]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_nothing_overflows(width: int, scheme: str, tab: Any) -> None:
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.emulate_media(color_scheme=scheme)
+    for opened in (False, True):
+        tab.evaluate(f"document.querySelectorAll('details').forEach(d => d.open = {str(opened).lower()})")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        # What scrolls inside its own box may be wide; everything else must end inside the window.
+        outside = tab.evaluate(
+            """width => [...document.querySelectorAll('body *')]
+                .filter(e => e.checkVisibility() && !e.closest('.hidden, .skip') && !e.parentElement.closest('.formula'))
+                .filter(e => [e.getBoundingClientRect()].some(b => b.right > width + 0.5 || b.left < -0.5))
+                .map(e => e.outerHTML.slice(0, 100))""",
+            width,
+        )
+        assert outside == []
+
+
+def test_verdicts_filter(tab: Any) -> None:
+    assert visible(tab) == ALL
+    tab.get_by_role("checkbox", name="holds", exact=False).first.uncheck()
+    assert visible(tab) == ["loose", "wrong", "unseen", "notation"]
+    tab.get_by_role("checkbox", name="definition").uncheck()
+    tab.get_by_role("checkbox", name="not checkable here").uncheck()
+    assert visible(tab) == ["loose", "wrong"]
+    tab.get_by_role("button", name="Show all").click()
+    assert visible(tab) == ALL
+
+
+def test_evidence_filters_and_combines_with_verdicts(tab: Any) -> None:
+    tab.get_by_role("radio", name="numerical").check()
+    assert visible(tab) == ["squares", "loose", "wrong"]
+    tab.get_by_role("checkbox", name="fails").uncheck()
+    assert visible(tab) == ["squares", "loose"]
+    tab.get_by_role("radio", name="symbolic").check()
+    assert visible(tab) == ["squares"]
+    tab.get_by_role("radio", name="certified").check()
+    assert visible(tab) == []
+
+
+def test_filters_work_from_the_keyboard(tab: Any) -> None:
+    tab.locator("#verdict-fails").focus()
+    tab.keyboard.press("Space")
+    assert "wrong" not in visible(tab)
+    tab.locator("#evidence-any").focus()
+    tab.keyboard.press("ArrowDown")
+    assert visible(tab) == ["squares"]
+
+
+def test_a_link_opens_its_claim_even_where_a_filter_hides_it(tab: Any) -> None:
+    tab.locator("#verdict-fails").uncheck()
+    tab.locator("#item-eq-5 a").click()
+    assert visible(tab) == [*ALL[:2], "wrong", *ALL[3:]]
+    assert tab.locator("#claim-wrong").is_visible()
+
+
+def test_one_click_selects_an_instance(tab: Any) -> None:
+    tab.locator("#errata pre code").first.click()
+    assert tab.evaluate("getSelection().toString()").strip() == "import numpy as np\nx = np.float64(1.0)"
+
+
+def test_mathml_is_laid_out(tab: Any) -> None:
+    box = tab.locator("#errata math").first.bounding_box()
+    assert box["width"] > 30
+    assert box["height"] > 10
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_contrasts_with_its_background(scheme: str, tab: Any) -> None:
+    """WCAG 2 asks for 4.5 between text and background."""
+    tab.emulate_media(color_scheme=scheme)
+    tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    faint = tab.evaluate(CONTRAST)
+    assert faint == []
+
+
+CONTRAST = """() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const paint = colours => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const luminance = rgb => {
+    const [r, g, b] = rgb.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const faint = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest('.skip, .hidden')) continue;
+    const layers = [];
+    for (let e = element; e; e = e.parentElement) layers.unshift(getComputedStyle(e).backgroundColor);
+    const behind = paint(layers);
+    const style = getComputedStyle(element);
+    const front = paint([...layers, element.closest('svg') ? style.fill : style.color]);
+    const [a, b] = [luminance(front), luminance(behind)].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) faint.push([element.outerHTML.slice(0, 90), (a + 0.05) / (b + 0.05)]);
+  }
+  return faint;
+}"""
+
+
+def test_print_shows_what_is_folded(tab: Any, tmp_path: Path) -> None:
+    tab.emulate_media(media="print")
+    assert tab.locator("#claim-squares .examination").first.is_visible()
+    assert not tab.locator(".filters").is_visible()
