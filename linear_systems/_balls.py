@@ -61,8 +61,7 @@ class Scaled:
 
 
 def resolved(compute: Callable[[], Result], quantity: str) -> Result:
-    """Return compute() at the first precision at which it is neither `Unresolved` nor divides by a ball
-    around 0.
+    """Return compute() at the first precision where it does not raise `Unresolved` or ZeroDivisionError.
 
     Raises
         PrecisionLossError if the highest precision does not suffice.

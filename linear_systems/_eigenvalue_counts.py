@@ -1,10 +1,10 @@
 """Small eigenvalues found by counting eigenvalues below a shift, in ball arithmetic.
 
-By Haynsworth's additivity, eliminating blocks of S = K − cI one after the other counts the negative eigenvalues of
-S, which are the eigenvalues of K below c.  For K = MMᵀ of the lifted problem, which is block tridiagonal, node t
-carries A_tA_tᵀ [t > 0] + B_tB_tᵀ + I [t < T−1] and the edge from t−1 to t carries −A_t.  A stretch of nodes whose
-interior is eliminated is summarised by what it adds to the nodes at its ends, and two stretches that meet in
-a node join by eliminating that node: an associative operation.
+By Haynsworth's additivity, eliminating blocks of S = K − cI one after the other counts the negative eigenvalues
+of S, which are the eigenvalues of K below c.  For K = MMᵀ of the lifted problem, which is block tridiagonal,
+node t carries A_tA_tᵀ [t > 0] + B_tB_tᵀ + I [t < T−1] and the edge from t−1 to t carries −A_t.  A stretch of
+nodes whose interior is eliminated is summarised by what it adds to the nodes at its ends, and two stretches
+that meet in a node join by eliminating that node: an associative operation.
 
 The eigenvalues of MMᵀ are squares: at κ(H_L) = 1e16 float64 has lost the smallest one.  Balls lose nothing.
 """

@@ -25,7 +25,7 @@ from linear_systems.rounding import rounding_allowance
 from linear_systems.system import AnySystem
 from linear_systems.validation import StepSize, positive_float, step_sizes
 
-BlockRow = tuple[NDArray[np.float64], NDArray[np.float64]]
+BlockRow = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Blocks (t+1, d, d) of row t, s = 0..t, and binary exponents e (t+1,): block s is worth 2^(e[t] + e[s])."""
 
 

@@ -128,7 +128,7 @@ def boltzmann_residual_covariance(
     basis = np.linalg.svd(M[:, states:])[0]
     outside = basis[:, action_rank:]
     left = outside @ np.linalg.svd(outside.T @ M[:, :states])[0][:, : rank - action_rank]
-    return weight * (left @ left.T)
+    return np.asarray(weight * (left @ left.T))
 
 
 def gibbs_residual_covariance(
@@ -145,7 +145,7 @@ def gibbs_residual_covariance(
     weight = 1 / (2 * positive_float("inverse_temperature", inverse_temperature))
     M, rank, _ = _residual_matrix(system, horizon)
     left = np.linalg.svd(M)[0][:, :rank]
-    return weight * (left @ left.T)
+    return np.asarray(weight * (left @ left.T))
 
 
 def wasserstein2(first: ArrayLike, second: ArrayLike) -> float:

@@ -43,9 +43,8 @@ def banded_largest_eigenvalue(
 ) -> tuple[float, float]:
     """Enclose λmax of a symmetric banded matrix K, up to the rounding errors of a Cholesky factorisation.
 
-    c >= λmax(K) exactly when cI − K is positive semidefinite, which banded Cholesky decides with a backward
-    error of a few roundings of ‖K‖ at any order N.  With each factor, inverse iteration raises the lower
-    end.
+    c >= λmax(K) exactly if cI − K is positive semidefinite, which banded Cholesky decides with a backward error
+    of a few roundings of ‖K‖ at any order N.  With each factor, inverse iteration raises the lower end.
 
     Arguments
         band: K in LAPACK's lower band storage, band[i − j, j] = K_ij.

@@ -1,9 +1,8 @@
 """The lifted problem min_z ‖Mz − b‖²: its residual matrix, smoothness and conditioning.
 
-z = (s_1; ...; s_{T−1}; a_0; ...; a_{T−1}) and row block t of Mz − b is the residual r_t = A_t s_t + B_t a_t
-− s_{t+1}, with s_0 and s_T = g fixed.  (The paper's list of rows writes block t = 0 with the opposite sign;
-the sign of a row changes neither the loss nor MᵀM.)  Everything spectral is done on MMᵀ, which is block
-tridiagonal of order nT:
+z = (s_1; ...; s_{T−1}; a_0; ...; a_{T−1}), and block t of Mz − b is the residual r_t = A_t s_t + B_t a_t − s_{t+1}
+with s_0 and s_T = g fixed.  (The paper's list of rows writes block t = 0 with the opposite sign; the sign of
+a row changes neither the loss nor MᵀM.)  Spectra are those of MMᵀ, block tridiagonal of order nT:
 
     (MMᵀ)_{tt} = A_tA_tᵀ [t > 0] + B_tB_tᵀ + I [t < T−1],   (MMᵀ)_{t,t−1} = −A_t.
 
@@ -126,7 +125,7 @@ def theorem_3_bound(system: AnySystem) -> float:
     Raises
         FloatOverflowError.
     """
-    a, b = _norms(system)
+    a, b = _largest_norm(system.A), _largest_norm(system.B)
     return _representable(6.0 * (1.0 + a * a + b * b), "6 (1 + ‖A‖² + ‖B‖²)")
 
 
@@ -135,24 +134,24 @@ def lipschitz_bound(system: AnySystem) -> float:
 
     Proof: M = [N − E, D] with N holding the A_t (t >= 1) and E the identities, each with at most one block
     in a row or column, and D = diag(B_t).  So ‖M‖² <= ‖N − E‖² + ‖D‖² <= (max‖A_t‖ + 1)² + max‖B_t‖², and
-    L_L = 2‖M‖². It is never above `theorem_3_bound`, since (1 + a)² <= 2 + 2a² <= 3(1 + a²), and for n = m =
-    1 it is the limit T → ∞.
+    L_L = 2‖M‖².
+
+    It is never above `theorem_3_bound`, since (1 + a)² <= 2 + 2a² <= 3(1 + a²).  For n = 1 it is attained as
+    T → ∞.
 
     Source: a sharper form of Theorem 3, Eq. (31).
 
     Raises
         FloatOverflowError.
     """
-    a, b = _norms(system)
-    return _representable(2.0 * ((1.0 + a) * (1.0 + a) + b * b), "2 ((1 + ‖A‖)² + ‖B‖²)")
+    return _operator_bound(system.A, system.B)
 
 
 def lipschitz(system: AnySystem, horizon: int) -> float:
     """Return L_L = λmax(H_L) = 2 λmax(MMᵀ), the Lipschitz constant of ∇J_L, to a few roundings.
 
-    MMᵀ is banded; `banded_largest_eigenvalue` costs O(n³ T) a test.  For a time-invariant system the search
-    starts
-    from `lipschitz_limit`, which is within O(1/T²) above, so that L_L <= limit also as computed.
+    MMᵀ is banded, and a trial of `banded_largest_eigenvalue` costs O(n³ T).  For a time-invariant system the
+    search starts from `lipschitz_limit`, which is O(1/T²) above, so that L_L <= limit also as computed.
 
     Source: Eq. (31).
 
@@ -161,8 +160,10 @@ def lipschitz(system: AnySystem, horizon: int) -> float:
     """
     A, B = system.matrices(horizon_of(system, horizon))
     if horizon == 1:
-        return _representable(2.0 * float(np.linalg.norm(B[0], 2)) ** 2, "L_L")
-    upper = (lipschitz_limit(system) if isinstance(system, LinearSystem) else lipschitz_bound(system)) / 2.0
+        b = float(np.linalg.norm(B[0], 2))
+        return _representable(2.0 * b * b, "L_L")
+    bound = lipschitz_limit(system) if isinstance(system, LinearSystem) else _operator_bound(A[1:], B)
+    upper = bound / 2.0
     band = _gram_band(A, B)
     tolerance = rounding_allowance(upper, band.shape[0])
     return 2.0 * banded_largest_eigenvalue(band, 0.0, upper, tolerance)[1]
@@ -171,13 +172,12 @@ def lipschitz(system: AnySystem, horizon: int) -> float:
 def lipschitz_limit(system: AnySystem) -> float:
     """Return sup_T L_L(T) = lim L_L(T) = 2 max_ω λmax(Φ(ω)) of a time-invariant system, to a few roundings.
 
-    Proof: extended by zeros to all of ℤ, y over T blocks has yᵀMMᵀy = ⟨y, Φy⟩ minus the terms ‖A_0ᵀy_0‖²
-    and ‖y_{T−1}‖² of the fixed s_0 and s_T, which are at most 0.  So L_L(T) <= 2 max λmax(Φ).  A wave y_t =
-    sin(π(t+1)/(T+1)) e^{iωt} v at the maximising (ω, v) attains it up to O(1/T²).  L_L grows with T because
-    M_T is a part of M_{T+1}.
+    Proof: extended by zeros to all of ℤ, y has yᵀMMᵀy = ⟨y, Φy⟩ − ‖Aᵀy_0‖² − ‖y_{T−1}‖², the last two for the
+    fixed s_0 and s_T.  So L_L(T) <= 2 max λmax(Φ).  The wave y_t = sin(π(t+1)/(T+1)) e^{iωt} v at the maximising
+    (ω, v) attains it up to O(1/T²).  L_L(T) grows with T, because M_T is a part of M_{T+1}.
 
-    Method: λ >= Φ(ω) at every ω is decided by `_dominates`, with no grid; a local search over ω supplies the
-    lower end.
+    Method: whether λI − Φ(ω) > 0 at every ω is decided by `_dominates`, without a grid; a local search over
+    ω supplies the lower end.
 
     Source: a sharper form of Theorem 3, Eq. (31).
 
@@ -208,9 +208,9 @@ def condition_number(system: AnySystem, horizon: int) -> float:
     """Return κ(H_L) on the row space of M: the largest over the smallest nonzero eigenvalue of MMᵀ.
 
     Mᵀ has a null space of dimension n − rank(C_T): y with y_{t−1} = A_tᵀy_t and B_tᵀy_t = 0 is fixed by
-    y_{T−1} ∈ ker C_Tᵀ.  That rank is decided by `unreachable_dimension`.  The smallest nonzero eigenvalue comes
-    from banded Cholesky where MMᵀ is well conditioned, and else from counting eigenvalues in ball arithmetic, at
-    any κ.  The relative error is at most CONDITION_TOLERANCE.
+    y_{T−1} ∈ ker C_Tᵀ.  That rank is decided by `unreachable_dimension`.  The smallest nonzero eigenvalue
+    comes from banded Cholesky where MMᵀ is well conditioned, and else, at any κ, from counting eigenvalues
+    in ball arithmetic.  The relative error is at most CONDITION_TOLERANCE.
 
     Raises
         HorizonError; RankError if M = 0 (T = 1 and B = 0); FloatOverflowError; PrecisionLossError.
@@ -233,9 +233,13 @@ def condition_number(system: AnySystem, horizon: int) -> float:
     return math.exp2(log2_upper - log2)
 
 
-def _norms(system: AnySystem) -> tuple[float, float]:
-    a, b = (float(np.max(np.linalg.norm(x, 2, axis=(-2, -1)))) for x in (system.A, system.B))
-    return a, b
+def _operator_bound(A: Float[np.ndarray, "*T n n"], B: Float[np.ndarray, "*T n m"]) -> float:
+    a, b = _largest_norm(A), _largest_norm(B)
+    return _representable(2.0 * ((1.0 + a) * (1.0 + a) + b * b), "2 ((1 + ‖A‖)² + ‖B‖²)")
+
+
+def _largest_norm(matrices: Float[np.ndarray, "*T p q"]) -> float:
+    return float(np.max(np.linalg.norm(matrices, 2, axis=(-2, -1))))
 
 
 def _representable(value: float, quantity: str) -> float:
@@ -275,17 +279,17 @@ def _largest_over_frequency(A: Float[np.ndarray, "n n"], G: Float[np.ndarray, "n
 
 
 def _dominates(level: float, A: Float[np.ndarray, "n n"], G: Float[np.ndarray, "n n"]) -> bool:
-    """Return whether λI − Φ(ω) = Q + e^{iω}Aᵀ + e^{−iω}A is proved positive definite at every ω, Q = λI − G.
+    """Return whether λI − Φ(ω) = Q + e^{iω}Aᵀ + e^{−iω}A is found positive definite at every ω; Q = λI − G.
 
     Cyclic reduction: the block tridiagonal Toeplitz operator with blocks (Aᵀ, Q, A) is positive definite
-    exactly if Q is and the Schur complement of every other block is, which is again block tridiagonal
-    Toeplitz, with
+    exactly if Q is, and so is the Schur complement that eliminating every other block leaves, which is
+    block tridiagonal Toeplitz again:
 
         Q ← Q − E Q⁻¹Eᵀ − EᵀQ⁻¹E,   E ← −E Q⁻¹E   (E = A at first; its sign does not matter).
 
-    k steps decide sections of 2^k blocks; the reduction ends once ‖L⁻¹E L⁻ᵀ‖ < 1/2, Q = LLᵀ, which proves Q
-    + zEᵀ + z̄E > 0 on |z| = 1.  It is Cholesky in a permuted order, and so as stable.  Just below the
-    threshold the distance to it grows fourfold a step.
+    After k steps sections of 2^k blocks are decided.  The reduction ends where ‖L⁻¹E L⁻ᵀ‖ < 1/2, Q = LLᵀ,
+    since then Q + zEᵀ + z̄E > 0 on |z| = 1.  It is Cholesky in a permuted order, with its backward stability.
+    The distance of λ from the threshold grows fourfold a step, so REDUCTION_STEPS are more than float64 needs.
     """
     Q, E = level * np.eye(A.shape[0]) - G, A
     for _ in range(REDUCTION_STEPS):

@@ -174,11 +174,11 @@ def rollout_covariances(system: AnySystem, horizon: int, sigma: float) -> Float[
         HorizonError, ParameterError; FloatOverflowError: use `log_rollout_spread`.
     """
     A, _ = system.matrices(horizon_of(system, horizon))
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    level = positive_float("sigma", sigma, allow_zero=True)
     n = system.state_dim
 
     def compute() -> list[tuple[Float[np.ndarray, "n n"], int]]:
-        ball, noise = ball_matrix(np.zeros((n, n))), identity(n) * arb(variance)
+        ball, noise = ball_matrix(np.zeros((n, n))), identity(n) * arb(level) ** 2
         scaled = [to_scaled_floats(ball)]
         for a in A:
             step = ball_matrix(np.asarray(a))
@@ -194,18 +194,16 @@ def rollout_covariances(system: AnySystem, horizon: int, sigma: float) -> Float[
 def rollout_covariance(system: AnySystem, horizon: int, sigma: float) -> Float[np.ndarray, "n n"]:
     """Return Cov(s_T) alone: by doubling, in O(n³ log T) steps, for a time-invariant system.
 
-    It is σ² W_T, with W_T the controllability Gramian for B = I.  Source: Eq. (105), telescoped.
+    It is the controllability Gramian for B = σI.  Source: Eq. (105), telescoped.
 
     Raises
         HorizonError, ParameterError; FloatOverflowError: use `log_rollout_spread`.
     """
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    driven = _noise_driven(system, horizon, positive_float("sigma", sigma, allow_zero=True))
     try:
-        gramian = shooting.gramian(_noise_driven(system, horizon), horizon)
+        return shooting.gramian(driven, horizon)
     except FloatOverflowError as error:
         raise FloatOverflowError(BEYOND_FLOAT64) from error
-    with np.errstate(over="ignore"):
-        return _finite(variance * gramian)
 
 
 def log_rollout_spread(system: AnySystem, horizon: int, sigma: float) -> float:
@@ -216,8 +214,8 @@ def log_rollout_spread(system: AnySystem, horizon: int, sigma: float) -> float:
     Raises
         HorizonError; ParameterError: σ is not positive.
     """
-    noise = positive_float("sigma", sigma)
-    return 2 * math.log(noise) + shooting.log_lipschitz(_noise_driven(system, horizon), horizon) - math.log(2)
+    driven = _noise_driven(system, horizon, positive_float("sigma", sigma))
+    return shooting.log_lipschitz(driven, horizon) - math.log(2)
 
 
 def rollout_covariance_limit(system: AnySystem, sigma: float) -> Float[np.ndarray, "n n"]:
@@ -231,13 +229,13 @@ def rollout_covariance_limit(system: AnySystem, sigma: float) -> Float[np.ndarra
         UnstableSystemError: ρ(A) >= 1 (to float64), so there is no limit.
         ParameterError: the system is time-varying.
     """
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    level = positive_float("sigma", sigma, allow_zero=True)
     if isinstance(system, TimeVaryingLinearSystem):
         raise ParameterError("system", "a LinearSystem", "a time-varying system", "fix one of its time steps")
     A, n = system.A, system.state_dim
 
     def compute() -> tuple[Float[np.ndarray, "n n"], int] | None:
-        power, total = ball_matrix(A), identity(n)
+        power, total = ball_matrix(A), identity(n) * arb(level) ** 2
         for _ in range(DOUBLINGS):
             total += power * total * power.transpose()
             power = power * power
@@ -255,7 +253,7 @@ def rollout_covariance_limit(system: AnySystem, sigma: float) -> Float[np.ndarra
             "use rollout_covariances for a finite horizon",
         )
     with np.errstate(over="ignore"):
-        return _finite(variance * np.ldexp(*result))
+        return _finite(np.ldexp(*result))
 
 
 def _tube_decay(step_size: float) -> float:
@@ -266,12 +264,13 @@ def _tube_decay(step_size: float) -> float:
     return 4 * eta * (1 - eta)
 
 
-def _noise_driven(system: AnySystem, horizon: int) -> AnySystem:
-    """Return the system with B = I, so that the noise takes the place of the actions."""
+def _noise_driven(system: AnySystem, horizon: int, sigma: float) -> AnySystem:
+    """Return the system with B = σI, so that the noise takes the place of the actions."""
+    B = sigma * np.eye(system.state_dim)
     if isinstance(system, LinearSystem):
-        return LinearSystem(system.A, np.eye(system.state_dim))
+        return LinearSystem(system.A, B)
     A, _ = system.matrices(horizon_of(system, horizon))
-    return TimeVaryingLinearSystem(A, np.broadcast_to(np.eye(system.state_dim), A.shape))
+    return TimeVaryingLinearSystem(A, np.broadcast_to(B, A.shape))
 
 
 def _squared_norm(matrix: arb_mat) -> arb:

@@ -6,10 +6,10 @@ H_S = 2 C_TᵀC_T (mT × mT) has the nonzero eigenvalues of 2 W_T (n × n), so i
 
     (Φ₁, W₁) then (Φ₂, W₂)  =  (Φ₂Φ₁, W₂ + Φ₂ W₁ Φ₂ᵀ),
 
-which is associative: doubling gives W_T in O(n³ log T) for a time-invariant system, a balanced tree in O(T
-n³) for a time-varying one.  It is evaluated in ball arithmetic whose precision grows until the proved error
-is below one rounding of float64: results are right for the given floats also where A is far from normal or a
-growing mode is hardly reachable, and W_T may lie far outside the range of float64.
+which is associative: doubling gives W_T in O(n³ log T) for a time-invariant system, and a balanced tree in
+O(T n³) for a time-varying one.  It is evaluated in ball arithmetic, with a precision that grows until the
+proved error is below a rounding of float64.  So results are right for the given floats also where A is far
+from normal or a growing mode is hardly reachable, and W_T may lie far outside the range of float64.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ Statements and proofs: docs/uniform_convergence.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Complex, Float
@@ -25,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 from linear_systems import stop_gradient
-from linear_systems._stop_gradient_blocks import all_steps, prediction_gain, update_blocks
+from linear_systems._stop_gradient_blocks import all_steps, update_blocks
 from linear_systems.errors import (
     ParameterError,
     RankError,
@@ -38,14 +37,12 @@ from linear_systems.system import AnySystem, LinearSystem
 from linear_systems.validation import StepSize, positive_float, positive_integer, real_array, step_sizes
 
 __all__ = [
-    "UniformBound",
     "best_uniform_step_size",
     "convergence_radius",
     "greedy_closed_loop",
     "greedy_decay",
     "greedy_radius",
-    "uniform_bound",
-    "uniform_power_norms",
+    "sample_angles",
     "uniform_region",
     "uniform_spectrum",
     "uniform_step_size_limit",
@@ -55,38 +52,17 @@ RATIOS = np.geomspace(1e-4, 1e8, 49)
 """Ratios η_a (1+β) ‖B‖² / η_s, free of units, among which the best is bracketed."""
 EVEN_ANGLES = 65
 """Angles spread evenly over [0, π] at which the symbol is sampled."""
-CLOSE_ANGLES = np.geomspace(1e-6, 0.3, 16)
-"""Distances from −arg κ, κ ∈ σ(K), at which it is sampled too: 1 − zκ is smallest there, and peaks are narrow."""
+WIDEST_PEAK = 0.3
+"""Peaks of ρ(D + zE) near −arg κ, κ ∈ σ(K), where 1 − zκ is smallest, are as narrow as 1 − |κ|; wider than this they
+need no samples of their own."""
+CLOSE_ANGLES = 9
+"""Samples on each side of a peak, spaced geometrically from a quarter of its width to `WIDEST_PEAK`."""
+ANGLE_RESOLUTION = 1e-9
+"""Angles closer than this are sampled once."""
 SEARCH_TOLERANCE = 1e-10
 """Relative precision to which a step size and the logarithm of the ratio are located."""
-OVERSAMPLING = 8
-"""Points on the circle for each power: between them a norm exceeds its samples by a factor <= 1/cos(π/16) = 1.02."""
-FIRST_POWER, LAST_POWER = 64, 1024
-"""Powers of the symbol between which `uniform_bound` looks for one that contracts."""
 LARGEST_RADIUS = 1e6
 """Radius at which `convergence_radius` stops looking for a circle where the symbol fails to contract."""
-
-
-@dataclass(frozen=True)
-class UniformBound:
-    """The bound ‖J_T^k‖₂ <= constant · rate^k, for every horizon T and every k.
-
-    Arguments
-        constant: C.
-        rate: q < 1.
-        power: the k₀ with sup_T ‖J_T^{k₀}‖ <= q^{k₀} from which the bound follows for all k.
-        peak: an upper bound of sup_{T,k} ‖J_T^k‖, the largest factor by which an error can ever grow.
-    """
-
-    constant: float
-    rate: float
-    power: int
-    peak: float
-
-    def iterations_to(self, tolerance: float) -> int:
-        """Return a k after which every error, at every T, is at most `tolerance` times the initial one."""
-        target = positive_float("tolerance", tolerance)
-        return max(0, math.ceil(math.log(self.constant / target) / -math.log(self.rate)))
 
 
 def greedy_closed_loop(system: AnySystem) -> Float[np.ndarray, "*T n n"]:
@@ -100,7 +76,7 @@ def greedy_closed_loop(system: AnySystem) -> Float[np.ndarray, "*T n n"]:
 
 def greedy_radius(system: LinearSystem) -> float:
     """Return ρ(K), from the block of A on range(B)^⊥, which carries every nonzero eigenvalue of K."""
-    return float(np.abs(_greedy_eigenvalues(_time_invariant(system))).max(initial=0.0))
+    return float(np.abs(_greedy_eigenvalues(time_invariant(system))).max(initial=0.0))
 
 
 def greedy_decay(system: AnySystem, window: int) -> float:
@@ -113,13 +89,14 @@ def greedy_decay(system: AnySystem, window: int) -> float:
         ParameterError: the window is not a positive integer, or is longer than the system.
     """
     length = positive_integer("window", window)
-    K = np.atleast_3d(greedy_closed_loop(system)) if system.length else greedy_closed_loop(system)[None]
     if system.length is not None and length > system.length:
         raise ParameterError("window", f"at most {system.length} steps", str(length), "shorten the window")
-    starts = len(K) - length + 1 if system.length is not None else 1
+    # Every window of a time-invariant system is the same one.
+    K = np.broadcast_to(greedy_closed_loop(system), (system.length or length, system.state_dim, system.state_dim))
+    starts = len(K) - length + 1
     product = np.broadcast_to(np.eye(system.state_dim), (starts, *K.shape[1:]))
     for step in range(length):
-        product = (K[step : step + starts] if system.length is not None else K) @ product
+        product = K[step : step + starts] @ product
     return float(np.linalg.norm(product, 2, axis=(-2, -1)).max() ** (1.0 / length))
 
 
@@ -137,7 +114,7 @@ def uniform_step_size_limit(system: LinearSystem, beta: float, ratio: float = 1.
     """
     weight = _require_existence(system, beta)
     kappa = positive_float("ratio", ratio)
-    angles = _angles(system)
+    angles = sample_angles(system)
 
     def inverse(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray((1.0 / uniform_spectrum(system, weight, kappa, points)).real.min(axis=-1))
@@ -172,7 +149,7 @@ def best_uniform_step_size(system: LinearSystem, beta: float) -> tuple[float, fl
         RankError, ParameterError: see `uniform_step_size_limit`.
     """
     weight = _require_existence(system, beta)
-    angles = _angles(system)
+    angles = sample_angles(system)
     unit = (1.0 + weight) * float(np.linalg.norm(system.B, 2)) ** 2
 
     def best_at(scaled_ratio: float) -> tuple[float, float]:
@@ -209,7 +186,7 @@ def uniform_region(
         ParameterError, ShapeError, StepSizeError.
     """
     weight = positive_float("beta", beta, allow_zero=True)
-    angles = _angles(_time_invariant(system))
+    angles = sample_angles(time_invariant(system))
     states, actions = (
         real_array(name, steps, ndim=1)
         for name, steps in (("state_steps", state_steps), ("action_steps", action_steps))
@@ -228,7 +205,7 @@ def uniform_spectrum(
 ) -> Complex[np.ndarray, "K d"]:
     """Return the eigenvalues μ of (I − D − zE)/η_s at z = e^{iθ}, with η_a = ratio · η_s; those of D + zE are 1 − η_s μ."""
     points = real_array("angles", angles, ndim=1)
-    steps = all_steps(_time_invariant(system), positive_float("beta", beta, allow_zero=True))
+    steps = all_steps(time_invariant(system), positive_float("beta", beta, allow_zero=True))
     D, E = update_blocks(steps, (1.0, positive_float("ratio", ratio)))
     return np.asarray(
         np.linalg.eigvals(np.eye(steps.block_size) - D[0] - np.exp(1j * points)[:, None, None] * E[0])
@@ -255,7 +232,10 @@ def convergence_radius(system: LinearSystem, beta: float, step_size: StepSize) -
 
     if stop_gradient.spectral_radius(system, 1, weight, pair) >= 1.0:
         raise StepSizeError(
-            "step_size", "a step size with ρ(D) < 1", repr(step_size), "stay below stop_gradient.step_size_limit"
+            "step_size",
+            "a step size with ρ(D) < 1",
+            repr(step_size),
+            "stay below stop_gradient.step_size_limit",
         )
     low, high = -1.0, math.log(LARGEST_RADIUS)
     if log_rate(high) < 0.0:
@@ -263,79 +243,6 @@ def convergence_radius(system: LinearSystem, beta: float, step_size: StepSize) -
     while log_rate(low) >= 0.0:
         low *= 2.0
     return math.exp(brentq(log_rate, low, high, xtol=SEARCH_TOLERANCE))
-
-
-def uniform_power_norms(
-    system: LinearSystem, beta: float, step_size: StepSize, iterations: int
-) -> tuple[Float[np.ndarray, " iterations_plus_one"], Float[np.ndarray, " iterations_plus_one"]]:
-    """Return proved (lower, upper) bounds of sup_T ‖J_T^k‖₂ = max over |z| = 1 of ‖(D + zE)^k‖₂, k = 0..iterations.
-
-    The maximum is sampled at N points.  Each entry u*(D + zE)^k v is a polynomial of degree k in z, so by a lemma of
-    M. Riesz the samples fall short of the maximum by a factor of at least cos(πk/(2N)).  Rounding is bounded a
-    posteriori: if X_i is the computed power and δ_i bounds the error of one product, then
-    ‖(D + zE)^k‖ <= ‖X_k‖ + Σ_i ‖(D + zE)^{k−i}‖ δ_i.
-
-    Raises
-        ParameterError, StepSizeError.
-    """
-    pair, count = step_sizes(step_size), positive_integer("iterations", iterations, minimum=0)
-    steps = all_steps(_time_invariant(system), positive_float("beta", beta, allow_zero=True))
-    D, E = (blocks[0] for blocks in update_blocks(steps, pair))
-    points = OVERSAMPLING * max(count, 1)
-    # Conjugate points have the same norm, so half a circle is enough.
-    z = np.exp(2j * np.pi * np.arange(points // 2 + 1) / points)[:, None, None]
-    gain = float(np.linalg.norm(prediction_gain(steps, pair)))
-    scale = np.sqrt(steps.block_size) + gain * (1.0 + float(np.linalg.norm(system.A) + np.linalg.norm(system.B)))
-    symbol = D + z * E
-    power = np.broadcast_to(np.eye(steps.block_size, dtype=complex), symbol.shape)
-    lower, upper, errors = np.ones(count + 1), np.ones(count + 1), np.zeros(count + 1)
-    for k in range(1, count + 1):
-        errors[k] = rounding_allowance(scale * float(np.linalg.norm(power, axis=(1, 2)).max()), 2 * steps.block_size)
-        power = symbol @ power
-        sampled = _largest_norm(power)
-        accumulated = float(upper[:k] @ errors[k:0:-1])
-        lower[k] = max(0.0, sampled - accumulated)
-        upper[k] = sampled + accumulated
-    return lower, upper / np.cos(np.pi * np.arange(count + 1) / (2 * points))
-
-
-def uniform_bound(
-    system: LinearSystem, beta: float, step_size: StepSize, rate: float | None = None
-) -> UniformBound:
-    """Return C and q with ‖J_T^k‖₂ <= C q^k for every T and k, proved from finitely many powers of the symbol.
-
-    If ‖(D + zE)^{k₀}‖ <= q^{k₀} on the circle, then C = max over k < k₀ of ‖(D + zE)^k‖/q^k serves for every k.
-
-    Arguments
-        rate: q in (r, 1); by default √r, half as fast as the iteration is in the end.
-
-    Raises
-        StepSizeError: r >= 1: no such bound exists.
-        ParameterError: `rate` is not in (r, 1), or see `uniform_power_norms`.
-        UndecidedError: no power up to `LAST_POWER` contracts: r or `rate` is too close to 1 (or to r) for this method.
-    """
-    radius = stop_gradient.uniform_rate(system, beta, step_size)
-    if radius >= 1.0:
-        raise StepSizeError(
-            "step_size", "step sizes with r = max over |z| = 1 of ρ(D + zE) < 1", f"{step_size!r} with r = {radius:.6g}",
-            "best_uniform_step_size",
-        )  # fmt: skip
-    q = math.sqrt(radius) if rate is None else positive_float("rate", rate)
-    if not radius < q < 1.0:
-        raise ParameterError("rate", f"a number between r = {radius:.6g} and 1", repr(rate), "leave it out")
-    count = FIRST_POWER
-    while count <= LAST_POWER:
-        upper = uniform_power_norms(system, beta, step_size, count)[1]
-        relative = upper / q ** np.arange(count + 1)
-        contracting = np.flatnonzero(relative[1:] <= 1.0)
-        if contracting.size:
-            power = int(contracting[0]) + 1
-            constant = float(relative[:power].max()) * (1.0 + rounding_allowance(1.0, power))
-            return UniformBound(constant, q, power, float(upper[:power].max()))
-        count *= 2
-    raise UndecidedError(
-        f"No power of the symbol up to {LAST_POWER} is below q^k for q = {q:.9g} (r = {radius:.9g}).  Try: a larger `rate`."
-    )
 
 
 def _range_basis(B: Float[np.ndarray, "*T n m"]) -> Float[np.ndarray, "*T n k"]:
@@ -353,11 +260,16 @@ def _greedy_eigenvalues(system: LinearSystem) -> Complex[np.ndarray, " k"]:
     return np.asarray(np.linalg.eigvals(rest.T @ system.A @ rest).astype(np.complex128))
 
 
-def _angles(system: LinearSystem) -> Float[np.ndarray, " K"]:
+def sample_angles(system: LinearSystem) -> Float[np.ndarray, " K"]:
     """Return sorted angles in [0, π] at which to sample the symbol."""
-    critical = np.abs(np.angle(_greedy_eigenvalues(system)))
-    near = critical[:, None] + np.concatenate([-CLOSE_ANGLES, [0.0], CLOSE_ANGLES])
-    return np.unique(np.clip(np.concatenate([np.linspace(0.0, np.pi, EVEN_ANGLES), near.ravel()]), 0.0, np.pi))
+    angles = [np.linspace(0.0, np.pi, EVEN_ANGLES)]
+    for kappa in _greedy_eigenvalues(system):
+        width, centre = max(abs(1.0 - abs(kappa)), ANGLE_RESOLUTION), abs(np.angle(kappa))
+        if width < WIDEST_PEAK:
+            offsets = np.geomspace(width / 4.0, WIDEST_PEAK, CLOSE_ANGLES)
+            angles += [centre - offsets, np.array([centre]), centre + offsets]
+    sampled = np.clip(np.concatenate(angles), 0.0, np.pi)
+    return np.unique(np.round(sampled / ANGLE_RESOLUTION)) * ANGLE_RESOLUTION
 
 
 def _best_along_ray(mu: Complex[np.ndarray, " K"]) -> tuple[float, float]:
@@ -374,22 +286,15 @@ def _best_along_ray(mu: Complex[np.ndarray, " K"]) -> tuple[float, float]:
     return float(found.fun), float(found.x)
 
 
-def _largest_norm(matrices: Complex[np.ndarray, "N d d"]) -> float:
-    """Return max ‖X‖₂, computing singular values only where the Frobenius norm leaves the maximum open."""
-    frobenius = np.linalg.norm(matrices, axis=(1, 2))
-    first = float(np.linalg.norm(matrices[int(np.argmax(frobenius))], 2))
-    candidates = matrices[frobenius > first]
-    return max(first, float(np.linalg.norm(candidates, 2, axis=(1, 2)).max(initial=0.0)))
-
-
-def _time_invariant(system: AnySystem) -> LinearSystem:
+def time_invariant(system: AnySystem) -> LinearSystem:
+    """Return the system; refuse one that is time-varying, which has no symbol."""
     if not isinstance(system, LinearSystem):
         raise ParameterError("system", "a LinearSystem", "a time-varying system", "fix one of its time steps")
     return system
 
 
 def _require_uniqueness(system: AnySystem, beta: float) -> float:
-    invariant, weight = _time_invariant(system), positive_float("beta", beta)
+    invariant, weight = time_invariant(system), positive_float("beta", beta)
     n, m = invariant.B.shape
     b = np.linalg.svd(invariant.B, compute_uv=False)
     if m > n or b[-1] <= EPS * n * b[0]:
@@ -402,8 +307,9 @@ def _require_uniqueness(system: AnySystem, beta: float) -> float:
 
 def _require_existence(system: AnySystem, beta: float) -> float:
     weight = _require_uniqueness(system, beta)
-    radius = greedy_radius(_time_invariant(system))
-    if radius >= 1.0:
+    invariant = time_invariant(system)
+    radius = greedy_radius(invariant)
+    if radius >= 1.0 - rounding_allowance(float(np.linalg.norm(invariant.A, 2)), invariant.state_dim):
         raise UnstableSystemError(
             "system", "a stable greedy closed loop K = (I − BB⁺)A", f"ρ(K) = {radius:.6g}",
             f"LinearSystem(A / c, B) with c > {radius:.6g}, which measures the error at time t in units of c^t",

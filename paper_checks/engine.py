@@ -200,10 +200,11 @@ def _problem(claim: Claim, run: Run) -> str:
                     f"{examination.title!r}: the {kind} variant {control.description!r} was "
                     f"{'rejected' if control.expected else 'accepted'} ({control.evidence.summary})"
                 )
+    for examination in run.examinations:
         sabotaged = not examination.controls
-        if not examination.evidence.passed and not sabotaged:
-            if examination in run.examinations and not any(c.expected for c in examination.controls):
-                return f"{examination.title!r} failed, and no true variant shows that its inspection can pass"
+        shown_to_pass = examination.evidence.passed or any(c.expected for c in examination.controls)
+        if not sabotaged and not shown_to_pass:
+            return f"{examination.title!r} failed, and no true variant shows that its inspection can pass"
     covered = {number for examination in run.examinations for number in examination.equations}
     if covered != set(claim.equations):
         missing, extra = set(claim.equations) - covered, covered - set(claim.equations)

@@ -12,6 +12,9 @@ from linear_systems import LinearSystem, benchmarks
 from linear_systems.random_systems import KINDS, Kind, random_input_matrix, random_system
 from paper_checks.records import Evidence, Grade
 
+Evaluations = Iterator[tuple[TheoremCheck, Callable[[], str]]]
+"""Records of a theorem, each with a function that writes its instance as code."""
+
 
 def judge(
     evaluations: Iterable[tuple[TheoremCheck, Callable[[], str]]],
@@ -73,7 +76,7 @@ def drawn_systems(
     *,
     full_column_rank: bool = False,
 ) -> Iterator[LinearSystem]:
-    """Yield `count` random systems, the kinds in turn; sizes up to (max_n, max_m), m ≤ n for full column rank."""
+    """Yield `count` random systems, the kinds in turn, of sizes up to (max_n, max_m); m ≤ n for full rank."""
     for index in range(count):
         n = int(rng.integers(1, max_n + 1))
         m = int(rng.integers(1, (min(n, max_m) if full_column_rank else max_m) + 1))

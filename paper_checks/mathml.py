@@ -10,8 +10,9 @@ from latex2mathml.converter import convert
 
 from linear_systems.errors import ParameterError
 
-LEFT_OVER = re.compile(r"\\[a-zA-Z]+|&(?!#?\w+;)")
-"""A command or an alignment mark that the converter did not understand and passed on as text."""
+LEFT_OVER = re.compile(r"\\[a-zA-Z]+|&(?!#?\w+;)|<mo />")
+"""A command, an alignment mark or an operator's name that the converter did not understand."""
+OPERATOR = re.compile(r"\\operatorname\*?\{([^{}]*)\}")
 
 BAR = re.compile(r'<mo(?: fence="false")?(?: stretchy="false")?>(&#x0007C;|&#x02016;)</mo>')
 """A bar of a modulus or a norm, which browsers would space as a relation."""
@@ -25,8 +26,7 @@ def mathml(latex: str) -> str:
         ParameterError: the converter does not understand part of it.
     """
     try:
-        # The converter knows amsmath's `split`, and not `aligned`, which means the same here.
-        markup = convert(latex.replace("{aligned}", "{split}"), display="block")
+        markup = convert(_understood(latex), display="block")
     except Exception as error:  # the converter's exceptions have no common class
         raise _refused(latex, repr(error)) from error
     if left_over := LEFT_OVER.search(markup):
@@ -39,6 +39,12 @@ def mathml(latex: str) -> str:
         raise _refused(latex, f"{error} in what the converter made") from error
     markup = BAR.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', markup)
     return markup.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "", 1)
+
+
+def _understood(latex: str) -> str:
+    """Return `latex` in the words that the converter knows for the same thing."""
+    named = OPERATOR.sub(lambda match: r"\operatorname{" + match[1].replace(r"\,", "") + "}", latex)
+    return named.replace("{aligned}", "{split}")
 
 
 def _refused(latex: str, found: str) -> ParameterError:

@@ -24,7 +24,7 @@ PAPER = "Parallel Stochastic Gradient-Based Planning for World Models"
 
 OPERATORS = "".join(rf"|(?<=\b{name})" for name in ("max", "min", "sup", "inf", "lim"))
 INDEX = re.compile(
-    rf"(?:(?<![A-Za-z0-9_][A-Za-z])(?<=[^\W\d_]){OPERATORS})_(?:\{{([^{{}}]*)\}}|([A-Za-z0-9]+|∞))"
+    rf"(?:(?<![A-Za-z0-9_][A-Za-z])(?<=[^\W\d_]|[∇∂‖|)\]⟩]){OPERATORS})_(?:\{{([^{{}}]*)\}}|([A-Za-z0-9]+|∞))"
 )
 EXPONENT = re.compile(r"(?<=\S)\^(?:\{([^{}]*)\}|([−-]?\d+|[A-Za-z∞⊤*†]))")
 """An index on a single letter or an operator, and an exponent on anything: in braces, or one word, number or sign."""
@@ -127,8 +127,13 @@ def _typeset(text: str) -> Markup:
 
     A single letter and an operator carry an index: `step_size` and other names of code stay as they are.
     """
-    marked = INDEX.sub(lambda m: f"<sub>{m[1] or m[2]}</sub>", str(escape(text)))
-    return Markup(EXPONENT.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", marked))
+    return Markup(_marked(str(escape(text))))
+
+
+def _marked(text: str) -> str:
+    """Mark up indices and exponents, and those inside them."""
+    lowered = INDEX.sub(lambda m: f"<sub>{_marked(m[1] or m[2])}</sub>", text)
+    return EXPONENT.sub(lambda m: f"<sup>{m[1] or m[2]}</sup>", lowered)
 
 
 def _seconds(value: float) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import sympy as sp
@@ -12,9 +13,10 @@ from scipy.linalg import orth, solve_continuous_lyapunov
 from grasp_theory.theorems import TheoremCheck
 from grasp_theory.theorems.appendix_a3 import state_noise_law
 from linear_systems import LinearSystem, benchmarks, lifted, noise
+from linear_systems.random_systems import Kind
 from linear_systems.rounding import EPS, rounding_allowance
 from paper_checks.engine import Run
-from paper_checks.inspection import drawn_systems, identity, judge
+from paper_checks.inspection import Evaluations, drawn_systems, identity, judge
 from paper_checks.records import Claim, Curve, Evidence, Grade, Sharpness
 from paper_checks.search import as_code
 
@@ -132,13 +134,13 @@ def _lyapunov_allowance(system: LinearSystem, horizon: int, eta: tuple[float, fl
 
 def _instances(run: Run, name: str) -> Iterator[tuple[LinearSystem, int]]:
     rng = run.rng(name)
-    kinds = ("stable", "unstable", "complex", "defective")
+    kinds: tuple[Kind, ...] = ("stable", "unstable", "complex", "defective")
     for system in drawn_systems(rng, run.size(40, 14), kinds, max_n=3, max_m=3):
         yield system, int(rng.integers(2, 7))
 
 
 def _inspect_gibbs(run: Run, noised: str) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         rng = run.rng("step sizes")
         for system, T in _instances(run, "gibbs"):
             eta, beta = (
@@ -155,7 +157,7 @@ def _inspect_gibbs(run: Run, noised: str) -> Evidence:
             allowance = _lyapunov_allowance(system, T, eta, 1.0 / beta)
             yield (
                 TheoremCheck(gap, 0.0, "=", allowance, {"linear": True}),
-                lambda s=system, T=T, eta=eta, beta=beta: as_code(s, horizon=T, step_size=eta, beta=beta),
+                partial(as_code, system, horizon=T, step_size=eta, beta=beta),
             )
 
     return judge(evaluations(), "largest |Cov(w) by SciPy's Lyapunov solver − (1/2β)·projection|")
@@ -237,7 +239,7 @@ def _inspect_limit(run: Run, exponent: float) -> Evidence:
 
 
 def _inspect_lyapunov(run: Run, factor: float) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         rng = run.rng("lyapunov steps")
         for system, T in _instances(run, "lyapunov"):
             eta = (float(rng.uniform(0.02, 0.2)), float(rng.uniform(0.02, 0.2)))
@@ -248,7 +250,7 @@ def _inspect_lyapunov(run: Run, factor: float) -> Evidence:
             allowance = _lyapunov_allowance(system, T, eta, SIGMA**2 / eta[0])
             yield (
                 TheoremCheck(gap, 0.0, "=", allowance, {"linear": True}),
-                lambda s=system, T=T, eta=eta: as_code(s, horizon=T, step_size=eta, sigma=SIGMA),
+                partial(as_code, system, horizon=T, step_size=eta, sigma=SIGMA),
             )
 
     return judge(
@@ -257,7 +259,7 @@ def _inspect_lyapunov(run: Run, factor: float) -> Evidence:
 
 
 def _inspect_energy(run: Run, factor: float) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         rng = run.rng("energy steps")
         for system, T in _instances(run, "energy"):
             eta = (ETA, ETA * float(10.0 ** rng.uniform(-2, 4)))
@@ -265,7 +267,7 @@ def _inspect_energy(run: Run, factor: float) -> Evidence:
             altered = TheoremCheck(
                 check.computed, factor * check.bound, ">=", check.allowance, check.assumptions
             )
-            yield altered, lambda s=system, T=T, eta=eta: as_code(s, horizon=T, step_size=eta, sigma=SIGMA)
+            yield altered, partial(as_code, system, horizon=T, step_size=eta, sigma=SIGMA)
 
     return judge(
         evaluations(), "E‖w‖² of the flow against (σ²/4η_s)(rank M − rank M_a), η_a/η_s from 10⁻² to 10⁴"

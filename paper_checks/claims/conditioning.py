@@ -301,7 +301,12 @@ def _inspect_units(scale: float) -> Evidence:
         abs(shoot - 1.0) <= ROUNDING and abs(lift - 1.0) > 0.5 and crossings[0] != crossings[1],
         f"double integrator, B times {scale:g}, T = {T}: κ_L times {lift:.4g}, κ_S times {shoot:.4g}; lifting wins from T = "
         f"{crossings[1]} and not from T = {crossings[0]}",
-        {"κ_L ratio": lift, "κ_S ratio": shoot, "crossing before": crossings[0] or 0, "after": crossings[1] or 0},
+        {
+            "κ_L ratio": lift,
+            "κ_S ratio": shoot,
+            "crossing before": crossings[0] or 0,
+            "after": crossings[1] or 0,
+        },
         as_code(scaled, horizon=T),
     )
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from grasp_theory.dynamics import Dynamics, one_step_predictions, rollout
 from grasp_theory.objectives import dynamics_loss, rollout_loss
 from grasp_theory.theorems import TheoremCheck
-from linear_systems.rounding import rounding_allowance
 from paper_checks.claims.method_gradients import Objective, inspect_three_ways, random_problems
 from paper_checks.engine import Run
 from paper_checks.inspection import identity, judge
@@ -92,19 +91,18 @@ def check_langevin(run: Run) -> None:
     )
 
 
+def _composed(dynamics: Dynamics, initial_state: Tensor, actions: Tensor) -> Tensor:
+    """Return F(... F(F(s_0, a_0), a_1) ..., a_{T−1}) by recursion on T, as (2) is written."""
+    if len(actions) == 0:
+        return initial_state
+    return dynamics.step(_composed(dynamics, initial_state, actions[:-1]), actions[-1])
+
+
 def _inspect_composition(run: Run, order: int) -> Evidence:
     def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
         for network, trajectory in random_problems(run, "composition", run.size(40, 12)):
             actions, start = trajectory.actions, trajectory.states[0]
-
-            def composed(
-                count: int, network: Dynamics = network, a: Tensor = actions, s: Tensor = start
-            ) -> Tensor:
-                return (
-                    s if count == 0 else network.step(composed(count - 1, network, a, s), a[::1][count - 1])
-                )
-
-            final = composed(len(actions), a=actions if order == 1 else actions.flip(0))
+            final = _composed(network, start, actions if order == 1 else actions.flip(0))
             difference = float((rollout(network, start, actions)[-1] - final).abs().max())
             yield TheoremCheck(difference, 0.0, "<=", 0.0, {}), network.as_code
 

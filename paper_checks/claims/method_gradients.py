@@ -137,7 +137,7 @@ def random_problems(run: Run, name: str, count: int) -> Iterator[tuple[SmoothNet
         yield random_network(rng, n, m), random_trajectory(rng, n, m, T)
 
 
-def inspect_three_ways(run: Run, objective: Objective, stated: Objective, freeze: bool) -> Evidence:
+def inspect_three_ways(run: Run, objective: Objective, stated: Objective, *, freeze: bool) -> Evidence:
     """Compare the library's gradient of `objective` with the closed form and the differences of `stated`."""
 
     def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 
 from grasp_theory.theorems import TheoremCheck
@@ -16,7 +18,7 @@ from linear_systems.errors import UndecidedError
 from linear_systems.random_systems import random_system
 from linear_systems.rounding import rounding_allowance
 from paper_checks.engine import Run
-from paper_checks.inspection import drawn_systems, identity, judge, real_systems
+from paper_checks.inspection import Evaluations, drawn_systems, identity, judge, real_systems
 from paper_checks.records import Claim, Curve, Evidence, Grade, Sharpness
 from paper_checks.search import as_code, worst_system
 
@@ -53,8 +55,8 @@ def check_theorem_2(run: Run) -> None:
     run.examine(
         "‖C_T‖₂ is the largest gain, and λ_max(H_S) = 2‖C_T‖₂² = 2 λ_max(W_T)",
         lambda norm: _inspect_norm_routes(run, norm),
-        2,
-        false_variants={"Frobenius norm in place of the spectral norm": "fro"},
+        _spectral_norm,
+        false_variants={"Frobenius norm in place of the spectral norm": _frobenius_norm},
         equations=(24,),
     )
     run.examine(
@@ -182,24 +184,32 @@ def _inspect_row_signs(run: Run, signs: tuple[float, float, float]) -> Evidence:
 # --- Theorem 2 --------------------------------------------------------------------------------------------
 
 
-def _inspect_norm_routes(run: Run, norm: str | int) -> Evidence:
+def _spectral_norm(matrix: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(matrix, 2))
+
+
+def _frobenius_norm(matrix: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(matrix))
+
+
+def _inspect_norm_routes(run: Run, norm: Callable[[NDArray[np.float64]], float]) -> Evidence:
     rng = run.rng("norm routes")
 
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system in drawn_systems(
             rng, run.size(120, 30), ("stable", "unstable", "complex", "rank_deficient")
         ):
             T = int(rng.integers(1, 16))
             C = shooting.controllability_matrix(system, T)
             computed = shooting.lipschitz(system, T)
-            bound = 2.0 * float(np.linalg.norm(C, norm)) ** 2  # type: ignore[arg-type]
+            bound = 2.0 * norm(C) ** 2
             # Each block A^k B is rounded relative to ‖A‖^k ‖B‖, not to its own size.
             norm_a, norm_b = float(np.linalg.norm(system.A, 2)), float(np.linalg.norm(system.B, 2))
             scale = 2.0 * T * float(np.sum(norm_a ** (2.0 * np.arange(T)))) * norm_b**2
             allowance = rounding_allowance(scale, system.state_dim)
             yield (
                 TheoremCheck(computed, bound, "=", allowance, {"linear": True}),
-                lambda s=system, T=T: as_code(s, T=T),
+                partial(as_code, system, T=T),
             )
 
     return judge(evaluations(), "2 λ_max(W_T) through the Gramian against 2‖C_T‖₂² by SVD")
@@ -270,14 +280,14 @@ def _with_bound(check: TheoremCheck, bound: float) -> TheoremCheck:
 
 
 def _inspect_bound(run: Run, bound: LogBound) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system, T in _instances(run):
             for mode in modes(system):
                 check = shooting_smoothness(system, T, mode)
                 if not check.assumptions_hold:
                     continue
                 altered = _with_bound(check, bound(system, mode, T))
-                yield altered, lambda s=system, T=T: as_code(s, horizon=T)
+                yield altered, partial(as_code, system, horizon=T)
 
     return judge(
         evaluations(), "log L_S against the log of the bound, every real unstable mode, T up to 10,000"
@@ -287,14 +297,14 @@ def _inspect_bound(run: Run, bound: LogBound) -> Evidence:
 def _inspect_complex(run: Run, bound: LogBound) -> Evidence:
     rng = run.rng("complex")
 
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system in drawn_systems(rng, run.size(120, 30), ("complex", "unstable", "stable")):
             T = int(rng.integers(2, 60))
             for mode in modes(system):
                 check = shooting_smoothness(system, T, mode)
                 inside = {"μ > 0": mode.gain > 0.0}
                 altered = TheoremCheck(check.computed, bound(system, mode, T), ">=", check.allowance, inside)
-                yield altered, lambda s=system, T=T: as_code(s, horizon=T)
+                yield altered, partial(as_code, system, horizon=T)
 
     return judge(
         evaluations(), "log L_S against log 2μ²Σ|λ|^{2k}, every eigenvalue, real or complex, any modulus"
@@ -413,7 +423,7 @@ def _inspect_jordan_growth(exponent: Callable[[int], int]) -> Evidence:
 def _inspect_stable_limit(run: Run, factor: float) -> Evidence:
     rng = run.rng("stable")
 
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system in drawn_systems(rng, run.size(90, 30), ("stable", "complex", "defective")):
             radius = float(np.abs(np.linalg.eigvals(system.A)).max())
             inside = {"A is stable": radius < 0.99}
@@ -426,7 +436,7 @@ def _inspect_stable_limit(run: Run, factor: float) -> Evidence:
             allowance = rounding_allowance(smoothness, system.state_dim**2, float(np.linalg.cond(stein)))
             yield (
                 TheoremCheck(smoothness, limit, "<=", allowance, inside),
-                lambda s=system: as_code(s, horizon=200),
+                partial(as_code, system, horizon=200),
             )
 
     return judge(evaluations(), "L_S at T = 200 against 2 λ_max of the solution of W = A W Aᵀ + B Bᵀ")

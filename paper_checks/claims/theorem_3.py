@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import sympy as sp
@@ -16,7 +17,7 @@ from linear_systems.errors import UndecidedError
 from linear_systems.random_systems import random_time_varying_system
 from linear_systems.rounding import rounding_allowance
 from paper_checks.engine import Run
-from paper_checks.inspection import drawn_systems, identity, judge, real_systems
+from paper_checks.inspection import Evaluations, drawn_systems, identity, judge, real_systems
 from paper_checks.records import Claim, Curve, Evidence, Grade, Sharpness
 from paper_checks.search import as_code, worst_system
 
@@ -128,7 +129,7 @@ def _examine_proof(run: Run) -> None:
 def _inspect_three_term(run: Run, factor: float) -> Evidence:
     rng = run.rng("three terms")
 
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system in drawn_systems(rng, run.size(120, 40)):
             # The worst case aligns the three terms: s along A's top direction, the others parallel to A s.
             _, gains, vt = np.linalg.svd(system.A)
@@ -146,7 +147,7 @@ def _inspect_three_term(run: Run, factor: float) -> Evidence:
                 allowance = rounding_allowance(bound, system.state_dim + system.action_dim)
                 yield (
                     TheoremCheck(residual, bound, "<=", allowance, {"any": True}),
-                    lambda s=system: as_code(s),
+                    partial(as_code, system),
                 )
 
     evidence = judge(evaluations(), "‖r_t‖² against the three-term bound, aligned and random vectors")
@@ -183,20 +184,22 @@ def _inspect_telescoping(weights: tuple[int, int]) -> Evidence:
 def _inspect_chain(run: Run, weights: tuple[float, float, float]) -> Evidence:
     rng = run.rng("chain")
 
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for index, system in enumerate(_chain_systems(run, rng)):
             T = int(rng.integers(1, 16)) if index else 40
             n, states = system.state_dim, (T - 1) * system.state_dim
             M = lifted.residual_matrix(system, T).toarray()
             z = np.linalg.svd(M, full_matrices=False)[2][0]
-            a2, b2 = np.linalg.norm(system.A, 2) ** 2, np.linalg.norm(system.B, 2) ** 2
+            a2, b2 = float(np.linalg.norm(system.A, 2)) ** 2, float(np.linalg.norm(system.B, 2)) ** 2
             value = float(np.sum((M @ z) ** 2))
             middle = 3.0 * ((1.0 + a2) * np.sum(z[:states] ** 2) + b2 * np.sum(z[states:] ** 2))
             last = 3.0 * float(weights[0] + weights[1] * a2 + weights[2] * b2) * float(z @ z)
             allowance = rounding_allowance(3.0 * (1.0 + a2 + b2), n * T)
-            code = as_code(system, horizon=T)
             for left, right in ((value, float(middle)), (float(middle), last)):
-                yield TheoremCheck(left, right, "<=", allowance, {"any": True}), lambda code=code: code
+                yield (
+                    TheoremCheck(left, right, "<=", allowance, {"any": True}),
+                    partial(as_code, system, horizon=T),
+                )
 
     return judge(evaluations(), "‖Mz‖² ≤ (36) and (36) ≤ (37) at the top right singular vector of M")
 
@@ -232,11 +235,11 @@ def _evaluated_instances(run: Run) -> list[tuple[AnySystem, int, TheoremCheck]]:
 
 
 def _inspect_bound(instances: list[tuple[AnySystem, int, TheoremCheck]], bound: Bound) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system, T, check in instances:
             value = bound(*_norms(system))
             altered = TheoremCheck(check.computed, value, "<=", check.allowance, check.assumptions)
-            yield altered, lambda s=system, T=T: as_code(s, horizon=T)
+            yield altered, partial(as_code, system, horizon=T)
 
     return judge(evaluations(), "L_L = λ_max(2MᵀM) by certified bisection against the bound, T up to 2,000")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import sympy as sp
@@ -20,14 +21,14 @@ from linear_systems.errors import RankError
 from linear_systems.random_systems import random_time_varying_system
 from linear_systems.rounding import EPS, rounding_allowance
 from paper_checks.engine import Run
-from paper_checks.inspection import drawn_systems, identity, judge, real_systems
+from paper_checks.inspection import Evaluations, drawn_systems, identity, judge, real_systems
 from paper_checks.records import Claim, Curve, Evidence, Grade, Sharpness
 from paper_checks.search import as_code
 
 SCALAR = LinearSystem([[0.8]], [[1.0]])
 """A stable scalar system, fully actuated: as harmless as a system can be."""
-AGGRESSIVE = 1.0 / 3.0
-"""The step size that minimises ρ(J) for SCALAR with β = 1 is near this."""
+AGGRESSIVE = (1.0 / 3.0, 1.0 / 3.0)
+"""The step size that minimises ρ(J) for SCALAR with β = 1: μ + L = 6 there, and 2/(μ + L) = 1/3."""
 UNIFORM = (0.05, 0.3)
 """Step sizes (η_s, η_a) for which convergence of SCALAR with β = 1 is uniform in T."""
 
@@ -127,7 +128,7 @@ def _draw_point(
 
 
 def _inspect_gradients(run: Run, variant: str) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system, states, actions, goal, beta in _draw_point(run, "gradients"):
             A, B = system.matrices(len(actions))
             predicted = np.einsum("tij,tj->ti", A, states[:-1]) + np.einsum("tij,tj->ti", B, actions)
@@ -142,7 +143,7 @@ def _inspect_gradients(run: Run, variant: str) -> Evidence:
             )
             scale = size * (1.0 + float(np.abs(B).max()) * 3.0) * system.state_dim
             allowance = rounding_allowance(scale, system.state_dim + system.action_dim)
-            yield TheoremCheck(gap, 0.0, "=", allowance, {"any": True}), lambda s=system: as_code(s)
+            yield TheoremCheck(gap, 0.0, "=", allowance, {"any": True}), partial(as_code, system)
 
     return judge(
         evaluations(), "largest |autograd − closed form| of Eq. (78) and (79), time-varying systems included"
@@ -150,7 +151,7 @@ def _inspect_gradients(run: Run, variant: str) -> Evidence:
 
 
 def _inspect_updates(run: Run, factor: float) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         rng = run.rng("steps")
         for system, states, actions, goal, beta in _draw_point(run, "updates"):
             T, eta = len(actions), (float(rng.uniform(0.01, 0.4)), float(rng.uniform(0.01, 0.4)))
@@ -166,7 +167,7 @@ def _inspect_updates(run: Run, factor: float) -> Evidence:
             row_sums = float(abs(J).sum(axis=1).max())
             scale = row_sums * float(np.abs(z).max()) + float(np.abs(c).max())
             allowance = rounding_allowance(scale, 2 * (system.state_dim + system.action_dim))
-            yield TheoremCheck(gap, 0.0, "=", allowance, {"any": True}), lambda s=system: as_code(s)
+            yield TheoremCheck(gap, 0.0, "=", allowance, {"any": True}), partial(as_code, system)
 
     return judge(evaluations(), "largest |Jz + c − autograd's step|, pairs of step sizes included")
 
@@ -192,8 +193,8 @@ def _examine_blocks(run: Run) -> None:
     run.examine(
         "per singular value b of B the eigenvalues of H_t are 1+(1+β)b² ± √((1+(1+β)b²)² − 4βb²), with 2 in between",
         _inspect_block_eigenvalues,
-        4,
-        false_variants={"−4(1+β)b² under the root": "plus"},
+        0,
+        false_variants={"−4(1+β)b² under the root": 1},
         equations=(85,),
     )
     run.examine(
@@ -240,11 +241,12 @@ def _inspect_schur(multiple: int) -> Evidence:
     )
 
 
-def _inspect_block_eigenvalues(under_root: int | str) -> Evidence:
+def _inspect_block_eigenvalues(added: int) -> Evidence:
+    """Insert the closed form with 4(β + added)b² under the root."""
     b, beta = sp.symbols("b beta", positive=True)
     block = 2 * sp.Matrix([[1, -b], [-b, (1 + beta) * b**2]])
     half_trace = 1 + (1 + beta) * b**2
-    inner = 4 * beta * b**2 if under_root == 4 else 4 * (1 + beta) * b**2
+    inner = 4 * (beta + added) * b**2
     roots = [half_trace + sign * sp.sqrt(half_trace**2 - inner) for sign in (1, -1)]
     lam = sp.symbols("lambda")
     characteristic = block.charpoly(lam).as_expr()
@@ -262,8 +264,8 @@ def _inspect_uniform_bounds(run: Run, corner: str) -> Evidence:
     rng = run.rng("uniform")
     violations, count = 0, run.size(400, 100)
     for _ in range(count):
-        low, high = np.sort(rng.uniform(0.05, 4.0, size=2))
-        beta_low, beta_high = np.sort(rng.uniform(0.01, 5.0, size=2))
+        low, high = sorted(map(float, rng.uniform(0.05, 4.0, size=2)))
+        beta_low, beta_high = sorted(map(float, rng.uniform(0.01, 5.0, size=2)))
         inner = [
             _block_eigenvalues(rng.uniform(low, high), rng.uniform(beta_low, beta_high)) for _ in range(20)
         ]
@@ -282,7 +284,7 @@ def _inspect_uniform_bounds(run: Run, corner: str) -> Evidence:
 
 def _block_eigenvalues(gain: float, beta: float) -> NDArray[np.float64]:
     """Return the eigenvalues of H_t for one singular value of B, ascending."""
-    return stop_gradient.hessian_block_eigenvalues(LinearSystem([[0.0]], [[float(gain)]]), 1, float(beta))[0]
+    return np.asarray(stop_gradient.hessian_block_eigenvalues(LinearSystem([[0.0]], [[gain]]), 1, beta)[0])
 
 
 def exact_update(
@@ -384,7 +386,7 @@ def _rate_instances(run: Run) -> Iterator[tuple[AnySystem, int, NDArray[np.float
 
 
 def _inspect_rate(run: Run, factor: float) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         rng = run.rng("rate steps")
         for system, T, beta in _rate_instances(run):
             limit = stop_gradient.step_size_limit(system, beta)
@@ -393,8 +395,7 @@ def _inspect_rate(run: Run, factor: float) -> Evidence:
             altered = TheoremCheck(
                 check.computed, factor * check.bound, "<=", check.allowance, check.assumptions
             )
-            code = as_code(system, horizon=T, beta=beta, step_size=eta)
-            yield altered, lambda code=code: code
+            yield altered, partial(as_code, system, horizon=T, beta=beta, step_size=eta)
 
     return judge(evaluations(), "ρ(J) from the blocks against q from μ and L, β_t varying")
 
@@ -457,12 +458,12 @@ def _inspect_adapted_norm(run: Run, factor: float) -> Evidence:
 # --- the constant -----------------------------------------------------------------------------------------
 
 
-def _peak(system: LinearSystem, horizon: int, step_size: float | tuple[float, float]) -> float:
+def _peak(system: LinearSystem, horizon: int, step_size: tuple[float, float]) -> float:
     """Return max_k log ‖J^k‖ over enough iterations to pass the transient."""
     return float(stop_gradient.log_transient_growth(system, horizon, 1.0, step_size, 6 * horizon + 20).max())
 
 
-def _inspect_transient(run: Run, step_size: float | tuple[float, float]) -> Evidence:
+def _inspect_transient(run: Run, step_size: tuple[float, float]) -> Evidence:
     """Exponential growth: the slope of max_k log‖J^k‖ over T stays above 0.1 a step and does not decline."""
     horizons = [10, 20, 40] if run.quick else [10, 20, 40, 80]
     peaks = [_peak(SCALAR, T, step_size) for T in horizons]
@@ -489,7 +490,7 @@ def _inspect_transient(run: Run, step_size: float | tuple[float, float]) -> Evid
     )
 
 
-def _inspect_iterations(run: Run, step_size: float | tuple[float, float]) -> Evidence:
+def _inspect_iterations(run: Run, step_size: tuple[float, float]) -> Evidence:
     """Linear growth: iterations to 10⁻⁶ of the initial error, per step of T, do not vanish as T doubles."""
     horizons = [10, 20, 40] if run.quick else [10, 20, 40, 80]
     needed = []
@@ -550,7 +551,7 @@ def _record_curve(run: Run) -> None:
 def _inspect_greedy(run: Run, policy: str) -> Evidence:
     rng = run.rng("greedy")
 
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system in drawn_systems(rng, run.size(80, 25), full_column_rank=True, max_n=5):
             T = int(rng.integers(2, 15))
             start, goal = rng.standard_normal((2, system.state_dim))
@@ -564,11 +565,12 @@ def _inspect_greedy(run: Run, policy: str) -> Evidence:
                 other = system.rollout(start, _least_squares_actions(system, T, start, goal))[1:]
             gap = float(np.abs(states - other).max())
             growth = np.abs(states).max() + np.abs(other).max()
-            conditioning = np.linalg.cond(system.B) ** 2 * max(1.0, np.linalg.norm(system.A, 2)) ** T
-            allowance = rounding_allowance(float(growth), system.state_dim * T, float(conditioning))
+            amplification = max(1.0, float(np.linalg.norm(system.A, 2))) ** T
+            conditioning = float(np.linalg.cond(system.B)) ** 2 * amplification
+            allowance = rounding_allowance(float(growth), system.state_dim * T, conditioning)
             yield (
                 TheoremCheck(gap, 0.0, "=", allowance, {"any": True}),
-                lambda s=system, T=T: as_code(s, horizon=T),
+                partial(as_code, system, horizon=T),
             )
 
     return judge(evaluations(), "largest |fixed point − rollout| over states, β_t drawn at random")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import sympy as sp
@@ -17,7 +17,7 @@ from grasp_theory.theorems.theorem_7 import gaussian_tube, live_tube
 from linear_systems import LinearSystem, noise, state_chain, stop_gradient
 from linear_systems.rounding import rounding_allowance
 from paper_checks.engine import Run
-from paper_checks.inspection import drawn_systems, identity, judge
+from paper_checks.inspection import Evaluations, drawn_systems, identity, judge
 from paper_checks.records import Claim, Curve, Evidence, Grade, Sharpness
 from paper_checks.search import as_code
 
@@ -71,8 +71,8 @@ def check_theorem_7(run: Run) -> None:
     run.examine(
         "the states of the simulated iteration have this law, not only these moments",
         lambda optimizer: _inspect_simulation(run, optimizer),
-        "sgd",
-        false_variants={"states stepped by Adam, as in the released implementation": "adam"},
+        torch.optim.SGD,
+        false_variants={"states stepped by Adam, as in the released implementation": torch.optim.Adam},
         equations=(96,),
     )
     run.examine(
@@ -109,10 +109,10 @@ def check_contrast(run: Run) -> None:
     """Examine the text that sets tubes against noisy rollouts."""
     run.examine(
         "the spread of the lifted states does not accumulate over the horizon, as that of noisy rollouts does",
-        lambda live: _inspect_contrast(run, live),
-        True,
-        false_variants={"nor would it with A = 1.3 in place of A = 1.1": "stronger"},
-        true_variants={"with s̄_t frozen, as in Theorem 7's statement": False},
+        _inspect_contrast,
+        (True, 1.1),
+        false_variants={"nor would it with A = 1.3 in place of A = 1.1": (True, 1.3)},
+        true_variants={"with s̄_t frozen, as in Theorem 7's statement": (False, 1.1)},
     )
     run.examine(
         "at η_s = 1/2 the stationary covariance of the lifted states differs from that of a noisy rollout with σ_env = σ",
@@ -152,7 +152,7 @@ def _autograd(
 
 
 def _inspect_state_step(run: Run, stop: bool) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system, states, actions, goal in _draw(run, "state step"):
             predicted = states[:-1] @ system.A.T + actions @ system.B.T
             gradient, _ = _autograd(system, states, actions, goal, 0.7, stop=stop)
@@ -161,13 +161,13 @@ def _inspect_state_step(run: Run, stop: bool) -> Evidence:
             gap = float(np.abs(moved - claimed).max())
             scale = 1.0 + float(np.abs(predicted).max() + np.abs(states).max())
             allowance = rounding_allowance(scale, 2 * (system.state_dim + system.action_dim))
-            yield TheoremCheck(gap, 0.0, "=", allowance, {"any": True}), lambda s=system: as_code(s)
+            yield TheoremCheck(gap, 0.0, "=", allowance, {"any": True}), partial(as_code, system)
 
     return judge(evaluations(), "autograd's state step against Eq. (93) without noise")
 
 
 def _inspect_action_step(run: Run, weight: float) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system, states, actions, goal in _draw(run, "action step"):
             gamma = 0.7
             predicted = states[:-1] @ system.A.T + actions @ system.B.T
@@ -178,7 +178,7 @@ def _inspect_action_step(run: Run, weight: float) -> Evidence:
                 np.abs(system.B).sum() + 1.0
             )
             allowance = rounding_allowance(scale, 4 * (system.state_dim + system.action_dim))
-            yield TheoremCheck(gap, 0.0, "=", allowance, {"any": True}), lambda s=system: as_code(s)
+            yield TheoremCheck(gap, 0.0, "=", allowance, {"any": True}), partial(as_code, system)
 
     return judge(evaluations(), "autograd's action gradient of Eq. (92) against 2Bᵀ((μ−s) + γ(μ−g))")
 
@@ -219,7 +219,7 @@ def _inspect_condition(upper: float) -> Evidence:
 def _inspect_approach(run: Run, factor: float) -> Evidence:
     rng = run.rng("approach")
 
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for _ in range(run.size(300, 80)):
             eta, sigma = float(rng.uniform(0.001, 0.999)), float(rng.uniform(0.01, 3.0))
             # After the mixing time to 10⁻⁶ the variance is within 10⁻¹² of the limit, relatively.
@@ -228,15 +228,12 @@ def _inspect_approach(run: Run, factor: float) -> Evidence:
             limit = factor * check.bound
             allowance = check.allowance + 1e-12 * check.bound
             code = f"step_size = {eta!r}\nsigma = {sigma!r}\niterations = {k}"
-            yield (
-                TheoremCheck(check.computed, limit, "=", allowance, check.assumptions),
-                lambda code=code: code,
-            )
+            yield TheoremCheck(check.computed, limit, "=", allowance, check.assumptions), partial(str, code)
 
     return judge(evaluations(), "σ²Σ_{j<k}(1−2η)^{2j} at the mixing time to 10⁻⁶ against the limit")
 
 
-def _inspect_simulation(run: Run, optimizer: Literal["sgd", "adam"]) -> Evidence:
+def _inspect_simulation(run: Run, optimizer: type[torch.optim.Optimizer]) -> Evidence:
     """Run the noised state steps with torch's own optimiser and test the law of the last iterate.
 
     Two tests, each at the run's level: variance (χ²) and distribution (Kolmogorov–Smirnov), over independent
@@ -247,8 +244,7 @@ def _inspect_simulation(run: Run, optimizer: Literal["sgd", "adam"]) -> Evidence
     generator = torch.Generator().manual_seed(int(run.rng("simulation").integers(2**31)))
     centre = torch.linspace(-1.0, 1.0, coordinates, dtype=torch.float64)
     state = centre.clone().requires_grad_()
-    kind = torch.optim.SGD if optimizer == "sgd" else torch.optim.Adam
-    stepper = kind([state], lr=ETA)
+    stepper = optimizer([state], lr=ETA)  # type: ignore[call-arg]
     for _ in range(iterations):
         stepper.zero_grad()
         (state - centre).square().sum().backward()  # type: ignore[no-untyped-call]
@@ -266,10 +262,14 @@ def _inspect_simulation(run: Run, optimizer: Literal["sgd", "adam"]) -> Evidence
     return Evidence(
         Grade.STATISTICAL,
         bool(p_variance >= level and p_shape >= level),
-        f"{optimizer.upper()} states, {coordinates} coordinates, {iterations} iterations, η = {ETA}, σ = {SIGMA}: sample "
+        f"states stepped by {optimizer.__name__}, {coordinates} coordinates, {iterations} iterations, η = {ETA}, σ = {SIGMA}: sample "
         f"variance {statistic / coordinates:.4f} of the tube's, χ² p = {p_variance:.2g}, Kolmogorov–Smirnov p = "
         f"{p_shape:.2g}, level {level:.1e} each; a variance off by {detectable:.1%} is found with power 0.99",
-        {"variance / tube variance": statistic / coordinates, "p, variance": float(p_variance), "p, shape": p_shape},
+        {
+            "variance / tube variance": statistic / coordinates,
+            "p, variance": float(p_variance),
+            "p, shape": p_shape,
+        },
     )
 
 
@@ -358,9 +358,10 @@ def _inspect_joint_iteration(step_size: tuple[float, float]) -> Evidence:
     )
 
 
-def _inspect_contrast(run: Run, live: bool | str) -> Evidence:
+def _inspect_contrast(variant: tuple[bool, float]) -> Evidence:
     """Compare the spread of the last state at T = 40 with that at T = 10: accumulates if it grows 2 times."""
-    system = LinearSystem([[1.3 if live == "stronger" else 1.1]], [[1.0]])
+    live, growth = variant
+    system = LinearSystem([[growth]], [[1.0]])
     if live:
         variances = state_chain.stationary_law(system, 40, ETA, SIGMA).states[:, 0, 0]
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import sympy as sp
@@ -14,7 +15,7 @@ from linear_systems import AnySystem, LinearSystem, noise
 from linear_systems.random_systems import random_time_varying_system
 from linear_systems.rounding import rounding_allowance
 from paper_checks.engine import Run
-from paper_checks.inspection import drawn_systems, identity, judge, real_systems
+from paper_checks.inspection import Evaluations, drawn_systems, identity, judge, real_systems
 from paper_checks.records import Claim, Curve, Evidence, Grade, Sharpness
 from paper_checks.search import as_code
 
@@ -98,7 +99,7 @@ def _systems(run: Run, name: str, count: int) -> Iterator[AnySystem]:
 
 
 def _inspect_mean(run: Run, shift: float) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         rng = run.rng("actions")
         for system in _systems(run, "mean", run.size(80, 24)):
             T = int(rng.integers(2, 25))
@@ -108,7 +109,7 @@ def _inspect_mean(run: Run, shift: float) -> Evidence:
             )
             check = rollout_mean(system, start, actions)
             drifted = TheoremCheck(check.computed + shift, 0.0, "=", check.allowance, check.assumptions)
-            yield drifted, lambda s=system, T=T: as_code(s, horizon=T)
+            yield drifted, partial(as_code, system, horizon=T)
 
     return judge(
         evaluations(), "largest |m_t − rollout_t|, the mean by superposition of the inputs' responses"
@@ -134,7 +135,7 @@ def _inspect_total_expectation(noise_mean: int) -> Evidence:
 
 
 def _inspect_spread(run: Run, power: int) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         rng = run.rng("horizons")
         for system in _systems(run, "spread", run.size(80, 24)):
             T = int(rng.integers(1, 25))
@@ -142,7 +143,7 @@ def _inspect_spread(run: Run, power: int) -> Evidence:
             scaled = TheoremCheck(
                 check.computed * SIGMA ** (power - 2), check.bound, "=", check.allowance, check.assumptions
             )
-            yield scaled, lambda s=system, T=T: as_code(s, horizon=T, sigma=SIGMA)
+            yield scaled, partial(as_code, system, horizon=T, sigma=SIGMA)
 
     return judge(evaluations(), "λ_max(Σ_T) by the recursion against σ²ΣΦΦᵀ")
 
@@ -243,7 +244,7 @@ def _inspect_unbounded(run: Run, rule: Callable[[float], bool]) -> Evidence:
 
 
 def _inspect_limit(run: Run, factor: float) -> Evidence:
-    def evaluations() -> Iterator[tuple[TheoremCheck, Callable[[], str]]]:
+    def evaluations() -> Evaluations:
         for system in drawn_systems(
             run.rng("limit"), run.size(80, 30), ("stable", "complex", "defective"), 5, 2
         ):
@@ -259,7 +260,7 @@ def _inspect_limit(run: Run, factor: float) -> Evidence:
             scale = float(np.abs(limit).max())
             condition = scale / SIGMA**2 / (1.0 - radius**2)
             allowance = rounding_allowance(scale, system.state_dim**2, condition)
-            yield TheoremCheck(gap, 0.0, "=", allowance, inside), lambda s=system: as_code(s, sigma=SIGMA)
+            yield TheoremCheck(gap, 0.0, "=", allowance, inside), partial(as_code, system, sigma=SIGMA)
 
     return judge(evaluations(), "Σ_2000 against the solution of the Stein equation")
 

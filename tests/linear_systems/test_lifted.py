@@ -216,6 +216,17 @@ def test_constant_time_varying_systems_agree(system: LinearSystem, horizon: int)
     assert lifted.theorem_3_bound(series) == lifted.theorem_3_bound(system)
 
 
+def test_steps_that_do_not_enter_do_not_count() -> None:
+    """A_0 acts on the fixed s_0 only, and steps from T on are beyond the horizon, however large they are."""
+    plain = random_system(np.random.default_rng(5), 3, 2, "stable")
+    A, B = np.stack([plain.A] * 8), np.stack([plain.B] * 8)
+    A[0], A[6], B[6] = 1e12, 1e12, 1e12
+    system = TimeVaryingLinearSystem(A, B)
+    expected = 2.0 * _dense_norm_squared(plain, 6)
+    assert abs(lifted.lipschitz(system, 6) - expected) <= rounding_allowance(expected, 60)
+    assert lifted.condition_number(system, 6) == pytest.approx(lifted.condition_number(plain, 6), rel=2e-9)
+
+
 def test_the_long_horizon() -> None:
     system = random_system(np.random.default_rng(2), 3, 2, "unstable")
     limit = lifted.lipschitz_limit(system)

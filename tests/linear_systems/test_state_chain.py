@@ -27,7 +27,9 @@ def _dense(system: AnySystem, horizon: int, step_size: float, sigma: float) -> n
 
 
 @given(systems(max_n=3, kinds=TAME), st.integers(1, 8), st.floats(0.05, 0.5))
-def test_blocks_agree_with_the_dense_lyapunov_solution(system: LinearSystem, horizon: int, step_size: float) -> None:
+def test_blocks_agree_with_the_dense_lyapunov_solution(
+    system: LinearSystem, horizon: int, step_size: float
+) -> None:
     law = state_chain.stationary_law(system, horizon, step_size, 0.7)
     dense = _dense(system, horizon, step_size, 0.7)
     n = system.state_dim
@@ -57,7 +59,9 @@ def test_half_steps_give_the_covariance_of_noisy_rollouts(system: LinearSystem, 
     powers = [np.linalg.norm(np.linalg.matrix_power(system.A, k), 2) for k in range(horizon + 1)]
     condition = (max(powers) * max(1.0, np.linalg.norm(system.A, 2))) ** 2
     for found, expected in zip(law.states, rollouts, strict=True):
-        allowed = rounding_allowance(float(np.abs(expected).max()), system.state_dim * horizon, float(condition))
+        allowed = rounding_allowance(
+            float(np.abs(expected).max()), system.state_dim * horizon, float(condition)
+        )
         assert np.abs(found - expected).max() <= allowed
 
 

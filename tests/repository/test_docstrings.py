@@ -60,7 +60,9 @@ def test_a_docstring_without_a_part_is_rejected() -> None:
     whole = "\n".join(f"{part}\n    text" for part in THEOREM_PARTS)
     assert _missing_parts(whole) == []
     assert _missing_parts(whole.replace("Source", "Origin")) == ["Source"]
-    assert _missing_parts(whole.replace("Setting", "x").replace("Raises", "Setting").replace("x", "Raises")) == ["order"]
+    assert _missing_parts(
+        whole.replace("Setting", "x").replace("Raises", "Setting").replace("x", "Raises")
+    ) == ["order"]
 
 
 @pytest.mark.parametrize("package", [linear_systems, grasp_theory, paper_checks], ids=lambda p: p.__name__)

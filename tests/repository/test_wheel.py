@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)], check=True, capture_output=True
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
     )
     (built,) = folder.glob("*.whl")
     return built
@@ -44,7 +46,16 @@ def test_wheel_installs_in_an_empty_environment_and_checks_a_claim(wheel: Path, 
     install = [python, "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel]
     subprocess.run([str(word) for word in install], check=True, capture_output=True)
     run = subprocess.run(
-        [str(python), "-m", "paper_checks", "--quick", "--claim", "setting", "--output", str(tmp_path / "report")],
+        [
+            str(python),
+            "-m",
+            "paper_checks",
+            "--quick",
+            "--claim",
+            "setting",
+            "--output",
+            str(tmp_path / "report"),
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
