@@ -24,9 +24,9 @@ PAPER = "Parallel Stochastic Gradient-Based Planning for World Models"
 
 OPERATORS = "".join(rf"|(?<=\b{name})" for name in ("max", "min", "sup", "inf", "lim"))
 INDEX = re.compile(
-    rf"(?:(?<![A-Za-z0-9_][A-Za-z])(?<=[^\W\d_]|[∇∂‖|)\]⟩]){OPERATORS})_(?:\{{([^{{}}]*)\}}|([A-Za-z0-9]+|∞))"
+    rf"(?:(?<![A-Za-z0-9_][A-Za-z])(?<=[^\W\d_]|[∇∂‖|)\]⟩]){OPERATORS})_(?:\{{([^{{}}]*)\}}|([A-Za-z0-9α-ω]+|∞))"
 )
-EXPONENT = re.compile(r"(?<=\S)\^(?:\{([^{}]*)\}|([−-]?\d+|[A-Za-z∞⊤*†]))")
+EXPONENT = re.compile(r"(?<=\S)\^(?:\{([^{}]*)\}|([−-]?\d+|[A-Za-zα-ω∞⊤*†]))")
 """An index on a single letter or an operator, and an exponent on anything: in braces, or one word, number or sign."""
 
 ERRATA = (Verdict.FAILS, Verdict.CAVEAT)

@@ -1,4 +1,4 @@
-"""Theorem 7: the Gaussian tube, Eq. (92)–(96), and the text that contrasts it with noisy rollouts."""
+"""Theorem 7: the Gaussian tube, Eq. (92)–(96)."""
 
 from __future__ import annotations
 
@@ -103,24 +103,6 @@ def check_theorem_7(run: Run) -> None:
         false_variants={"at (η_s, η_a) = (0.05, 0.3)": (0.05, 0.3)},
     )
     _record(run)
-
-
-def check_contrast(run: Run) -> None:
-    """Examine the text that sets tubes against noisy rollouts."""
-    run.examine(
-        "the spread of the lifted states does not accumulate over the horizon, as that of noisy rollouts does",
-        _inspect_contrast,
-        (True, 1.1),
-        false_variants={"nor would it with A = 1.3 in place of A = 1.1": (True, 1.3)},
-        true_variants={"with s̄_t frozen, as in Theorem 7's statement": (False, 1.1)},
-    )
-    run.examine(
-        "at η_s = 1/2 the stationary covariance of the lifted states differs from that of a noisy rollout with σ_env = σ",
-        lambda wanted: _inspect_equality(run, wanted),
-        "different",
-        false_variants={"they differ by a factor 2": "twice"},
-        true_variants={"they are equal": "equal"},
-    )
 
 
 # --- the iteration ----------------------------------------------------------------------------------------
@@ -358,52 +340,6 @@ def _inspect_joint_iteration(step_size: tuple[float, float]) -> Evidence:
     )
 
 
-def _inspect_contrast(variant: tuple[bool, float]) -> Evidence:
-    """Compare the spread of the last state at T = 40 with that at T = 10: accumulates if it grows 2 times."""
-    live, growth = variant
-    system = LinearSystem([[growth]], [[1.0]])
-    if live:
-        variances = state_chain.stationary_law(system, 40, ETA, SIGMA).states[:, 0, 0]
-    else:
-        variances = np.full(40, noise.tube_variance(ETA, SIGMA))
-    rollout = noise.rollout_covariance(system, 40, SIGMA), noise.rollout_covariance(system, 10, SIGMA)
-    lifted_growth = float(variances[39] / variances[9])
-    rollout_growth = float(rollout[0][0, 0] / rollout[1][0, 0])
-    return Evidence(
-        Grade.NUMERICAL,
-        lifted_growth < 2.0,
-        f"A = {system.A[0, 0]}, η_s = {ETA}: from t = 10 to t = 40 the variance of the lifted states grows {lifted_growth:.4g} "
-        f"times, that of noisy rollouts {rollout_growth:.4g} times",
-        {"growth, lifted": lifted_growth, "growth, rollout": rollout_growth},
-        as_code(system, horizon=40, step_size=ETA, sigma=SIGMA),
-    )
-
-
-def _inspect_equality(run: Run, wanted: str) -> Evidence:
-    worst, code, count = 0.0, "", 0
-    for system in drawn_systems(run.rng("equality"), run.size(40, 15), max_n=4):
-        T = 8
-        chain = state_chain.stationary_law(system, T, 0.5, SIGMA).states[-1]
-        rollout = noise.rollout_covariance(system, T, SIGMA)
-        scale = float(np.abs(rollout).max())
-        target = 2.0 * rollout if wanted == "twice" else rollout
-        gap = float(np.abs(chain - target).max()) / scale
-        powers = [np.linalg.norm(np.linalg.matrix_power(system.A, k), 2) for k in range(T)]
-        amplification = float(np.linalg.norm(system.A, 2) * max(powers)) ** 2
-        allowance = rounding_allowance(1.0, system.state_dim * T, max(1.0, amplification))
-        if gap / allowance > worst:
-            worst, code = gap / allowance, as_code(system, horizon=T, step_size=0.5, sigma=SIGMA)
-        count += 1
-    equal = worst <= 1.0
-    return Evidence(
-        Grade.NUMERICAL,
-        not equal if wanted == "different" else equal,
-        f"largest |Cov(chain) − Σ_T| over {count} systems is {worst:.2g} times the rounding allowance",
-        {"gap / allowance": worst},
-        code,
-    )
-
-
 def _record(run: Run) -> None:
     horizons = list(range(1, 41))
     tube = noise.tube_variance(ETA, SIGMA)
@@ -447,16 +383,5 @@ CLAIMS = (
         definitions={92: "restates the objective (10) with μ_t for the prediction"},
         others=("Theorem 7",),
         check=check_theorem_7,
-    ),
-    Claim(
-        id="tube-contrast",
-        title="Lifted states keep a local tube, while noisy rollouts accumulate noise",
-        source="Appendix A.4, text before Theorem 9 and after its proof",
-        statement=(
-            "“Unlike the stopgrad lifted-state dynamics (Theorem 7), the rollout distribution is not contracted toward the "
-            "current rollout, but instead noise accumulates”; lifted states form a tube, “keeping exploration local”.  Read as: "
-            "with the actions frozen, the spread of the lifted states does not grow with t."
-        ),
-        check=check_contrast,
     ),
 )

@@ -19,6 +19,7 @@ from linear_systems.errors import (
     FloatOverflowError,
     HorizonError,
     ParameterError,
+    PrecisionLossError,
     ShapeError,
     StepSizeError,
     UndecidedError,
@@ -122,6 +123,19 @@ class TestTransientGrowth:
         frozen = TimeVaryingLinearSystem(*EXAMPLE.matrices(horizon))
         varying = stop_gradient.transient_growth(frozen, horizon, 1.0, UNIFORM, 2)
         assert np.allclose(varying, norms[:3], rtol=NORM_ACCURACY, atol=0)
+
+    def test_too_few_bits_are_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """16 bits are tried first and thrown away; with nothing beyond them the function refuses."""
+        expected = stop_gradient.log_transient_growth(EXAMPLE, 10, 1.0, FAST_RATE, 30)
+        start = np.random.default_rng(0).standard_normal(20)
+        count = stop_gradient.iterations_to(EXAMPLE, 10, 1.0, FAST_RATE, start, 1e-3)
+        monkeypatch.setattr("linear_systems._balls.PRECISIONS", (16, 128))
+        logs = stop_gradient.log_transient_growth(EXAMPLE, 10, 1.0, FAST_RATE, 30)
+        assert abs(logs - expected).max() <= NORM_ACCURACY
+        assert stop_gradient.iterations_to(EXAMPLE, 10, 1.0, FAST_RATE, start, 1e-3) == count
+        monkeypatch.setattr("linear_systems._balls.PRECISIONS", (16,))
+        with pytest.raises(PrecisionLossError):
+            stop_gradient.log_transient_growth(EXAMPLE, 10, 1.0, FAST_RATE, 30)
 
     def test_the_best_rate_has_an_enormous_constant(self) -> None:
         """ρ(J) = 0.745 and yet the error may grow by 28 orders of magnitude first, and more for longer horizons."""

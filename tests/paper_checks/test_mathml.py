@@ -32,6 +32,11 @@ def test_lines_of_an_aligned_environment_become_rows() -> None:
     assert mathml(r"\begin{aligned} a &= b \\ c &= d \end{aligned}").count("<mtr>") == 2
 
 
+def test_operators_have_upright_names() -> None:
+    for latex in (r"\operatorname*{arg\,min}_x L", r"\operatorname{argmin} L"):
+        assert "<mo>argmin</mo>" in mathml(latex)
+
+
 def test_bars_are_not_spaced_as_relations() -> None:
     for latex in (r"2|\lambda|", r"\|x\|", r"\lvert x \rvert"):
         assert mathml(latex).count('lspace="0" rspace="0"') == 2
@@ -44,6 +49,7 @@ def test_bars_are_not_spaced_as_relations() -> None:
         (r"\nosuchcommand{x}", "nosuchcommand"),
         (r"\bigl\lVert x \bigr\rVert", "lVert"),
         (r"\frac{a}{", "NoAvailableTokens"),
+        (r"\operatorname{a_1} x", "<mo />"),
         (r"a \\ b", "aligned"),
         (r"a & b", "'&'"),
         ("", "NoAvailableTokens"),

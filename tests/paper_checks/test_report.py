@@ -299,11 +299,12 @@ def test_equation_numbers_are_joined(numbers: list[int], text: str) -> None:
     [
         ("L_S ≥ 2μ²|λ|^{2(T−1)}", "L<sub>S</sub> ≥ 2μ²|λ|<sup>2(T−1)</sup>"),
         ("λ_max(s_{t+1}) at 10^-9", "λ<sub>max</sub>(s<sub>t+1</sub>) at 10<sup>-9</sup>"),
-        ("W_∞ and A^T s_0", "W<sub>∞</sub> and A<sup>T</sup> s<sub>0</sub>"),
+        ("W_∞, L_σ and A^T s_0", "W<sub>∞</sub>, L<sub>σ</sub> and A<sup>T</sup> s<sub>0</sub>"),
         (
             "max_{|z|=1} ρ, max_k ‖J^k‖, argmax_x",
             "max<sub>|z|=1</sub> ρ, max<sub>k</sub> ‖J<sup>k</sup>‖, argmax_x",
         ),
+        ("∇_{s_1} L_F, ‖x‖_2", "∇<sub>s<sub>1</sub></sub> L<sub>F</sub>, ‖x‖<sub>2</sub>"),
         ("two_pendulums_on_a_cart, step_size", "two_pendulums_on_a_cart, step_size"),
         ("a < b & c^2", "a &lt; b &amp; c<sup>2</sup>"),
     ],

@@ -1,0 +1,1 @@
+"""Environments, data, training, sweeps and benchmarks: what runs on top of the method."""

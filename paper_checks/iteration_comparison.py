@@ -1,0 +1,151 @@
+"""Iterations to a tolerance from the same start over the horizon, for every remedy.
+
+`python -m paper_checks.iteration_comparison` prints the tables of docs/uniform_convergence.md.
+The start is what a planner would take: states on the straight line from s_0 to the goal, no actions.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import orth
+
+from linear_systems import LinearSystem, benchmarks, parallel_iterations, stop_gradient, uniform_convergence
+from linear_systems.parallel_iterations import Iteration
+from linear_systems.rounding import EPS
+
+SYSTEMS = (
+    "scalar",
+    "double_integrator",
+    "tanks_in_series",
+    "convection_diffusion",
+    "spinning_spacecraft",
+    "pendulum_upright",
+    "cart_pole_upright",
+    "boeing_747_longitudinal",
+)
+"""Benchmarks compared: small enough for a run in seconds, with ρ(K) from 0 to beyond 1."""
+HORIZONS = (10, 40, 160)
+TOLERANCE = 1e-6
+LIMIT = 30_000
+"""Iterations after which a method is given up."""
+RESET_EVERY = 10
+"""Iterations between two resets of the states."""
+MARGIN = 1.02
+"""Where ρ(K) >= 1, step sizes are tuned for A / (MARGIN · ρ(K)): uniform in units that grow by that much a step."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one system: `counts` of iterations, `peaks` (max_k ‖e^k‖/‖e⁰‖) and `sequential`
+    (model evaluations that wait for one another) for each horizon."""
+
+    system: str
+    method: str
+    counts: tuple[int | None, ...]
+    sequential: tuple[float, ...]
+    peaks: tuple[float, ...]
+
+
+def without_idle_actions(system: LinearSystem) -> LinearSystem:
+    """Return the system in orthonormal coordinates of range(Bᵀ): actions in ker B never move."""
+    if np.linalg.matrix_rank(system.B) == system.action_dim:
+        return system
+    return LinearSystem(system.A, system.B @ orth(system.B.T))
+
+
+def methods(system: LinearSystem, beta: float) -> tuple[Iteration, ...]:
+    """Return every method, each at its best step sizes; the first is the paper's."""
+    radius = uniform_convergence.greedy_radius(system)
+    tuned = system if radius < 1.0 else LinearSystem(system.A / (MARGIN * radius), system.B)
+    single = stop_gradient.best_step_size(system, beta)
+    pair = uniform_convergence.best_uniform_step_size(tuned, beta)
+    cycle = parallel_iterations.best_two_step_cycle(tuned, beta)
+    gradient = parallel_iterations.gradient_steps(system, beta, pair)
+    minimised = parallel_iterations.best_minimised_step_size(tuned, beta)
+    return (
+        _renamed(parallel_iterations.gradient_steps(system, beta, single), "one η, best for ρ(J)"),
+        _renamed(gradient, "(η_s, η_a) best for r"),
+        _renamed(parallel_iterations.gradient_steps(system, beta, *cycle), "two pairs in turn"),
+        _renamed(
+            parallel_iterations.synchronised(gradient, system, RESET_EVERY),
+            f"states reset every {RESET_EVERY}",
+        ),
+        _renamed(parallel_iterations.gradient_sweeps(system, beta, pair), "gradient sweeps in time order"),
+        parallel_iterations.minimised_actions(system, beta, minimised),
+        parallel_iterations.parallel_greedy(system),
+    )
+
+
+def initial_error(system: LinearSystem, horizon: int, beta: float) -> Float[np.ndarray, "T d"]:
+    """Return z⁰ − z* for s_0 = (1, …, 1), g = 0, the straight line between them, and no actions."""
+    start, goal = np.ones(system.state_dim), np.zeros(system.state_dim)
+    progress = np.linspace(0.0, 1.0, horizon + 1)[1:, None]
+    states = (1.0 - progress) * start + progress * goal
+    z = np.concatenate([states, np.zeros((horizon, system.action_dim))], axis=1)
+    return z - stop_gradient.fixed_point(system, horizon, beta, start, goal).reshape(horizon, -1)
+
+
+def compare(
+    names: Iterable[str] = SYSTEMS, horizons: Sequence[int] = HORIZONS, beta: float = 1.0, limit: int = LIMIT
+) -> tuple[Row, ...]:
+    """Return a row for each system and method."""
+    rows = []
+    for name in names:
+        system = benchmarks.load(name).system
+        if not isinstance(system, LinearSystem):
+            continue
+        reduced = without_idle_actions(system)
+        errors = [initial_error(reduced, horizon, beta) for horizon in horizons]
+        for method in methods(reduced, beta):
+            progress = [
+                parallel_iterations.iterations_to(method, error, TOLERANCE, limit) for error in errors
+            ]
+            counts = tuple(found.iterations for found in progress)
+            sequential = tuple(
+                np.inf if count is None else count * method.sequential_steps(horizon)
+                for count, horizon in zip(counts, horizons, strict=True)
+            )
+            rows.append(Row(name, method.name, counts, sequential, tuple(found.peak for found in progress)))
+    return tuple(rows)
+
+
+def markdown(rows: Iterable[Row], horizons: Sequence[int] = HORIZONS) -> str:
+    """Return the rows as tables, one for each system."""
+    lines: list[str] = []
+    system = ""
+    for row in rows:
+        if row.system != system:
+            system = row.system
+            loaded = benchmarks.load(system).system
+            radius = uniform_convergence.greedy_radius(loaded) if isinstance(loaded, LinearSystem) else np.nan
+            lines += ["", f"**{system}**, ρ(K) = {radius:.4f}", ""]
+            heads = [f"T = {T}" for T in horizons]
+            lines.append(
+                "| method | " + " | ".join([*heads, f"in sequence, T = {horizons[-1]}", "peak"]) + " |"
+            )
+            lines.append("|---" * (len(horizons) + 3) + "|")
+        cells = [_cell(count, peak) for count, peak in zip(row.counts, row.peaks, strict=True)]
+        depth = "–" if np.isinf(row.sequential[-1]) else f"{row.sequential[-1]:.0f}"
+        # An iteration on z rounds relative to z: with such a peak it does not come within the tolerance.
+        peak = f"{row.peaks[-1]:.2g}" + (" (lost in float64)" if row.peaks[-1] * EPS > TOLERANCE else "")
+        lines.append("| " + " | ".join([row.method, *cells, depth, peak]) + " |")
+    return "\n".join(lines).strip() + "\n"
+
+
+def _cell(count: int | None, peak: float) -> str:
+    if count is not None:
+        return str(count)
+    return "overflows" if np.isinf(peak) else f"> {LIMIT}"
+
+
+def _renamed(iteration: Iteration, name: str) -> Iteration:
+    return Iteration(name, iteration.advance, iteration.sequential_steps)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown(compare()))

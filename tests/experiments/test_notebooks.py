@@ -1,0 +1,105 @@
+"""Every notebook runs from top to bottom, and what is stored of it could have come from anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "experiments" / "notebooks").glob("*.ipynb"))
+RUN_LIMIT = 240
+"""Seconds for a quick run on a busy core: several times what it needs on a free one."""
+SIZE_LIMIT = 1.5 * 2**20
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w./:])/(?:home|root|Users|usr|opt|mnt|srv|tmp|var|work|private|workspace)/|\b[A-Za-z]:\\\\?Users"
+)
+
+for_each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def load(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def kinds(cell: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What a cell shows, apart from the values."""
+    return [(output["output_type"], *sorted(output.get("data", ()))) for output in cell["outputs"]]
+
+
+def assert_ran_cleanly(notebook: dict[str, Any]) -> None:
+    cells = code_cells(notebook)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    for cell in cells:
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error", cell["id"]
+            assert output.get("name") != "stderr", (cell["id"], output.get("text"))
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS
+
+
+@pytest.mark.slow
+@for_each
+def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
+    # A process of its own: warnings inside the kernel's machinery are not this project's errors.
+    command = [sys.executable, "-m", "experiments.execute_notebooks", str(path), "--output", str(tmp_path)]
+    environment = {**os.environ, "GRASP_THEORY_QUICK": "1"}
+    ran = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=RUN_LIMIT, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    fresh, stored = load(tmp_path / path.name), load(path)
+    assert_ran_cleanly(fresh)
+    # A stored notebook that was edited and not run again shows something else, or nothing.
+    assert [cell["source"] for cell in fresh["cells"]] == [cell["source"] for cell in stored["cells"]]
+    assert [kinds(cell) for cell in code_cells(fresh)] == [kinds(cell) for cell in code_cells(stored)]
+
+
+@for_each
+def test_the_stored_outputs_are_of_one_clean_run(path: Path) -> None:
+    notebook = load(path)
+    assert_ran_cleanly(notebook)
+    for cell in code_cells(notebook):
+        drawn = sum("image/png" in output.get("data", ()) for output in cell["outputs"])
+        assert drawn == "".join(cell["source"]).count("plt.subplots("), cell["id"]
+    assert path.stat().st_size <= SIZE_LIMIT
+
+
+@for_each
+def test_what_is_stored_names_no_machine(path: Path) -> None:
+    notebook = load(path)
+    assert notebook["metadata"] == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    identifiers = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(identifiers)) == len(identifiers)
+    assert all(re.fullmatch(r"[a-z0-9-]+", identifier) for identifier in identifiers)
+    for cell in notebook["cells"]:
+        assert cell["metadata"] == {}
+        for output in cell.get("outputs", ()):
+            output.get("data", {}).pop("image/png", None)
+        found = ABSOLUTE_PATH.search(json.dumps(cell, ensure_ascii=False))
+        assert found is None, (cell["id"], found)
+
+
+@pytest.mark.parametrize("text", ["/home/ada/x", "saved to /tmp/x.png", '"/Users/ada/x"', r"C:\Users\ada"])
+def test_absolute_paths_are_recognised(text: str) -> None:
+    assert ABSOLUTE_PATH.search(json.dumps(text))
+
+
+@pytest.mark.parametrize("text", ["../../docs/notation.md", "https://example.org/home/x", "a/tmp/b", "κ/κ"])
+def test_relative_paths_are_not_taken_for_absolute_ones(text: str) -> None:
+    assert not ABSOLUTE_PATH.search(json.dumps(text))
