@@ -1,1 +1,38 @@
-"""The GRASP planner's theory, usable on the reader's own system or model."""
+"""The GRASP planner, its baselines and its theory, usable on the reader's own system or model."""
+
+from grasp_theory.dynamics import Dynamics, LinearDynamics, as_dynamics, rollout
+from grasp_theory.planners import (
+    CEM,
+    CEMGD,
+    GRASP,
+    ICEM,
+    MPPI,
+    GradientDescent,
+    History,
+    LatCo,
+    Observation,
+    Plan,
+    Planner,
+    PlanningProblem,
+    Status,
+)
+
+__all__ = [
+    "CEM",
+    "CEMGD",
+    "GRASP",
+    "ICEM",
+    "MPPI",
+    "Dynamics",
+    "GradientDescent",
+    "History",
+    "LatCo",
+    "LinearDynamics",
+    "Observation",
+    "Plan",
+    "Planner",
+    "PlanningProblem",
+    "Status",
+    "as_dynamics",
+    "rollout",
+]

@@ -149,7 +149,7 @@ def as_dynamics(model: Model) -> AnyDynamics:
 def rollout(
     dynamics: Model,
     initial_state: Tensor,
-    actions: Float[Tensor, "*batch T m"],
+    actions: Tensor,
     *,
     noise: Tensor | None = None,
     checkpoint: bool = False,
@@ -197,9 +197,7 @@ def rollout(
     return torch.stack(states, dim=axes)
 
 
-def one_step_predictions(
-    dynamics: Model, states: Tensor, actions: Float[Tensor, "*batch T m"]
-) -> Float[Tensor, "*predictions"]:
+def one_step_predictions(dynamics: Model, states: Tensor, actions: Tensor) -> Float[Tensor, "*predictions"]:
     """Return F(s_t, a_t) for t = 0..T-1, all in one batched model evaluation.  Source: Section 3.1.
 
     Arguments

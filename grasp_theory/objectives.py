@@ -26,7 +26,7 @@ from linear_systems.validation import goal_weights
 def rollout_loss(
     dynamics: Model,
     initial_state: Tensor,
-    actions: Float[Tensor, "*batch T m"],
+    actions: Tensor,
     goal: Tensor,
     *,
     checkpoint: bool = False,
@@ -52,7 +52,7 @@ def rollout_loss(
 
 
 def dynamics_loss(
-    dynamics: Model, states: Tensor, actions: Float[Tensor, "*batch T m"], *, stop_state_gradient: bool
+    dynamics: Model, states: Tensor, actions: Tensor, *, stop_state_gradient: bool
 ) -> Float[Tensor, "*batch"]:
     """Return Σ_t ‖F(s_t, a_t) − s_{t+1}‖².  Source: Eq. (4); with the stop-gradient Eq. (8).
 
@@ -76,7 +76,7 @@ def dynamics_loss(
 def goal_loss(
     dynamics: Model,
     states: Tensor,
-    actions: Float[Tensor, "*batch T m"],
+    actions: Tensor,
     goal: Tensor,
     *,
     stop_state_gradient: bool,
@@ -104,7 +104,7 @@ def goal_loss(
 def lifted_loss(
     dynamics: Model,
     states: Tensor,
-    actions: Float[Tensor, "*batch T m"],
+    actions: Tensor,
     goal: Tensor,
     goal_weight: ArrayLike,
     *,

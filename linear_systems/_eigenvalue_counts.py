@@ -25,20 +25,23 @@ from linear_systems.rounding import EPS
 from linear_systems.system import AnySystem, LinearSystem
 
 RESOLUTION = 2.0**-44
-"""Width in log₂ at which the bisection for an eigenvalue stops: a relative error of 4e-14."""
+"""Default width in log₂ at which the bisection for an eigenvalue stops: a relative error of 4e-14."""
 FIRST_STRIDE = math.e * 8.0
 """First step down in log₂; no simple number, since a shift must not hit an eigenvalue exactly."""
 GAP = 20.0
 """Least distance in log₂ between the eigenvalues counted as zero and the smallest of the others."""
 
 
-def log2_smallest(below: Callable[[arb], int], null: int, log2_upper: float) -> float:
+def log2_smallest(
+    below: Callable[[arb], int], null: int, log2_upper: float, resolution: float = RESOLUTION
+) -> float:
     """Return log₂ of the smallest eigenvalue that is not among the `null` lowest, of a semidefinite matrix.
 
     Arguments
         below: c ↦ how many eigenvalues are below c.
         null: how many count as zero.
         log2_upper: log₂ of an upper bound of the eigenvalue sought.
+        resolution: width in log₂ at which the bisection stops.
 
     Raises
         PrecisionLossError if those counted as zero are not separated from the others by GAP.
@@ -48,7 +51,7 @@ def log2_smallest(below: Callable[[arb], int], null: int, log2_upper: float) -> 
     while below(_power_of_two(high - stride)) > null:
         high, stride = high - stride, 2.0 * stride
     low = high - stride
-    while high - low > max(RESOLUTION, 4.0 * EPS * abs(low)):
+    while high - low > max(resolution, 4.0 * EPS * abs(low)):
         middle = (low + high) / 2.0
         if below(_power_of_two(middle)) > null:
             high = middle

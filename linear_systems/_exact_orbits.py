@@ -10,14 +10,13 @@ radius: some tens of bits suffice, where balls in the original coordinates need 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from flint import arb, arb_mat
 from jaxtyping import Float
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, svds
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from linear_systems._balls import Unresolved, ball_matrix, identity, resolved
 from linear_systems._stop_gradient_blocks import Steps, scaled_eigenvectors
@@ -26,6 +25,10 @@ NORM_TOLERANCE = 1e-12
 """Largest proved error of the blocks of J^k, relative to ‖J^k‖."""
 DENSE_ORDER = 160
 """Order up to which ‖J^k‖ is taken from all singular values of the dense matrix."""
+LANCZOS_TOLERANCE = 1e-12
+"""Residual of ‖J^k‖² as an eigenvalue, relative to it."""
+KRYLOV_SIZE, RESTARTS = 40, 40
+"""Size of the Krylov space of Lanczos, and how often it is restarted before the dense matrix is used."""
 RANDOM_SHARE = 1e-3
 """Share of a random vector in the start of Lanczos, should the last singular vector not be of use."""
 
@@ -122,7 +125,7 @@ def _exact_blocks(steps: Steps, step_size: tuple[float, float], t: int) -> tuple
 def _log_norms(blocks: BallBlocks, iterations: int) -> NDArray[np.float64]:
     """Return log ‖J^k‖; raise where the radii are not small against the norm."""
     condition = float(blocks.scale.max() / blocks.scale.min())
-    operator = _toeplitz if blocks.steps.distinct == 1 else _dense
+    operator = _toeplitz if blocks.steps.distinct == 1 else _general
     rows, exponent = blocks.identity(), 0
     guess = np.random.default_rng(0).standard_normal(blocks.steps.horizon * blocks.steps.block_size)
     logs = np.empty(iterations + 1)
@@ -181,10 +184,6 @@ def _squared_norm(rows: Rows) -> arb:
 def _toeplitz(blocks: NDArray[np.float64], guess: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     """Return the norm of the lower block Toeplitz matrix with block column (T, 1, d, d), and a start."""
     horizon, _, d, _ = blocks.shape
-    if horizon * d <= DENSE_ORDER:
-        lag = np.subtract.outer(np.arange(horizon), np.arange(horizon))
-        square = np.where((lag >= 0)[..., None, None], blocks[lag, 0], 0.0)
-        return _dense(square, guess)
     spectrum = np.fft.rfft(blocks[:, 0], 2 * horizon, axis=0)
     adjoint = np.conj(np.swapaxes(spectrum, -1, -2))
 
@@ -193,30 +192,44 @@ def _toeplitz(blocks: NDArray[np.float64], guess: NDArray[np.float64]) -> tuple[
         product = np.fft.irfft((factor @ transform[..., None])[..., 0], 2 * horizon, axis=0)
         return np.asarray(product[:horizon].reshape(-1))
 
-    operator: Any = LinearOperator(
-        (horizon * d, horizon * d),
-        matvec=lambda x: apply(spectrum, x),
-        rmatvec=lambda x: apply(adjoint, x),
-        dtype=np.float64,
-    )
-    return _largest_singular_value(operator, guess)
+    def matrix() -> NDArray[np.float64]:
+        lag = np.subtract.outer(np.arange(horizon), np.arange(horizon))
+        return _assembled(np.where((lag >= 0)[..., None, None], blocks[lag, 0], 0.0))
+
+    return _norm(matrix, lambda x: apply(adjoint, apply(spectrum, x)), guess)
 
 
-def _dense(blocks: NDArray[np.float64], guess: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+def _general(blocks: NDArray[np.float64], guess: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     """Return the norm of the matrix with blocks (T, T, d, d), and a start for the next power."""
+    matrix = _assembled(blocks)
+    return _norm(lambda: matrix, lambda x: matrix.T @ (matrix @ x), guess)
+
+
+def _assembled(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
     order = blocks.shape[0] * blocks.shape[2]
-    matrix = blocks.transpose(0, 2, 1, 3).reshape(order, order)
-    if order <= DENSE_ORDER:
-        return float(np.linalg.norm(matrix, 2)), guess
-    return _largest_singular_value(matrix, guess)
+    return blocks.transpose(0, 2, 1, 3).reshape(order, order)
 
 
-def _largest_singular_value(operator: Any, guess: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """Return σ_max by Lanczos from `guess`, to working precision, and a start for the next power.
+def _norm(
+    matrix: Callable[[], NDArray[np.float64]],
+    gram: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    guess: NDArray[np.float64],
+) -> tuple[float, NDArray[np.float64]]:
+    """Return σ_max of X, by Lanczos on x ↦ XᵀX x from `guess`, and a start for the next power.
 
+    All singular values of the dense X are taken instead if X is small or the top ones are too close together.
     The start keeps a share of a fixed random vector: the singular vectors of successive powers may be
     orthogonal.
     """
-    _, value, right = svds(operator, k=1, v0=guess, tol=0, return_singular_vectors="vh")
-    random = np.random.default_rng(0).standard_normal(guess.shape[0])
-    return float(value[0]), right[0] + RANDOM_SHARE * random / np.linalg.norm(random)
+    if guess.size > DENSE_ORDER:
+        operator = LinearOperator((guess.size, guess.size), matvec=gram, dtype=np.float64)
+        try:
+            value, vector = eigsh(
+                operator, k=1, v0=guess, ncv=KRYLOV_SIZE, maxiter=RESTARTS, tol=LANCZOS_TOLERANCE
+            )
+        except ArpackNoConvergence:
+            pass
+        else:
+            random = np.random.default_rng(0).standard_normal(guess.size)
+            return float(np.sqrt(value[0])), vector[:, 0] + RANDOM_SHARE * random / np.linalg.norm(random)
+    return float(np.linalg.norm(matrix(), 2)), guess

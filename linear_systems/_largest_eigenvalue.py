@@ -9,10 +9,12 @@ from jaxtyping import Float
 from scipy.linalg import LinAlgError, cho_solve_banded, cholesky_banded
 from scipy.linalg.blas import dsbmv
 
-INVERSE_ITERATIONS = 2
+INVERSE_ITERATIONS = 3
 """Inverse iterations done with every Cholesky factor."""
-TRIAL_FRACTION = 0.02
-"""Where in the gap between the enclosure's ends a trial is placed while the lower end is good."""
+FIRST_FRACTION = 0.02
+"""Where in the gap between the ends of the enclosure the second trial is placed."""
+ADAPTATION = 4.0
+"""Factor by which that fraction shrinks when a trial is an upper bound, and grows, up to 1/2, when it is not."""
 
 
 def enclose(
@@ -20,21 +22,24 @@ def enclose(
 ) -> tuple[float, float]:
     """Shrink lower <= λ <= upper until upper − lower <= tolerance.
 
-    A trial near the lower end closes the gap at once when the lower end is sharp; where it fails, the next
-    trial bisects, so the number of trials is at most about twice that of bisection.
+    The first trial is the upper end, for the lower bound that it gives.  The next are near the lower end, which
+    closes the gap at once where that is sharp; where it is not, they turn to bisection.
 
     Arguments
-        floor_if_above: for a trial c, None if c < λ is found; otherwise λ <= c holds, and a lower bound of λ
-            (or −inf) is returned.
+        floor_if_above: for a trial c, None if c < λ is found (to rounding); otherwise λ <= c is found, and
+            a lower bound of λ is returned.
     """
-    fraction = TRIAL_FRACTION
+    floor = floor_if_above(upper)
+    if floor is None:
+        return upper, upper
+    lower, fraction = max(lower, floor), FIRST_FRACTION
     while upper - lower > tolerance:
         trial = lower + max(fraction * (upper - lower), tolerance / 2)
         floor = floor_if_above(trial)
         if floor is None:
-            lower, fraction = trial, 0.5
+            lower, fraction = trial, min(fraction * ADAPTATION, 0.5)
         else:
-            lower, upper, fraction = max(lower, floor), trial, TRIAL_FRACTION
+            lower, upper, fraction = max(lower, floor), trial, fraction / ADAPTATION
     return lower, upper
 
 
@@ -52,10 +57,11 @@ def banded_largest_eigenvalue(
         tolerance: absolute width asked for.
     """
     vector = np.random.default_rng(0).standard_normal(band.shape[1])
+    shifted = np.empty_like(band)
 
     def floor_if_above(trial: float) -> float | None:
         nonlocal vector
-        shifted = -band
+        np.negative(band, out=shifted)
         shifted[0] += trial
         try:
             factor = cholesky_banded(shifted, lower=True, overwrite_ab=True, check_finite=False)

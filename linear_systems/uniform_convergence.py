@@ -225,10 +225,10 @@ def convergence_radius(system: LinearSystem, beta: float, step_size: StepSize) -
     weight = _require_uniqueness(system, beta)
     pair = step_sizes(step_size)
 
-    def log_rate(log_radius: float) -> float:
+    def excess(log_radius: float) -> float:
         # E is linear in A, so the symbol at radius c is that of (cA, B) at radius 1.
         scaled = LinearSystem(math.exp(log_radius) * system.A, system.B)
-        return math.log(stop_gradient.uniform_rate(scaled, weight, pair))
+        return stop_gradient.uniform_rate(scaled, weight, pair) - 1.0
 
     if stop_gradient.spectral_radius(system, 1, weight, pair) >= 1.0:
         raise StepSizeError(
@@ -238,11 +238,11 @@ def convergence_radius(system: LinearSystem, beta: float, step_size: StepSize) -
             "stay below stop_gradient.step_size_limit",
         )
     low, high = -1.0, math.log(LARGEST_RADIUS)
-    if log_rate(high) < 0.0:
+    if excess(high) < 0.0:
         return math.inf
-    while log_rate(low) >= 0.0:
+    while excess(low) >= 0.0:
         low *= 2.0
-    return math.exp(brentq(log_rate, low, high, xtol=SEARCH_TOLERANCE))
+    return math.exp(brentq(excess, low, high, xtol=SEARCH_TOLERANCE))
 
 
 def _range_basis(B: Float[np.ndarray, "*T n m"]) -> Float[np.ndarray, "*T n k"]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import orth
 
-from linear_systems import LinearSystem, benchmarks, parallel_iterations, stop_gradient, uniform_convergence
+from linear_systems import LinearSystem, parallel_iterations, stop_gradient, uniform_convergence
 from linear_systems.parallel_iterations import Iteration
 from linear_systems.rounding import EPS
+from paper_checks.stop_gradient_instances import benchmark
 
 SYSTEMS = (
     "scalar",
@@ -51,13 +51,6 @@ class Row:
     peaks: tuple[float, ...]
 
 
-def without_idle_actions(system: LinearSystem) -> LinearSystem:
-    """Return the system in orthonormal coordinates of range(Bᵀ): actions in ker B never move."""
-    if np.linalg.matrix_rank(system.B) == system.action_dim:
-        return system
-    return LinearSystem(system.A, system.B @ orth(system.B.T))
-
-
 def methods(system: LinearSystem, beta: float) -> tuple[Iteration, ...]:
     """Return every method, each at its best step sizes; the first is the paper's."""
     radius = uniform_convergence.greedy_radius(system)
@@ -87,7 +80,7 @@ def initial_error(system: LinearSystem, horizon: int, beta: float) -> Float[np.n
     progress = np.linspace(0.0, 1.0, horizon + 1)[1:, None]
     states = (1.0 - progress) * start + progress * goal
     z = np.concatenate([states, np.zeros((horizon, system.action_dim))], axis=1)
-    return z - stop_gradient.fixed_point(system, horizon, beta, start, goal).reshape(horizon, -1)
+    return np.asarray(z - stop_gradient.fixed_point(system, horizon, beta, start, goal).reshape(horizon, -1))
 
 
 def compare(
@@ -96,12 +89,9 @@ def compare(
     """Return a row for each system and method."""
     rows = []
     for name in names:
-        system = benchmarks.load(name).system
-        if not isinstance(system, LinearSystem):
-            continue
-        reduced = without_idle_actions(system)
-        errors = [initial_error(reduced, horizon, beta) for horizon in horizons]
-        for method in methods(reduced, beta):
+        system = benchmark(name)
+        errors = [initial_error(system, horizon, beta) for horizon in horizons]
+        for method in methods(system, beta):
             progress = [
                 parallel_iterations.iterations_to(method, error, TOLERANCE, limit) for error in errors
             ]
@@ -121,8 +111,7 @@ def markdown(rows: Iterable[Row], horizons: Sequence[int] = HORIZONS) -> str:
     for row in rows:
         if row.system != system:
             system = row.system
-            loaded = benchmarks.load(system).system
-            radius = uniform_convergence.greedy_radius(loaded) if isinstance(loaded, LinearSystem) else np.nan
+            radius = uniform_convergence.greedy_radius(benchmark(system))
             lines += ["", f"**{system}**, ρ(K) = {radius:.4f}", ""]
             heads = [f"T = {T}" for T in horizons]
             lines.append(

@@ -34,8 +34,26 @@ class SmoothNetwork:
         self, state: Float[Tensor, "*batch n"], action: Float[Tensor, "*batch m"]
     ) -> Float[Tensor, "*batch n"]:
         """Return F(s, a) for states (..., n) and actions (..., m)."""
-        hidden = torch.tanh(state @ self.state_weights.T + action @ self.action_weights.T + self.bias)
-        return self.keep * state + hidden @ self.readout.T
+        return self.keep * state + self._hidden(state, action) @ self.readout.T
+
+    def jacobians(
+        self, state: Float[Tensor, "*batch n"], action: Float[Tensor, "*batch m"]
+    ) -> tuple[Float[Tensor, "*batch n n"], Float[Tensor, "*batch n m"]]:
+        """Return ∇_s F = κI + V diag(1 − h²) W and ∇_a F = V diag(1 − h²) U by hand, h the hidden layer."""
+        slopes = (1.0 - self._hidden(state, action).square()).unsqueeze(-1)
+        identity = torch.eye(len(self.readout), dtype=state.dtype)
+        of_state = self.keep * identity + self.readout @ (slopes * self.state_weights)
+        return of_state, self.readout @ (slopes * self.action_weights)
+
+    def state_hessian(
+        self, state: Float[Tensor, " n"], action: Float[Tensor, " m"]
+    ) -> Float[Tensor, "n n n"]:
+        """Return ∂²F_i/∂s_j∂s_k = Σ_h V_ih (−2 h (1 − h²)) W_hj W_hk by hand."""
+        hidden = self._hidden(state, action)
+        curvatures = -2.0 * hidden * (1.0 - hidden.square())
+        return torch.einsum(
+            "ih,h,hj,hk->ijk", self.readout, curvatures, self.state_weights, self.state_weights
+        )
 
     @property
     def state_lipschitz(self) -> float:
@@ -54,6 +72,9 @@ class SmoothNetwork:
             for name in ("readout", "state_weights", "action_weights", "bias")
         )
         return f"F = SmoothNetwork(keep={self.keep!r}, {fields})"
+
+    def _hidden(self, state: Tensor, action: Tensor) -> Tensor:
+        return torch.tanh(state @ self.state_weights.T + action @ self.action_weights.T + self.bias)
 
 
 def random_network(

@@ -42,4 +42,4 @@ class TheoremCheck:
     @property
     def holds(self) -> bool:
         """Whether the relation holds up to the rounding allowance (whatever the assumptions say)."""
-        return self.slack >= -self.allowance
+        return bool(self.slack >= -self.allowance)

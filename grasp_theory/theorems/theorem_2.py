@@ -79,14 +79,14 @@ def shooting_smoothness(system: LinearSystem, horizon: int, mode: Mode | None = 
         HorizonError.
     """
     steps = horizon_of(system, horizon)
-    chosen = mode or max(modes(system), key=lambda candidate: _log_bound(candidate, steps))
+    chosen = mode or max(modes(system), key=lambda candidate: log_bound(candidate, steps))
     modulus = abs(chosen.eigenvalue)
     log_smoothness = shooting.log_lipschitz(system, steps)
     # d log(bound) = 2 (T−1) d|λ|/|λ| + 2 dμ/μ, each relative error being eps times its condition number.
     allowance = rounding_allowance(1.0, system.state_dim + steps, 2.0 * chosen.condition)
     return TheoremCheck(
         computed=log_smoothness,
-        bound=_log_bound(chosen, steps),
+        bound=log_bound(chosen, steps),
         relation=">=",
         allowance=allowance,
         assumptions={
@@ -97,21 +97,21 @@ def shooting_smoothness(system: LinearSystem, horizon: int, mode: Mode | None = 
         quantities={
             "mu": chosen.gain,
             "modulus": modulus,
-            "log_geometric_bound": _log_geometric_bound(chosen, steps),
+            "log_geometric_bound": log_geometric_bound(chosen, steps),
         },
     )
 
 
-def _log_bound(mode: Mode, horizon: int) -> float:
-    """Return log(2 μ² |λ|^{2(T−1)}), -inf where it is zero."""
+def log_bound(mode: Mode, horizon: int) -> float:
+    """Return log(2 μ² |λ|^{2(T−1)}), the bound of Eq. (23); -inf where it is zero."""
     if mode.gain == 0.0 or (mode.eigenvalue == 0 and horizon > 1):
         return -np.inf
     growth = 2.0 * (horizon - 1) * np.log(abs(mode.eigenvalue)) if horizon > 1 else 0.0
     return float(np.log(2.0) + 2.0 * np.log(mode.gain) + growth)
 
 
-def _log_geometric_bound(mode: Mode, horizon: int) -> float:
-    """Return log(2 μ² Σ_{k<T} |λ|^{2k}), summed on a log scale."""
+def log_geometric_bound(mode: Mode, horizon: int) -> float:
+    """Return log(2 μ² Σ_{k<T} |λ|^{2k}), a better bound, summed on a log scale; -inf where it is zero."""
     if mode.gain == 0.0:
         return -np.inf
     if mode.eigenvalue == 0:

@@ -93,18 +93,17 @@ class Objective:
         of_states, of_actions = torch.autograd.grad(value, (states, actions), materialize_grads=True)
         return of_states, of_actions
 
-    def closed_form(self, dynamics: Dynamics, trajectory: Trajectory) -> tuple[Tensor, Tensor]:
-        """Return the same gradients from (78)–(79) and (100), with forward-mode Jacobians.
+    def closed_form(self, network: SmoothNetwork, trajectory: Trajectory) -> tuple[Tensor, Tensor]:
+        """Return the same gradients from (78)–(79) and (100), with Jacobians derived by hand.
 
         With r_t = F(s_t, a_t) − s_{t+1} and d_t = w r_t + γ(F(s_t, a_t) − g): ∇_{a_t} = 2 J_tᵀ d_t, and
         ∇_{s_t} = −2 w r_{t−1}, plus 2 G_tᵀ d_t where the state input is not stopped.
         """
         states, actions, goal = trajectory.states, trajectory.actions, trajectory.goal
-        predictions = dynamics.step(states[:-1], actions)
+        predictions = network.step(states[:-1], actions)
         residuals = self.weights[0] * (predictions - states[1:])
         pulls = residuals + self.weights[1] * (predictions - goal)
-        jacobians = torch.func.vmap(torch.func.jacfwd(dynamics.step, argnums=(0, 1)))
-        of_state, of_action = jacobians(states[:-1], actions)
+        of_state, of_action = network.jacobians(states[:-1], actions)
         gradient = torch.cat([torch.zeros_like(states[:1]), -2.0 * residuals])
         if not self.stopped:
             gradient[:-1] += 2.0 * torch.einsum("tij,ti->tj", of_state, pulls)
@@ -155,6 +154,6 @@ def inspect_three_ways(run: Run, objective: Objective, stated: Objective, *, fre
 
     return judge(
         evaluations(),
-        "reverse mode against forward-mode Jacobians (to rounding) and against central differences (to their "
+        "reverse mode against Jacobians derived by hand (to rounding) and against central differences (to their "
         "own error bound), entry by entry, on random networks",
     )

@@ -274,7 +274,7 @@ def _inspect_field(run: Run, variant: str) -> Evidence:
         noise = rounding_allowance(float(K.abs().max()) + 10.0, K.shape[0])
         symmetric += asymmetry <= noise
         # ∂(∇_{s_2})/∂s_1 = −2 G_1, and the transposed block is 0.
-        of_state: Tensor = torch.func.jacfwd(network.step)(trajectory.states[1], trajectory.actions[1])
+        of_state, _ = network.jacobians(trajectory.states[1], trajectory.actions[1])
         asymmetric_block = K[n : 2 * n, :n] - K[:n, n : 2 * n].T
         wrong_block += float((asymmetric_block + 2.0 * of_state).abs().max()) > noise
         if asymmetry < smallest:

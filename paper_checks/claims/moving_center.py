@@ -168,10 +168,7 @@ def _inspect_live_drift(run: Run, curved: bool, level: float) -> Evidence:
 
 def _curvature_at_first_state(network: SmoothNetwork, start: Tensor, actions: Tensor) -> float:
     """Return ∂²F/∂s² at (s_1, a_1) of the deterministic rollout, n = 1."""
-    second: Tensor = torch.func.jacfwd(torch.func.jacrev(network.step))(
-        network.step(start, actions[0]), actions[1]
-    )
-    return float(second.squeeze())
+    return float(network.state_hessian(network.step(start, actions[0]), actions[1]).squeeze())
 
 
 CLAIMS = (

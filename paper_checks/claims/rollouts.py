@@ -191,7 +191,7 @@ def _expansion_error(
     errors = []
     for t in (1, 2):
         point = moments.means[t - 1] if expansion.at_mean else track[t]
-        hessian: Tensor = torch.func.jacfwd(torch.func.jacrev(network.step))(point, actions[t])
+        hessian = network.state_hessian(point, actions[t])
         second = 0.5 * torch.einsum("ijk,jk->i", hessian, moments.covariances[t - 1])
         stated = network.step(point, actions[t]) + expansion.hessian * second
         errors.append(float((moments.means[t] - stated).norm()))
@@ -232,9 +232,8 @@ def _inspect_covariance(run: Run, same_step: bool, order: int) -> Evidence:
             for sigma in SIGMAS:
                 moments = _moments(network, start, actions, sigma)
                 point = moments.means[1] if at_mean else track[2]
-                jacobian: Tensor = torch.func.jacrev(network.step)(
-                    point if same_step else track[1], actions[2 if same_step else 1]
-                )
+                at = (point, actions[2]) if same_step else (track[1], actions[1])
+                jacobian, _ = network.jacobians(*at)
                 stated = jacobian @ moments.covariances[1] @ jacobian.T
                 stated += sigma**2 * torch.eye(len(start), dtype=torch.float64)
                 errors.append(float((moments.covariances[2] - stated).norm()))

@@ -205,7 +205,7 @@ def _prescribed(
 ) -> Iterator[TheoremCheck]:
     """Yield the records of F(s_0, a_0) = y_0, F(s_1, a_1) = y_1 and ∇_s F(s_1, a_1) = J for both models."""
     for model, jacobian in zip(models, jacobians, strict=True):
-        found: Tensor = torch.func.jacfwd(model.step)(second[0], second[1])
+        found: Tensor = torch.func.jacrev(model.step)(second[0], second[1])
         scale = float(first[2].norm() + second[2].norm() + jacobian.norm())
         for error in (
             model.step(first[0], first[1]) - first[2],

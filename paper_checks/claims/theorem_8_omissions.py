@@ -77,7 +77,7 @@ def inspect_order(run: Run, variant: OrderVariant) -> Evidence:
             stated = taken.center + variant.alpha_factor * (taken.stated_center - taken.center)
             change = h * (pull + noise) if variant.state_moves else torch.zeros_like(state)
             if variant.corrected:
-                state_jacobian: Tensor = torch.func.jacrev(network.step)(state, action)
+                state_jacobian, _ = network.jacobians(state, action)
                 stated = stated + state_jacobian @ change
             errors.append(float((network.step(state + change, taken.action) - stated).norm()))
         orders.append(observed_order(steps, errors))

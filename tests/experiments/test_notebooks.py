@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "experiments" / "notebooks").glob("*.ipynb"))
-RUN_LIMIT = 240
-"""Seconds for a quick run on a busy core: several times what it needs on a free one."""
+RUN_LIMIT, CELL_LIMIT = 240, 120
+"""Seconds for a quick run and for one cell of it on a busy core: several times what they need on a free one."""
 SIZE_LIMIT = 1.5 * 2**20
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w./:])/(?:home|root|Users|usr|opt|mnt|srv|tmp|var|work|private|workspace)/|\b[A-Za-z]:\\\\?Users"
@@ -55,6 +55,7 @@ def test_there_are_notebooks() -> None:
 def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     # A process of its own: warnings inside the kernel's machinery are not this project's errors.
     command = [sys.executable, "-m", "experiments.execute_notebooks", str(path), "--output", str(tmp_path)]
+    command += ["--timeout", str(CELL_LIMIT)]
     environment = {**os.environ, "GRASP_THEORY_QUICK": "1"}
     ran = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=RUN_LIMIT, check=False
@@ -103,3 +104,18 @@ def test_absolute_paths_are_recognised(text: str) -> None:
 @pytest.mark.parametrize("text", ["../../docs/notation.md", "https://example.org/home/x", "a/tmp/b", "κ/κ"])
 def test_relative_paths_are_not_taken_for_absolute_ones(text: str) -> None:
     assert not ABSOLUTE_PATH.search(json.dumps(text))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"execution_count": None},
+        {"outputs": [{"output_type": "error", "ename": "ValueError"}]},
+        {"outputs": [{"output_type": "stream", "name": "stderr", "text": "RuntimeWarning"}]},
+    ],
+)
+def test_a_cell_that_failed_warned_or_was_skipped_is_noticed(change: dict[str, Any]) -> None:
+    cell = {"cell_type": "code", "id": "x", "execution_count": 1, "outputs": []}
+    assert_ran_cleanly({"cells": [cell]})
+    with pytest.raises(AssertionError):
+        assert_ran_cleanly({"cells": [cell | change]})

@@ -237,7 +237,31 @@ def test_the_long_horizon() -> None:
         gaps.append(limit - value)
     rates = np.log2(np.array(gaps[:-1]) / gaps[1:])
     assert np.all(np.abs(rates - 2.0) < 0.1)  # limit − L_L(T) falls like 1/T²
-    assert abs(lifted.lipschitz(system, 20_000) / limit - 1.0) < 1e-7
+    for T in (lifted.LONG_HORIZON, lifted.LONG_HORIZON + 1, 10**9):
+        assert limit * (1.0 - 1e-7) < lifted.lipschitz(system, T) <= limit
+    assert lifted.lipschitz(system, 10**9) == pytest.approx(limit, rel=rounding_allowance(1.0, 60))
+    assert lifted.condition_number(system, 10**9) == pytest.approx(
+        lifted.condition_number(system, 5000), rel=1e-6
+    )
+
+
+def test_a_limit_that_is_attained() -> None:
+    """A = 0 decouples the steps, so that the first trial of the search would hit an eigenvalue exactly."""
+    system = LinearSystem([[0.0]], [[1.0]])
+    assert lifted.lipschitz_limit(system) == 4.0
+    for T in (2, 10, lifted.LONG_HORIZON + 1):
+        assert lifted.lipschitz(system, T) == pytest.approx(4.0, rel=rounding_allowance(1.0, 2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_counting_agrees_with_factorising(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = random_system(np.random.default_rng(3), 3, 2, kind)
+    for T in (2, 7, 50):
+        expected = lifted.lipschitz(system, T)
+        with monkeypatch.context() as patch:
+            patch.setattr(lifted, "LONG_HORIZON", 0)
+            counted = lifted.lipschitz(system, T)
+        assert abs(counted - expected) <= rounding_allowance(expected, 10 * system.state_dim)
 
 
 @given(systems())

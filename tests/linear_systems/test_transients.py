@@ -117,12 +117,24 @@ class TestTransientGrowth:
         """Above the dense order the norm comes from Lanczos on a fast Fourier transform; below from all of J^k."""
         horizon = 120
         J = stop_gradient.update_matrix(EXAMPLE, horizon, 1.0, UNIFORM).toarray()
-        norms = stop_gradient.transient_growth(EXAMPLE, horizon, 1.0, UNIFORM, 40)
-        powers = [np.linalg.norm(np.linalg.matrix_power(J, k), 2) for k in range(41)]
+        norms = stop_gradient.transient_growth(EXAMPLE, horizon, 1.0, UNIFORM, 15)
+        powers = [np.linalg.norm(np.linalg.matrix_power(J, k), 2) for k in range(16)]
         assert np.allclose(norms, powers, rtol=NORM_ACCURACY, atol=0)
         frozen = TimeVaryingLinearSystem(*EXAMPLE.matrices(horizon))
         varying = stop_gradient.transient_growth(frozen, horizon, 1.0, UNIFORM, 2)
         assert np.allclose(varying, norms[:3], rtol=NORM_ACCURACY, atol=0)
+
+    @pytest.mark.parametrize(("a", "b", "eta"), [(0.9, 0.48, 0.078), (0.9, 0.48, 0.7), (1.3, 1.0, 0.1)])
+    def test_norms_by_lanczos_are_those_of_the_dense_matrix(
+        self, a: float, b: float, eta: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first case has top singular values that agree to nine digits at k = 4, where Lanczos gives up."""
+        system = LinearSystem(a * ONE, b * ONE)
+        logs = []
+        for order in (0, 10**6):
+            monkeypatch.setattr("linear_systems._exact_orbits.DENSE_ORDER", order)
+            logs.append(stop_gradient.log_transient_growth(system, 50, 1.0, eta, 20))
+        assert abs(logs[0] - logs[1]).max() <= NORM_ACCURACY
 
     def test_too_few_bits_are_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """16 bits are tried first and thrown away; with nothing beyond them the function refuses."""
@@ -141,12 +153,12 @@ class TestTransientGrowth:
         """ρ(J) = 0.745 and yet the error may grow by 28 orders of magnitude first, and more for longer horizons."""
         peaks = {
             T: stop_gradient.log_transient_growth(EXAMPLE, T, 1.0, FAST_RATE, 5 * T).max() / np.log(10)
-            for T in (10, 20, 40)
+            for T in (8, 16, 32)
         }
-        assert peaks[20] > 6
-        assert peaks[40] > 13.5
+        assert peaks[16] > 4.5
+        assert peaks[32] > 10.5
         # Exponential growth: every horizon step costs the same factor.
-        assert abs((peaks[40] - peaks[20]) / 20 - (peaks[20] - peaks[10]) / 10) < 0.02
+        assert abs((peaks[32] - peaks[16]) / 16 - (peaks[16] - peaks[8]) / 8) < 0.02
 
     @pytest.mark.slow
     def test_golden_peak(self) -> None:
@@ -281,13 +293,14 @@ class TestUniformRate:
         assert stop_gradient.uniform_rate(unstable, 1.0, UNIFORM) == pytest.approx(0.95641, abs=5e-6)
 
     @given(systems(max_n=4, max_m=4), st.floats(0.0, 5.0), step_size_pairs)
+    @settings(max_examples=20)
     def test_it_is_the_maximum_over_the_circle(
         self, system: LinearSystem, beta: float, pair: tuple[float, float]
     ) -> None:
         """A dense grid never exceeds it, and comes close to it; eigenvalues of D + zE themselves are only
         good to eps^(1/2) where they are defective."""
         rate = stop_gradient.uniform_rate(system, beta, pair)
-        angles = np.linspace(0, np.pi, 301)
+        angles = np.linspace(0, np.pi, 201)
         symbols = np.stack([stop_gradient.symbol(system, beta, pair, np.exp(1j * w)) for w in angles])
         grid = abs(np.linalg.eigvals(symbols)).max(axis=-1)
         scale = max(np.linalg.norm(symbols[0], 2), np.linalg.norm(symbols[-1], 2))

@@ -19,7 +19,6 @@ from planner_cases import (
 )
 from torch import Tensor
 
-from experiments.planning_toys import BallAroundWall
 from grasp_theory import Observation, Planner, PlanningProblem, Status, rollout
 from grasp_theory.objectives import rollout_loss
 from linear_systems.errors import ParameterError
@@ -56,10 +55,11 @@ def test_a_row_alone_gives_the_same_bits(planner: Planner) -> None:
         alone = planner.plan(rows_of(problem, slice(i, i + 1)))
         assert torch.equal(alone.status[0], together.status[i])
         assert torch.equal(alone.iterations[0], together.iterations[i])
-        if "exponent" not in repr(planner) or getattr(planner, "noise_exponent", 0.0) == 0.0:
+        if getattr(planner, "noise_exponent", 0.0):
+            # The Fourier transform of coloured noise may round differently in a batch of another size.
+            torch.testing.assert_close(alone.actions[0], together.actions[i], rtol=1e-9, atol=1e-9)
+        else:
             assert torch.equal(alone.actions[0], together.actions[i])
-        # The Fourier transform of coloured noise rounds differently in batches of different size.
-        torch.testing.assert_close(alone.actions[0], together.actions[i], rtol=1e-9, atol=1e-9)
 
 
 @every_planner
@@ -183,8 +183,6 @@ def test_the_time_limit_stops(planner: Planner) -> None:
 @every_planner
 def test_restarts_only_help(planner: Planner) -> None:
     problem = pendulum_problem(3)
-    if planner.restarts == 1 and "noise" not in str(vars(planner)).replace("noise': 0.0", ""):
-        planner = replace(planner, initial_action_noise=0.5)  # type: ignore[call-arg]
     if type(planner).__name__ in ("GradientDescent", "LatCo"):
         planner = replace(planner, initial_action_noise=0.5)  # type: ignore[call-arg]
     one = planner.plan(problem)
@@ -237,10 +235,9 @@ def test_states_of_any_shape_and_dtype(planner: Planner, dtype: torch.dtype) -> 
 
 @every_planner
 def test_one_step_and_one_problem(planner: Planner) -> None:
-    plan = planner.plan(rows_of(replace(pendulum_problem(reached=None)), slice(0, 1)).__class__(
-        Pendulum(), torch.zeros(1, 2), torch.tensor([[0.1, 0.2]]), horizon=1, action_dim=1
-    ))  # fmt: skip
-    assert plan.actions.shape == (1, 1, 1)
+    goal = torch.tensor([[0.1, 0.2]])
+    problem = PlanningProblem(Pendulum(), torch.zeros(1, 2), goal, horizon=1, action_dim=1)
+    assert planner.plan(problem).actions.shape == (1, 1, 1)
 
 
 @every_planner

@@ -1,0 +1,26 @@
+"""Planners: frozen hyper-parameters with `plan(problem, generator) -> Plan`, batched over problems and restarts."""
+
+from grasp_theory.planners.cem import CEM, ICEM
+from grasp_theory.planners.gradient_descent import GradientDescent
+from grasp_theory.planners.grasp import GRASP
+from grasp_theory.planners.hybrid import CEMGD
+from grasp_theory.planners.latco import LatCo
+from grasp_theory.planners.mppi import MPPI
+from grasp_theory.planners.problem import History, Plan, PlanningProblem, Status
+from grasp_theory.planners.search import Observation, Planner
+
+__all__ = [
+    "CEM",
+    "CEMGD",
+    "GRASP",
+    "ICEM",
+    "MPPI",
+    "GradientDescent",
+    "History",
+    "LatCo",
+    "Observation",
+    "Plan",
+    "Planner",
+    "PlanningProblem",
+    "Status",
+]

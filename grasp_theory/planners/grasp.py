@@ -1,0 +1,283 @@
+"""GRASP: parallel stochastic gradient-based planning, Algorithm 1 and Eq. (4)-(15)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from grasp_theory.dynamics import rollout
+from grasp_theory.planners.cem import refine_around
+from grasp_theory.planners.rollout_gradient import rollout_gradient
+from grasp_theory.planners.rows import OptimizerName, Rows, make_optimizer
+from grasp_theory.planners.search import Incumbents, Planner, Search, require_differentiable
+from grasp_theory.planners.settings import (
+    check_choices,
+    check_fractions,
+    check_numbers,
+    require_distinct_restarts,
+)
+from linear_systems.validation import positive_integer
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRASP(Planner):
+    """GRASP.  Source: Algorithm 1; the joint step is Eq. (11)-(12) on the loss (10), the sync Eq. (13)-(15).
+
+    One iteration evaluates the model once, on all rows and times side by side, and backpropagates to the
+    actions (with `stop_state_gradient=False` to the states too):
+
+        s_t ← s_t − η_s ∇_{s_t} L + σ_k ξ_t,     a_t ← clip(a_t − η_a ∇_{a_t} L),
+        L = Σ_t ‖F(s̄_t, a_t) − s_{t+1}‖² + γ_k Σ_t ‖F(s̄_t, a_t) − g‖².
+
+    Every K_sync iterations the rollout of the actions replaces s_1..s_{T−1} (s_T too where it is free), and
+    the actions take J_sync gradient steps on ‖s_T(a, s_0) − g‖²; for J_sync > 1 the states are those of the
+    last of these rollouts.  Plans are judged, and `reached` is asked, on the rollouts of the sync, on those
+    made every `check_every` iterations and on the last; the joint steps themselves roll nothing out.
+    A row is noticed to have diverged at these moments too.
+
+    The default is ours, tuned by `experiments/tune_planner_defaults.py`; the presets are `paper` and
+    `released`.
+
+    Arguments
+        state_lr: η_s.  With SGD and summed losses dimensionless and in (0, 1), as the tube needs (Theorem 7);
+            with Adam in units of a state's entry.
+        action_lr: η_a.  With SGD in actions² per loss, below 1 / ((1 + γ) ‖∂F/∂a‖²) (Theorem 6's 2/L); with
+            Adam in units of an action's entry.  0 freezes the actions between syncs (Theorem 7).
+        sync_lr: η_sync, like the lr of `GradientDescent`.
+        goal_weight: γ >= 0, dimensionless; 0.01 to 1 is sane, 0 leaves the goal to s_T and the sync.
+        state_noise: σ >= 0 in units of a state's entry, 0 to 1 times the distance between neighbouring states;
+            the tube's width is σ / (2 sqrt(η_s (1 − η_s))) in each entry (Eq. (96), SGD).
+        noise_decay: in (0, 1]; σ is multiplied by it in every iteration (the annealing that Corollary 1
+            motivates).  1: none.
+        cycle_decay: in (0, 1]; within a sync period σ and γ are multiplied by it in every iteration and start
+            afresh after the sync.  1: none.
+        sync_every: K_sync; None: never.
+        sync_steps: J_sync, gradient steps (or CEM iterations) of a sync.
+        sync_at_start: whether the sync falls on k mod K_sync = 0, k = 0 included, as Algorithm 1 has it, or at
+            the end of every K_sync iterations.
+        sync_states: whether the sync replaces the virtual states by the rollout (Algorithm 1, line 7), or
+            changes the actions only (the text below Eq. (14)).
+        sync_method: "gradient", or "cem": CEM around the actions, whose standard deviation at time t is
+            `sync_spread` times the gap between virtual and rolled-out s_{t+1}, relative to the largest gap.
+        sync_samples: samples of an iteration of the CEM sync; a tenth of them are elites.
+        sync_spread: largest standard deviation of the CEM sync, in units of the actions.
+        stop_state_gradient: whether the model's state inputs are stop-gradient copies (Eq. (8)-(10)).
+        fix_final_state: whether s_T is fixed to g (Algorithm 1) or free (Theorem 6); free, it is noised too.
+        optimizer: of the joint step: "sgd" is Eq. (11)-(12), "adam" the released implementation's.
+        sync_optimizer: of the gradient sync, started afresh in every sync; Adam's moments of the joint step
+            are forgotten after a sync.
+        reduction: "sum" over time and state entries as in the paper, or "mean" as in the released
+            implementation (over T and the state in L, over the state in the sync).
+        initial_state_noise: standard deviation sqrt(ε) of the noise around the linear interpolation from s_0
+            to g (Section 4.1), in units of a state's entry.
+        initial_action_noise: standard deviation added to the initial actions; the paper has 0.
+        checkpoint: recompute the model in the backward pass of the gradient sync, to save memory.
+
+    Raises
+        ParameterError: a value outside its domain.
+    """
+
+    check_every: int | None = 25
+    state_lr: float = 0.1
+    action_lr: float = 0.05
+    sync_lr: float = 0.05
+    goal_weight: float = 0.1
+    state_noise: float = 0.05
+    noise_decay: float = 1.0
+    cycle_decay: float = 1.0
+    sync_every: int | None = 25
+    sync_steps: int = 10
+    sync_at_start: bool = False
+    sync_states: bool = True
+    sync_method: Literal["gradient", "cem"] = "gradient"
+    sync_samples: int = 64
+    sync_spread: float = 0.5
+    stop_state_gradient: bool = True
+    fix_final_state: bool = True
+    optimizer: OptimizerName = "adam"
+    sync_optimizer: OptimizerName = "adam"
+    reduction: Literal["sum", "mean"] = "sum"
+    initial_state_noise: float = 0.0
+    initial_action_noise: float = 0.0
+    checkpoint: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(
+            self,
+            positive=("state_lr", "sync_lr", "sync_spread"),
+            not_negative=(
+                "action_lr",
+                "goal_weight",
+                "state_noise",
+                "initial_state_noise",
+                "initial_action_noise",
+            ),
+        )
+        check_fractions(self, "noise_decay", "cycle_decay")
+        check_choices(
+            self, sync_method=("gradient", "cem"), optimizer=("sgd", "adam"), sync_optimizer=("sgd", "adam"),
+            reduction=("sum", "mean"),
+        )  # fmt: skip
+        if self.sync_every is not None:
+            positive_integer("sync_every", self.sync_every)
+        positive_integer("sync_steps", self.sync_steps)
+        positive_integer("sync_samples", self.sync_samples, minimum=20)
+        require_distinct_restarts(
+            self, self.state_noise + self.initial_state_noise + self.initial_action_noise
+        )
+
+    @classmethod
+    def paper(cls) -> GRASP:
+        """Return Algorithm 1 as printed: plain gradient steps, summed losses, s_T = g, sync at k mod K_sync = 0.
+
+        From the paper: σ = 0.5 and K_sync = 25 (Table 2), one step a sync (Algorithm 1).  The paper gives
+        neither γ, η_s, η_a, η_sync, ε nor the number of iterations, and sweeps them in each environment;
+        those here are ours, and only the structure is the paper's.
+        """
+        return cls(
+            iterations=500, state_lr=0.25, action_lr=0.01, sync_lr=0.01, goal_weight=0.1, state_noise=0.5,
+            sync_every=25, sync_steps=1, sync_at_start=True, optimizer="sgd", sync_optimizer="sgd",
+            initial_state_noise=0.1,
+        )  # fmt: skip
+
+    @classmethod
+    def released(cls) -> GRASP:
+        """Return what the authors released for another world model.
+
+        Adam on both groups (states 0.1, actions 0.01), mean losses, constant noise 0.01 after each step, s_T =
+        g, states from the linear interpolation, every 50 iterations 10 Adam steps (lr 0.05) on the rollout
+        loss.  They use 200 to 750 iterations and action steps and noise down to 0.005; γ is ours.
+        """
+        return cls(
+            iterations=500, state_lr=0.1, action_lr=0.01, sync_lr=0.05, goal_weight=0.1, state_noise=0.01,
+            sync_every=50, sync_steps=10, optimizer="adam", sync_optimizer="adam", reduction="mean",
+        )  # fmt: skip
+
+    def _search(self, rows: Rows) -> Search:
+        return _GraspSearch(self, rows)
+
+
+class _GraspSearch(Search):
+    def __init__(self, options: GRASP, rows: Rows) -> None:
+        super().__init__(rows, rows.actions.clone())
+        self.options = options
+        horizon, state_shape = self.actions.shape[1], rows.goal.shape[1:]
+        self.free = slice(1, horizon + (0 if options.fix_final_state else 1))
+        """The states that are moved: s_1..s_{T−1}, and s_T where it is free."""
+        self.noise = rows.noise(horizon if not options.fix_final_state else horizon - 1, *state_shape)
+        self.states = interpolation(rows)
+        if options.initial_state_noise:
+            self.states[:, self.free] += options.initial_state_noise * self.noise.draw()
+        if options.initial_action_noise:
+            start = rows.noise(*self.actions.shape[1:]).draw() * options.initial_action_noise
+            self.actions = rows.problem.clip(self.actions + start)
+        self.state_optimizer = make_optimizer(options.optimizer, options.state_lr)
+        self.action_optimizer = make_optimizer(options.optimizer, options.action_lr)
+        self.predict = rows.problem.parallel_step()
+        self.samples = rows.noise(options.sync_samples, *self.actions.shape[1:])
+        self.scale = 2.0  # of the gradient of a square
+        if options.reduction == "mean":
+            self.scale /= horizon * state_shape.numel()
+        self.since_sync = 0
+        self.poison = torch.zeros_like(self.actions[:, 0, 0])
+        """0, or NaN once a gradient of the row was NaN or infinite: clipping must not hide it."""
+
+    def virtual_states(self) -> Tensor:
+        return self.states
+
+    def broken(self) -> Bool[Tensor, " rows"]:
+        return ~torch.isfinite(self.poison + self.states.flatten(1).sum(1))
+
+    def step(self, iteration: int, incumbents: Incumbents) -> None:
+        options = self.options
+        self._joint_step(iteration)
+        self.since_sync += 1
+        if options.sync_every is not None:
+            due = iteration if options.sync_at_start else iteration + 1
+            if due % options.sync_every == 0:
+                self._sync(incumbents)
+
+    def _joint_step(self, iteration: int) -> None:
+        """Eq. (10)-(12): one parallel evaluation, one backward pass, one update of states and actions."""
+        options, states = self.options, self.states
+        cycle = options.cycle_decay**self.since_sync
+        goal_weight = options.goal_weight * cycle
+        actions = self.actions.detach().requires_grad_()
+        inputs = states[:, :-1]
+        if not options.stop_state_gradient:
+            inputs = inputs.clone().requires_grad_()
+        with torch.enable_grad():
+            prediction = self.predict(inputs, actions)
+        require_differentiable(prediction)
+        value = prediction.detach()
+        residual = value - states[:, 1:]
+        pull = residual
+        if goal_weight:
+            pull = torch.add(residual, value - self.rows.goal.unsqueeze(1), alpha=goal_weight)
+        # s_{t+1} enters L once, in the residual, and as the model's input where the gradient is kept.
+        ascent = residual[:, : self.free.stop - 1]
+        if options.stop_state_gradient:
+            (gradient,) = torch.autograd.grad(prediction, actions, pull)
+        else:
+            gradient, through = torch.autograd.grad(prediction, (actions, inputs), pull)
+            ascent = ascent.clone()
+            ascent[:, : through.shape[1] - 1] -= through[:, 1:]
+        free = states[:, self.free]
+        self.state_optimizer.step(free, ascent, -self.scale)
+        sigma = options.state_noise * options.noise_decay**iteration * cycle
+        if sigma:
+            free.add_(self.noise.draw(), alpha=sigma)
+        self.poison.add_(gradient.flatten(1).sum(1), alpha=0.0)
+        self.action_optimizer.step(self.actions, gradient, self.scale)
+        self.actions = self.rows.problem.clip(self.actions)
+
+    def _sync(self, incumbents: Incumbents) -> None:
+        """Eq. (13)-(15), then show the synced plan."""
+        options, problem = self.options, self.rows.problem
+        scale = 1.0 / self.rows.goal[0].numel() if options.reduction == "mean" else 1.0
+        if options.sync_method == "cem":
+            with torch.no_grad():
+                states = rollout(problem.model, self.rows.initial_state, self.actions)
+            spread = self._spread(states)
+            for _ in range(options.sync_steps):
+                self.actions, spread = refine_around(self.rows, self.actions, spread, self.samples.draw())
+        else:
+            optimizer = make_optimizer(options.sync_optimizer, options.sync_lr)
+            for _ in range(options.sync_steps):
+                gradient, states = rollout_gradient(
+                    problem.model, self.rows.initial_state, self.rows.goal, self.actions,
+                    checkpoint=options.checkpoint,
+                )  # fmt: skip
+                incumbents.consider(self.actions, states)
+                self.actions = self.actions.clone()
+                optimizer.step(self.actions, gradient, scale)
+                self.actions = problem.clip(self.actions)
+        if options.sync_states:
+            self.states[:, self.free] = states[:, self.free]
+        self.state_optimizer.reset()
+        self.action_optimizer.reset()
+        self.since_sync = 0
+        self.show(self.actions, incumbents)
+
+    def _spread(self, states: Tensor) -> Tensor:
+        """Return the CEM sync's standard deviations (rows, T, m) from the gaps ‖s_{t+1} − rollout_{t+1}‖."""
+        gaps = (states - self.states)[:, 1:].flatten(2).norm(dim=2)
+        # Without any gap all times are alike; a tenth of the spread is left where a gap vanishes.
+        relative = torch.where(gaps.amax(1, keepdim=True) > 0, gaps / gaps.amax(1, keepdim=True), 1.0)
+        return self.options.sync_spread * relative.clamp(min=0.1).unsqueeze(2).expand_as(self.actions)
+
+
+def interpolation(rows: Rows) -> Tensor:
+    """Return s_t = (1 − t/T) s_0 + (t/T) g for t = 0..T, (rows, T+1, *S).  Source: Section 4.1."""
+    horizon = rows.problem.horizon
+    start, goal = rows.initial_state.unsqueeze(1), rows.goal.unsqueeze(1)
+    fraction = torch.linspace(0, 1, horizon + 1, dtype=start.dtype, device=start.device)
+    fraction = fraction.view(1, -1, *[1] * (start.ndim - 2))
+    states = torch.lerp(start, goal, fraction)
+    states[:, -1] = rows.goal
+    return states

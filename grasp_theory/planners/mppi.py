@@ -1,0 +1,80 @@
+"""MPPI: sampled plans averaged with exponential weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from grasp_theory.planners.cem import coloured, sample_losses
+from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.search import Incumbents, Planner, Search
+from grasp_theory.planners.settings import check_fractions, check_numbers
+from linear_systems.validation import positive_integer
+
+
+@dataclass(frozen=True, kw_only=True)
+class MPPI(Planner):
+    """Model predictive path integral control on a fixed horizon.
+
+    Each iteration samples N plans a + σ_k ζ and moves a to their mean with the weights
+    w_i ∝ exp(−(L_i − min L) / (λ d)), L_i = ‖s_T − g‖², Eq. (3), where d is the mean of L − min L over the
+    row's samples: λ is then dimensionless and the planner does not change with the scale of the states.
+    Samples whose rollout is not finite weigh nothing; a row without a finite sample has diverged.
+    Each iteration rolls out its best sample too, and the mean every `check_every` iterations.
+    Source: Williams et al., Aggressive driving with model predictive path integral control (2016).
+
+    Arguments
+        samples: N.
+        temperature: λ, 0.01 (the best sample alone) to 1 (nearly a plain mean).
+        noise: σ_0, standard deviation in units of the actions.
+        noise_decay: in (0, 1]; σ is multiplied by it in every iteration.
+        noise_exponent: β of the power spectrum 1/f^β of the noise along time; 0 is white noise.
+
+    Raises
+        ParameterError: a value outside its domain.
+    """
+
+    iterations: int = 60
+    check_every: int | None = 1
+    samples: int = 300
+    temperature: float = 0.1
+    noise: float = 1.0
+    noise_decay: float = 0.95
+    noise_exponent: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_integer("samples", self.samples, minimum=2)
+        check_numbers(self, positive=("temperature", "noise"), not_negative=("noise_exponent",))
+        check_fractions(self, "noise_decay")
+
+    def _search(self, rows: Rows) -> Search:
+        return _MPPISearch(self, rows)
+
+
+class _MPPISearch(Search):
+    def __init__(self, options: MPPI, rows: Rows) -> None:
+        super().__init__(rows, rows.actions.clone())
+        self.options = options
+        self.noise = rows.noise(options.samples, *self.actions.shape[1:])
+
+    def step(self, iteration: int, incumbents: Incumbents) -> None:
+        options, rows = self.options, self.rows
+        deviations = coloured(self.noise.draw(), options.noise_exponent)
+        sigma = options.noise * options.noise_decay**iteration
+        plans = rows.problem.clip(self.actions.unsqueeze(1) + sigma * deviations)
+        losses = sample_losses(rows, plans)
+        self.show(plans[torch.arange(len(plans), device=plans.device), losses.argmin(1)], incumbents)
+        self.actions = (_weights(losses, options.temperature)[:, :, None, None] * plans).sum(1)
+
+
+def _weights(losses: Tensor, temperature: float) -> Tensor:
+    """Return the weights (rows, N), NaN in a row without a finite loss: it has then diverged."""
+    excess = losses - losses.amin(1, keepdim=True)
+    finite = torch.isfinite(losses)
+    mean = torch.where(finite, excess, 0.0).sum(1, keepdim=True) / finite.sum(1, keepdim=True)
+    # All samples alike: any positive scale gives equal weights.
+    scale = temperature * torch.where(mean > 0, mean, 1.0)
+    return torch.softmax(-excess / scale, dim=1)
