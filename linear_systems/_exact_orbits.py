@@ -1,8 +1,8 @@
 """Powers and orbits of the stop-gradient matrix J in ball arithmetic, with a proved error.
 
 J is the exact matrix that the floats A_t, B_t, β_t, η_s, η_a define; no entry of it is rounded to float64.
-Its errors are amplified by products ‖J^i‖ ‖J^j‖ that may exceed ‖J^{i+j}‖ by any power of ten, so they are
-bounded and not hoped to be small: every entry is a ball, and where balls grow too wide the whole orbit is
+Rounding errors may be amplified by products ‖J^i‖ ‖J^j‖ that exceed ‖J^{i+j}‖ by any power of ten, so they
+are bounded and not hoped to be small: every entry is a ball, and where balls grow too wide the whole orbit is
 computed again with twice the bits.  The balls stay narrow because the blocks are carried in (float
 approximations of) the eigenvectors of D_t, where D_t is nearly diagonal and |D_t| no larger than its spectral
 radius: some tens of bits suffice, where balls in the original coordinates need about a bit an iteration.

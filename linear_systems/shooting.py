@@ -136,7 +136,7 @@ def condition_number(system: AnySystem, horizon: int) -> float:
     """Return κ(H_S) on the row space of C_T: the largest over the smallest nonzero eigenvalue of W_T.
 
     Which eigenvalues count as zero is decided by `unreachable_dimension`: by the rank of C_T for a system known
-    to float64 precision, with growth over the horizon set apart from rank..
+    to float64 precision, with growth over the horizon set apart from rank.
 
     Raises
         HorizonError; RankError if C_T = 0; FloatOverflowError if κ exceeds float64 (use
@@ -156,9 +156,7 @@ def log_condition_number(system: AnySystem, horizon: int) -> float:
 
 def _lipschitz(system: AnySystem, horizon: int) -> Scaled:
     steps, alike = _steps(system, horizon)
-    top = resolved(
-        lambda: largest_eigenvalue(_gramian(steps, horizon, alike)), "The largest eigenvalue of W_T"
-    )
+    top = resolved(lambda: largest_eigenvalue(_gramian(steps, horizon, alike)), "λmax(W_T)")
     return Scaled(2.0 * top.mantissa, top.exponent)
 
 

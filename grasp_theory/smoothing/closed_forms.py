@@ -198,12 +198,11 @@ class Ridge(ABC):
 
     def value(self, points: ArrayLike) -> Float[np.ndarray, "*batch"]:
         """Return L at points (..., d)."""
-        return np.asarray(self._profile(points_in(self.dim, points) @ self.direction - self.offset))
+        return np.asarray(self._profile(self._coordinate(points)))
 
     def gradient(self, points: ArrayLike) -> Float[np.ndarray, "*batch d"]:
         """Return ∇L at points (..., d); with τ = 0, its value away from the corner, and the mean at the corner."""
-        slope = np.asarray(self._slope(points_in(self.dim, points) @ self.direction - self.offset))
-        return slope[..., None] * self.direction
+        return self._slope(self._coordinate(points))[..., None] * self.direction
 
     def smoothed(self, sigma: float) -> Ridge:
         """Return L_σ."""
@@ -223,6 +222,9 @@ class Ridge(ABC):
 
     @abstractmethod
     def _slope(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
+
+    def _coordinate(self, points: ArrayLike) -> NDArray[np.float64]:
+        return np.asarray(points_in(self.dim, points) @ self.direction - self.offset)
 
     def _bell(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return 2 τ times the density of N(0, τ²), so √(2/π) exp(−x²/(2τ²)); 0 if τ = 0."""

@@ -3,6 +3,9 @@
 Theorem 1 is its informal form.  The proof's models are built here explicitly, from C^∞ bumps, and can be used
 on a reader's own loss Φ.  Besides the paper's qualitative statement there is a quantitative one, which needs
 no minimisers: `separation`.
+
+The theorem is for horizon T = 2.  For T > 2 the same argument, with property 2 for every ∇_{s_t}, removes
+each y_t, t ≥ 1.  For T = 1 there is no free state, and ‖F(s_0, a_0) − g‖² has both properties.
 """
 
 from __future__ import annotations

@@ -134,11 +134,8 @@ class _ExactProblem:
         return sum((self.A**j * (self.A**j).T for j in range(self.horizon)), sp.zeros(self.A.rows)).inv()
 
     def as_code(self) -> str:
-        values = {"A": self.A, "B": self.B, "s_0": self.start.T, "g": self.goal.T}
-        return (
-            ", ".join(f"{name} = {matrix.tolist()}" for name, matrix in values.items())
-            + f", T = {self.horizon}"
-        )
+        values = {"A": self.A.tolist(), "B": self.B.tolist(), "s_0": list(self.start), "g": list(self.goal)}
+        return "\n".join(f"{name} = {value}" for name, value in {**values, "T": self.horizon}.items())
 
 
 def _exact_problems(rng: np.random.Generator, count: int, goals: str) -> Iterator[_ExactProblem]:

@@ -44,7 +44,7 @@ def examine_proof(run: Run) -> None:
         equations=(43, 44, 45),
     )
     run.examine(
-        "∇_s(φ_σ * L) = (∇φ_σ) * L = φ_σ * (∇_s L), integrals done, for cubics",
+        "∇_s(φ_σ * L) = (∇φ_σ) * L = φ_σ * (∇_s L), integrals done, for quadratics",
         _inspect_integrals,
         gradient_of_density,
         false_variants=wrong,
@@ -133,7 +133,7 @@ def _inspect_integrals(kernel: Kernel) -> Evidence:
     s, e = sp.symbols("s e", real=True)
     sigma = sp.Symbol("sigma", positive=True)
     density = sp.exp(-(e**2) / (2 * sigma**2)) / sp.sqrt(2 * sp.pi * sigma**2)
-    loss = sum(b * s**n for n, b in enumerate(sp.symbols("b_0:4", real=True)))
+    loss = sum(b * s**n for n, b in enumerate(sp.symbols("b_0:3", real=True)))
 
     def integral(integrand: sp.Expr) -> sp.Expr:
         return sp.integrate(sp.expand(integrand), (e, -sp.oo, sp.oo), conds="none")
@@ -145,7 +145,7 @@ def _inspect_integrals(kernel: Kernel) -> Evidence:
     return identity(
         [first - second, second - third],
         "d/ds ∫φ_σ(ε)L(s−ε)dε = ∫φ_σ'(ε)L(s−ε)dε = ∫φ_σ(ε)L'(s−ε)dε",
-        "L = b_0 + b_1 s + b_2 s² + b_3 s³ with symbolic coefficients and σ",
+        "L = b_0 + b_1 s + b_2 s² with symbolic coefficients and σ",
     )
 
 

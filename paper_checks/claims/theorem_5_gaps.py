@@ -183,7 +183,7 @@ def _inspect_range(models: tuple[_Ranged, ...]) -> Evidence:
         "whether F maps some point of S outside S: S = (0,1) with J_F = 10, and the annulus 1 < ‖s‖ < "
         "2; a point found outside is a proof, a grid without one is not",
         {"interval left": left[0], "annulus left": left[1]},
-        "S = {1 < |s| < 2}; H = (1.5, 0); y_1 = (-1.5, 0)  # H + (y_1 - H)/2 = 0 is not in S",
+        "H, y_1 = (1.5, 0.0), (-1.5, 0.0)  # halfway, where psi = 1/2, F = 0 is not in {1 < |s| < 2}",
     )
 
 

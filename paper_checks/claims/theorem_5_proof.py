@@ -159,7 +159,8 @@ def _inspect_all_differences(kind: str) -> Evidence:
     return identity(
         [entry for solution in solutions for entry in solution],
         f"the only w with Dᵀw = 0 for {kind} D is 0 (D = I alone suffices)",
-        "n = 3; D = I works for every n",
+        "n = 3; D = I works for every n.  Arguments with (s_1, a_1) = (s_0, a_0) and y_0 ≠ y_1 belong to no "
+        "model; there ∂Φ/∂y_1 = 0 follows by continuity, as Φ is C¹",
     )
 
 

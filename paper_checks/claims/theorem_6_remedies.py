@@ -53,7 +53,7 @@ def check_remedies(run: Run) -> None:
     )
     rows = iteration_comparison.compare(COMPARED[: run.size(4, 3)], (10, 40), limit=20_000)
     run.examine(
-        "from the same start, to 10⁻⁶, parallel greedy takes the fewest iterations of all methods",
+        "from the same start, to 10⁻⁶, parallel greedy needs the fewest model evaluations in sequence",
         lambda winner: _inspect_winner(rows, winner),
         "parallel greedy",
         false_variants={"(η_s, η_a) best for r": "(η_s, η_a) best for r"},
@@ -165,20 +165,15 @@ def _inspect_winner(rows: tuple[Row, ...], winner: str) -> Evidence:
     systems = sorted({row.system for row in rows})
     lost = 0
     for system in systems:
-        counts = {row.method: row.counts for row in rows if row.system == system}
-        for index in range(len(counts[winner])):
-            column = {method: values[index] for method, values in counts.items()}
-            best = min(value for value in column.values() if value is not None)
-            lost += column[winner] != best
-    numbers = {
-        f"{row.system}, {row.method}, T = 40": row.counts[-1] if row.counts[-1] is not None else "not reached"
-        for row in rows
-    }
+        costs = {row.method: row.sequential for row in rows if row.system == system}
+        for index, cost in enumerate(costs[winner]):
+            lost += cost > min(values[index] for values in costs.values())
+    counts = {f"{row.system}, {row.method}, T = 40": row.counts[-1] for row in rows}
     return Evidence(
         Grade.NUMERICAL,
         lost == 0,
-        f"{len(systems)} systems, T = 10 and 40, β = 1: {winner!r} is not the fastest in {lost} of {2 * len(systems)} cases",
-        numbers,
+        f"{len(systems)} systems, T = 10 and 40, β = 1: {winner!r} is not the cheapest in {lost} of {2 * len(systems)} cases",
+        {name: "not reached" if count is None else count for name, count in counts.items()},
         as_code(SCALAR, beta=1.0),
     )
 
@@ -189,14 +184,11 @@ def _record(run: Run) -> None:
     radius = uniform_convergence.greedy_radius(system)
     greedy = parallel_iterations.parallel_greedy(system)
     nothing = np.zeros((LENGTH, system.state_dim + system.action_dim))
-    reached = [
-        floor / largest
-        for largest, floor in _errors_and_floor(greedy, system, np.ones(system.state_dim), nothing)
-    ]
+    ratios = [f / e for e, f in _errors_and_floor(greedy, system, np.ones(system.state_dim), nothing)]
     run.sharpness(
         Sharpness(
             "‖K^{k+1}δ‖ / the error of parallel greedy after k iterations, started at 0",
-            min(reached),
+            min(ratios),
             f"tanks_in_series, s_0 = ±(1, …, 1), k < {LENGTH}: the smallest of the ratios",
             as_code(system),
         )

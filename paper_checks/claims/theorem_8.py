@@ -11,7 +11,6 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from grasp_theory.dynamics import Dynamics
 from grasp_theory.objectives import lifted_loss
 from grasp_theory.theorems import TheoremCheck
 from grasp_theory.theorems.theorem_8 import (
@@ -28,7 +27,7 @@ from paper_checks.claims.theorem_8_omissions import (
 from paper_checks.engine import Run
 from paper_checks.inspection import identity, judge
 from paper_checks.records import Claim, Evidence, Sharpness
-from paper_checks.smooth_networks import random_network
+from paper_checks.smooth_networks import SmoothNetwork, random_network
 
 
 def check_theorem_8(run: Run) -> None:
@@ -168,6 +167,12 @@ class _AffineInAction:
     def step(self, state: Tensor, action: Tensor) -> Tensor:
         return torch.tanh(state @ self.W.T) + action @ self.B.T + state * (action @ self.C.T)
 
+    def as_code(self) -> str:
+        fields = (
+            f"torch.tensor({matrix.tolist()}, dtype=torch.float64)" for matrix in (self.W, self.B, self.C)
+        )
+        return "W, B, C = {}, {}, {}  # F(s, a) = tanh(W s) + (B + diag(s) C) a".format(*fields)
+
 
 def _inspect_taylor_bound(run: Run, curved: bool) -> Evidence:
     rng = run.rng("Taylor")
@@ -179,13 +184,13 @@ def _inspect_taylor_bound(run: Run, curved: bool) -> Evidence:
             affine = _AffineInAction(
                 *(torch.tensor(rng.standard_normal(shape)) for shape in ((n, n), (n, m), (n, m)))
             )
-            dynamics: Dynamics = affine if index % 2 else network
+            dynamics: _AffineInAction | SmoothNetwork = affine if index % 2 else network
             curvature = 0.0 if index % 2 or not curved else network.action_curvature
             vectors = step_vectors(rng, n, m)
             eta, gamma = 10.0 ** rng.uniform(-3.0, 0.0), float(rng.uniform(0.0, 2.0))
             check = goal_drift(dynamics, *vectors, eta, gamma, curvature)
             # The inequality needs no condition on the step size; that one is for the contraction.
-            yield replace(check, assumptions={}), lambda dynamics=dynamics: repr(dynamics)  # type: ignore[misc]
+            yield replace(check, assumptions={}), lambda dynamics=dynamics: dynamics.as_code()  # type: ignore[misc]
 
     return judge(
         evaluations(), "‖μ⁺ − (98)‖ ≤ ½ M ‖Δa‖², half of the models affine in a (M = 0), half tanh networks"
