@@ -49,7 +49,8 @@ class BallAroundWall:
 
     def reached(self, state: Float[Tensor, "N 2"], goal: Float[Tensor, "N 2"]) -> Bool[Tensor, " N"]:
         """Return whether each state is within `reach` of its goal."""
-        return (state - goal).norm(dim=1) < self.reach
+        within: Tensor = (state - goal).norm(dim=1) < self.reach
+        return within
 
     def problem(
         self, batch: int, horizon: int, seed: int, dtype: torch.dtype = torch.float32

@@ -23,7 +23,8 @@ from linear_systems import uniform_convergence
 from linear_systems._stop_gradient_blocks import all_steps, update_blocks
 from linear_systems.errors import ParameterError, UnstableSystemError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.system import AnySystem, LinearSystem
+from linear_systems.system import AnySystem
+from linear_systems.uniform_convergence import time_invariant
 from linear_systems.validation import (
     StepSize,
     goal_weights,
@@ -91,9 +92,9 @@ def gradient_steps(system: AnySystem, beta: ArrayLike, *cycle: StepSize) -> Iter
     return Iteration(name, advance, lambda horizon: 1.0)
 
 
-def gradient_sweeps(system: LinearSystem, beta: float, step_size: StepSize) -> Iteration:
+def gradient_sweeps(system: AnySystem, beta: float, step_size: StepSize) -> Iteration:
     """Return Gauss–Seidel sweeps in time order: the gradient step at t uses the new s_t.  Symbol (I − zE)^{-1} D."""
-    steps = all_steps(system, beta)
+    steps = all_steps(time_invariant(system), beta)
     D, E = (blocks[0] for blocks in update_blocks(steps, step_sizes(step_size)))
 
     def advance(error: Errors, k: int) -> Errors:
@@ -105,39 +106,40 @@ def gradient_sweeps(system: LinearSystem, beta: float, step_size: StepSize) -> I
     return Iteration("gradient sweeps", advance, float)
 
 
-def minimised_actions(system: LinearSystem, beta: float, state_step: float) -> Iteration:
+def minimised_actions(system: AnySystem, beta: float, state_step: float) -> Iteration:
     """Return gradient steps on the states with the actions minimised exactly (shortest minimiser) before each.
 
     On the states its symbol is (1 − 2η_s) I + (2η_s/(1+β)) BB⁺ + 2η_s z K; B may have any rank.
     """
+    A, B, inverse, n = _matrices(system)
     weight = positive_float("beta", beta, allow_zero=True)
-    eta, inverse, n = positive_float("state_step", state_step), np.linalg.pinv(system.B), system.state_dim
+    eta = positive_float("state_step", state_step)
 
     def advance(error: Errors, k: int) -> Errors:
-        ahead = _delayed(system.A[None], error[:, :n])
+        ahead = _delayed(A[None], error[:, :n])
         actions = (error[:, :n] / (1.0 + weight) - ahead) @ inverse.T
-        states = error[:, :n] - 2.0 * eta * (error[:, :n] - ahead - actions @ system.B.T)
+        states = error[:, :n] - 2.0 * eta * (error[:, :n] - ahead - actions @ B.T)
         return np.concatenate([states, actions], axis=1)
 
     return Iteration("actions minimised", advance, lambda horizon: 1.0)
 
 
-def parallel_greedy(system: LinearSystem) -> Iteration:
+def parallel_greedy(system: AnySystem) -> Iteration:
     """Return block minimisation at all times at once: a_t greedy given s_t, s_{t+1} = A s_t + B a_t.
 
     Symbol zK on the states.  It is exact after T iterations and has the rate ρ(K), which nothing local beats.
     """
-    inverse, n = np.linalg.pinv(system.B), system.state_dim
+    A, B, inverse, n = _matrices(system)
 
     def advance(error: Errors, k: int) -> Errors:
-        ahead = _delayed(system.A[None], error[:, :n])
+        ahead = _delayed(A[None], error[:, :n])
         actions = -ahead @ inverse.T
-        return np.concatenate([ahead + actions @ system.B.T, actions], axis=1)
+        return np.concatenate([ahead + actions @ B.T, actions], axis=1)
 
     return Iteration("parallel greedy", advance, lambda horizon: 1.0)
 
 
-def synchronised(iteration: Iteration, system: LinearSystem, every: int) -> Iteration:
+def synchronised(iteration: Iteration, system: AnySystem, every: int) -> Iteration:
     """Return `iteration` with the states reset to the rollout of the actions after every `every` iterations.
 
     The reset has the symbol (I − zA)^{-1}B, which is bounded on |z| <= 1 only if A is stable.
@@ -202,7 +204,7 @@ def minimised_update_matrix(system: AnySystem, horizon: int, beta: ArrayLike, st
     return csr_array(block_array(rows, format="csr"))
 
 
-def minimised_action_rate(system: LinearSystem, beta: float, state_step: float) -> float:
+def minimised_action_rate(system: AnySystem, beta: float, state_step: float) -> float:
     """Return the T-free rate of `minimised_actions`: max(|1 − 2η_s β/(1+β)|, |1 − 2η_s| + 2η_s ρ(K)).
 
     The first term stands for range(B) and is absent if B = 0, the second for its complement, absent if B has rank n.
@@ -216,7 +218,7 @@ def minimised_action_rate(system: LinearSystem, beta: float, state_step: float) 
     return max(terms)
 
 
-def minimised_step_size_limit(system: LinearSystem, beta: float) -> float:
+def minimised_step_size_limit(system: AnySystem, beta: float) -> float:
     """Return the η_s below which `minimised_action_rate` < 1: 1/(1 + ρ(K)), or (1+β)/β if B has rank n.
 
     Raises
@@ -227,7 +229,7 @@ def minimised_step_size_limit(system: LinearSystem, beta: float) -> float:
     return 1.0 / (1.0 + radius) if _parts(system)[1] else (1.0 + weight) / weight
 
 
-def best_minimised_step_size(system: LinearSystem, beta: float) -> float:
+def best_minimised_step_size(system: AnySystem, beta: float) -> float:
     """Return the η_s with the smallest `minimised_action_rate`: max(1/2, 1/(1 + ρ(K) + β/(1+β))).
 
     The rate there is max(ρ(K), (1 + ρ(K) − b)/(1 + ρ(K) + b)), b = β/(1+β).  If B has rank n, η_s = (1+β)/(2β) converges
@@ -245,7 +247,7 @@ def best_minimised_step_size(system: LinearSystem, beta: float) -> float:
     return max(0.5, 1.0 / (1.0 + radius + pull)) if along else 0.5
 
 
-def best_two_step_cycle(system: LinearSystem, beta: float) -> tuple[tuple[float, float], tuple[float, float]]:
+def best_two_step_cycle(system: AnySystem, beta: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return two pairs (η_s, η_a), to be used in turn, with the smallest T-free rate found.
 
     At one ratio η_a/η_s the two updates are polynomials in the same operator, so the rate of the cycle is
@@ -272,6 +274,14 @@ def best_two_step_cycle(system: LinearSystem, beta: float) -> tuple[tuple[float,
     return (float(first), float(first * ratio)), (float(second), float(second * ratio))
 
 
+def _matrices(
+    system: AnySystem,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
+    """Return A, B, B⁺ and n."""
+    invariant = time_invariant(system)
+    return invariant.A, invariant.B, np.asarray(np.linalg.pinv(invariant.B)), invariant.state_dim
+
+
 def _times(blocks: Float[np.ndarray, "L p d"], error: Float[np.ndarray, "T d"]) -> Float[np.ndarray, "T p"]:
     return np.asarray((blocks @ error[..., None])[..., 0])
 
@@ -282,13 +292,13 @@ def _delayed(blocks: Float[np.ndarray, "L p d"], error: Float[np.ndarray, "T d"]
     return _times(blocks, before)
 
 
-def _parts(system: LinearSystem) -> tuple[bool, bool]:
+def _parts(system: AnySystem) -> tuple[bool, bool]:
     """Return whether range(B) and its complement are more than {0}."""
-    rank = int(np.linalg.matrix_rank(system.B))
+    rank = int(np.linalg.matrix_rank(time_invariant(system).B))
     return rank > 0, rank < system.state_dim
 
 
-def _require_stable(system: LinearSystem, beta: float) -> tuple[float, float]:
+def _require_stable(system: AnySystem, beta: float) -> tuple[float, float]:
     weight, radius = positive_float("beta", beta), uniform_convergence.greedy_radius(system)
     if radius >= 1.0 - rounding_allowance(float(np.linalg.norm(system.A, 2)), system.state_dim):
         raise UnstableSystemError(

@@ -16,7 +16,7 @@ from linear_systems import stop_gradient
 from linear_systems._stop_gradient_blocks import all_steps, prediction_gain, update_blocks
 from linear_systems.errors import ParameterError, StepSizeError, UndecidedError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.system import LinearSystem
+from linear_systems.system import AnySystem
 from linear_systems.uniform_convergence import time_invariant
 from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes
 
@@ -51,7 +51,7 @@ class UniformBound:
 
 
 def uniform_power_norms(
-    system: LinearSystem, beta: float, step_size: StepSize, iterations: int
+    system: AnySystem, beta: float, step_size: StepSize, iterations: int
 ) -> tuple[Float[np.ndarray, " iterations_plus_one"], Float[np.ndarray, " iterations_plus_one"]]:
     """Return proved (lower, upper) bounds of sup_T ‖J_T^k‖₂ = max over |z| = 1 of ‖(D + zE)^k‖₂, k = 0..iterations.
 
@@ -89,7 +89,7 @@ def uniform_power_norms(
 
 
 def uniform_bound(
-    system: LinearSystem, beta: float, step_size: StepSize, rate: float | None = None
+    system: AnySystem, beta: float, step_size: StepSize, rate: float | None = None
 ) -> UniformBound:
     """Return C and q with ‖J_T^k‖₂ <= C q^k for every T and k, proved from finitely many powers of the symbol.
 

@@ -74,7 +74,7 @@ def greedy_closed_loop(system: AnySystem) -> Float[np.ndarray, "*T n n"]:
     return np.asarray(system.A - span @ (np.swapaxes(span, -1, -2) @ system.A))
 
 
-def greedy_radius(system: LinearSystem) -> float:
+def greedy_radius(system: AnySystem) -> float:
     """Return ρ(K), from the block of A on range(B)^⊥, which carries every nonzero eigenvalue of K."""
     return float(np.abs(_greedy_eigenvalues(time_invariant(system))).max(initial=0.0))
 
@@ -92,7 +92,9 @@ def greedy_decay(system: AnySystem, window: int) -> float:
     if system.length is not None and length > system.length:
         raise ParameterError("window", f"at most {system.length} steps", str(length), "shorten the window")
     # Every window of a time-invariant system is the same one.
-    K = np.broadcast_to(greedy_closed_loop(system), (system.length or length, system.state_dim, system.state_dim))
+    K = np.broadcast_to(
+        greedy_closed_loop(system), (system.length or length, system.state_dim, system.state_dim)
+    )
     starts = len(K) - length + 1
     product = np.broadcast_to(np.eye(system.state_dim), (starts, *K.shape[1:]))
     for step in range(length):
@@ -100,7 +102,7 @@ def greedy_decay(system: AnySystem, window: int) -> float:
     return float(np.linalg.norm(product, 2, axis=(-2, -1)).max() ** (1.0 / length))
 
 
-def uniform_step_size_limit(system: LinearSystem, beta: float, ratio: float = 1.0) -> float:
+def uniform_step_size_limit(system: AnySystem, beta: float, ratio: float = 1.0) -> float:
     """Return the η_s below which r < 1, with η_a = ratio · η_s: twice the smallest Re 1/μ.
 
     The minimum is over the eigenvalues μ of (I − D − zE)/η_s, which do not depend on η_s, and over |z| = 1: at each of
@@ -137,7 +139,7 @@ def uniform_step_size_limit(system: LinearSystem, beta: float, ratio: float = 1.
     return limit
 
 
-def best_uniform_step_size(system: LinearSystem, beta: float) -> tuple[float, float]:
+def best_uniform_step_size(system: AnySystem, beta: float) -> tuple[float, float]:
     """Return the (η_s, η_a) with the smallest r found, after verifying r < 1 by `stop_gradient.uniform_rate`.
 
     For a fixed ratio r is a convex function of η_s (the largest |1 − η_s μ|), and is minimised as such over samples
@@ -175,7 +177,7 @@ def best_uniform_step_size(system: LinearSystem, beta: float) -> tuple[float, fl
 
 
 def uniform_region(
-    system: LinearSystem, beta: float, state_steps: ArrayLike, action_steps: ArrayLike
+    system: AnySystem, beta: float, state_steps: ArrayLike, action_steps: ArrayLike
 ) -> Float[np.ndarray, "S M"]:
     """Return r for every pair of the given η_s (S,) and η_a (M,), sampled over the circle: a map to look at.
 
@@ -186,7 +188,7 @@ def uniform_region(
         ParameterError, ShapeError, StepSizeError.
     """
     weight = positive_float("beta", beta, allow_zero=True)
-    angles = sample_angles(time_invariant(system))
+    angles = sample_angles(system)
     states, actions = (
         real_array(name, steps, ndim=1)
         for name, steps in (("state_steps", state_steps), ("action_steps", action_steps))
@@ -201,7 +203,7 @@ def uniform_region(
 
 
 def uniform_spectrum(
-    system: LinearSystem, beta: float, ratio: float, angles: ArrayLike
+    system: AnySystem, beta: float, ratio: float, angles: ArrayLike
 ) -> Complex[np.ndarray, "K d"]:
     """Return the eigenvalues μ of (I − D − zE)/η_s at z = e^{iθ}, with η_a = ratio · η_s; those of D + zE are 1 − η_s μ."""
     points = real_array("angles", angles, ndim=1)
@@ -212,7 +214,7 @@ def uniform_spectrum(
     )
 
 
-def convergence_radius(system: LinearSystem, beta: float, step_size: StepSize) -> float:
+def convergence_radius(system: AnySystem, beta: float, step_size: StepSize) -> float:
     """Return R = min{|z| : ρ(D + zE) >= 1}, which says how the constant of Theorem 6 depends on T.
 
     (1/T) log max_k ‖J_T^k‖ tends to max(0, −log R); R > 1 exactly where r < 1; R <= 1/ρ(K) whatever the step sizes, and
@@ -260,10 +262,10 @@ def _greedy_eigenvalues(system: LinearSystem) -> Complex[np.ndarray, " k"]:
     return np.asarray(np.linalg.eigvals(rest.T @ system.A @ rest).astype(np.complex128))
 
 
-def sample_angles(system: LinearSystem) -> Float[np.ndarray, " K"]:
+def sample_angles(system: AnySystem) -> Float[np.ndarray, " K"]:
     """Return sorted angles in [0, π] at which to sample the symbol."""
     angles = [np.linspace(0.0, np.pi, EVEN_ANGLES)]
-    for kappa in _greedy_eigenvalues(system):
+    for kappa in _greedy_eigenvalues(time_invariant(system)):
         width, centre = max(abs(1.0 - abs(kappa)), ANGLE_RESOLUTION), abs(np.angle(kappa))
         if width < WIDEST_PEAK:
             offsets = np.geomspace(width / 4.0, WIDEST_PEAK, CLOSE_ANGLES)

@@ -13,10 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from linear_systems import LinearSystem, parallel_iterations, stop_gradient, uniform_convergence
+from linear_systems import (
+    LinearSystem,
+    parallel_iterations,
+    stop_gradient,
+    uniform_bounds,
+    uniform_convergence,
+)
+from linear_systems.errors import UndecidedError, UnstableSystemError
 from linear_systems.parallel_iterations import Iteration
 from linear_systems.rounding import EPS
-from paper_checks.stop_gradient_instances import benchmark
+from paper_checks.stop_gradient_instances import UNIFORM, benchmark, small_systems
 
 SYSTEMS = (
     "scalar",
@@ -29,6 +36,10 @@ SYSTEMS = (
     "boeing_747_longitudinal",
 )
 """Benchmarks compared: small enough for a run in seconds, with ρ(K) from 0 to beyond 1."""
+SCALARS = (0.8, 1.2, 5.0)
+"""A in the example with B = 1."""
+LARGEST_ORDER = 18
+"""Benchmarks with n + m beyond this are left out of the table of step sizes: r costs O((n+m)⁶)."""
 HORIZONS = (10, 40, 160)
 TOLERANCE = 1e-6
 LIMIT = 30_000
@@ -126,6 +137,59 @@ def markdown(rows: Iterable[Row], horizons: Sequence[int] = HORIZONS) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
+def step_size_table(largest_order: int = LARGEST_ORDER, beta: float = 1.0) -> str:
+    """Return, for each benchmark, what Theorem 6's best step size and the best pair give at every horizon."""
+    heads = ("system", "ρ(A)", "ρ(K)", "ρ(J)", "r", "R", "best (η_s, η_a)", "r", "q", "C", "peak")
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name, system in small_systems(largest_order):
+        single = stop_gradient.best_step_size(system, beta)
+        growing = float(np.abs(np.linalg.eigvals(system.A)).max())
+        cells = [name, f"{growing:.4f}", f"{uniform_convergence.greedy_radius(system):.4f}"]
+        cells.append(f"{stop_gradient.spectral_radius(system, 1, beta, single):.4f}")
+        cells.append(f"{stop_gradient.uniform_rate(system, beta, single):.2f}")
+        cells.append(f"{uniform_convergence.convergence_radius(system, beta, single):.2g}")
+        lines.append("| " + " | ".join([*cells, *_best_pair_cells(system, beta)]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def scalar_table(beta: float = 1.0) -> str:
+    """Return the same for s' = As + a at three choices of step sizes: Theorem 6's best, a mild pair, and the best pair."""
+    heads = ("A", "(η_s, η_a)", "ρ(J)", "r", "R", "max over T, k of ‖J_T^k‖ ≤")
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for a in SCALARS:
+        system = LinearSystem([[a]], [[1.0]])
+        single = stop_gradient.best_step_size(system, beta)
+        for pair in ((single, single), UNIFORM, uniform_convergence.best_uniform_step_size(system, beta)):
+            rate = stop_gradient.uniform_rate(system, beta, pair)
+            peak = f"{uniform_bounds.uniform_bound(system, beta, pair).peak:.2f}" if rate < 1.0 else "∞"
+            radius = uniform_convergence.convergence_radius(system, beta, pair)
+            spectral = stop_gradient.spectral_radius(system, 1, beta, pair)
+            cells = (
+                f"{a}",
+                f"({pair[0]:.4g}, {pair[1]:.4g})",
+                f"{spectral:.4f}",
+                f"{rate:.4f}",
+                f"{radius:.4f}",
+                peak,
+            )
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _best_pair_cells(system: LinearSystem, beta: float) -> list[str]:
+    try:
+        pair = uniform_convergence.best_uniform_step_size(system, beta)
+        rate = stop_gradient.uniform_rate(system, beta, pair)
+    except UnstableSystemError:
+        return ["none", *["–"] * 4]
+    cells = [f"({pair[0]:.3g}, {pair[1]:.3g})", f"{rate:.5f}"]
+    try:
+        bound = uniform_bounds.uniform_bound(system, beta, pair)
+    except UndecidedError:
+        return [*cells, *["–"] * 3]
+    return [*cells, f"{bound.rate:.5f}", f"{bound.constant:.3g}", f"{bound.peak:.3g}"]
+
+
 def _cell(count: int | None, peak: float) -> str:
     if count is not None:
         return str(count)
@@ -137,4 +201,4 @@ def _renamed(iteration: Iteration, name: str) -> Iteration:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(markdown(compare()))
+    sys.stdout.write("\n".join((scalar_table(), step_size_table(), markdown(compare()))))

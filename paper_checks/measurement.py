@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from linear_systems.errors import ParameterError
 from linear_systems.rounding import rounding_allowance
@@ -35,6 +35,22 @@ def observed_order(steps: Sequence[float], errors: Sequence[float]) -> float:
         )  # fmt: skip
     slopes = np.log2(e[:-1] / e[1:])
     return float(2.0 * slopes[-1] - slopes[-2])
+
+
+def pooled_order(steps: Sequence[float], errors: ArrayLike) -> float:
+    """Return the order of the root mean square over instances: the smallest order among them.
+
+    A leading coefficient that happens to nearly vanish on one instance does not disturb it.
+
+    Arguments
+        steps: as in `observed_order`.
+        errors: (instances, steps), the errors of each instance.
+
+    Raises
+        ParameterError.
+    """
+    squares = np.square(np.asarray(errors, dtype=np.float64))
+    return observed_order(steps, np.sqrt(squares.mean(axis=0)).tolist())
 
 
 def central_gradient(

@@ -29,7 +29,8 @@ class LatCo(Planner):
     violated (c_t > ε) becomes dearer, one that is met cheaper.  The original takes Gauss-Newton steps where
     we take Adam's, and maximises a learned reward where we approach a goal.
     The rollout differs from the virtual states as long as the defect is not zero; what is judged and
-    returned is the rollout, seen every `check_every` iterations and at the end.
+    returned is the rollout, seen every `check_every` iterations and at the end.  The defaults are tuned by
+    `experiments/tune_planner_defaults.py` on states of unit scale; `paper` is the paper's baseline.
     Source: Rybkin et al., Model-based reinforcement learning via latent-space collocation (2021).
 
     Arguments
@@ -51,16 +52,16 @@ class LatCo(Planner):
 
     iterations: int = 500
     check_every: int | None = 25
-    constraint: Literal["penalty", "multipliers"] = "penalty"
+    constraint: Literal["penalty", "multipliers"] = "multipliers"
     state_lr: float = 0.05
-    action_lr: float = 0.05
+    action_lr: float = 0.1
     optimizer: OptimizerName = "adam"
     goal_weight: float = 1.0
     initial_multiplier: float = 1.0
     multiplier_rate: float = 0.1
     multiplier_every: int = 20
     defect_tolerance: float = 1e-4
-    initial_state_noise: float = 0.0
+    initial_state_noise: float = 0.2
     initial_action_noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -73,6 +74,14 @@ class LatCo(Planner):
         )
         positive_integer("multiplier_every", self.multiplier_every)
         require_distinct_restarts(self, self.initial_state_noise + self.initial_action_noise)
+
+    @classmethod
+    def paper(cls) -> LatCo:
+        """Return the paper's baseline: the penalty alone, s_T = g, straight initial states.
+
+        The paper sweeps the step sizes and gives none; those here are ours.
+        """
+        return cls(constraint="penalty", state_lr=0.05, action_lr=0.05, initial_state_noise=0.0)
 
     def _search(self, rows: Rows) -> Search:
         return _LatCoSearch(self, rows)

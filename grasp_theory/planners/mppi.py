@@ -23,6 +23,7 @@ class MPPI(Planner):
     row's samples: λ is then dimensionless and the planner does not change with the scale of the states.
     Samples whose rollout is not finite weigh nothing; a row without a finite sample has diverged.
     Each iteration rolls out its best sample too, and the mean every `check_every` iterations.
+    The defaults are tuned by `experiments/tune_planner_defaults.py` on actions in [−1, 1].
     Source: Williams et al., Aggressive driving with model predictive path integral control (2016).
 
     Arguments
@@ -39,10 +40,10 @@ class MPPI(Planner):
     iterations: int = 60
     check_every: int | None = 1
     samples: int = 300
-    temperature: float = 0.1
+    temperature: float = 0.02
     noise: float = 1.0
-    noise_decay: float = 0.95
-    noise_exponent: float = 0.0
+    noise_decay: float = 0.93
+    noise_exponent: float = 2.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -246,7 +246,8 @@ class Planner(ABC):
             iteration += 1
             timed_out = deadline is not None and time.monotonic() >= deadline
             due = self.check_every is not None and iteration % self.check_every == 0
-            if due or timed_out or iteration == self.iterations:
+            shown = incumbents.seen and incumbents.latest[0] is search.actions
+            if (due or timed_out or iteration == self.iterations) and not shown:
                 search.show(search.actions, incumbents)
             settle(iteration)
             if bar is not None and task is not None:

@@ -42,15 +42,12 @@ class Gaussian:
 
     center: NDArray[np.float64]
     variance: float
-    log_amplitude: float = 0.0
+    log_amplitude: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "center", _direction("center", self.center))
-        object.__setattr__(self, "variance", positive_float("variance", self.variance))
-        if not math.isfinite(self.log_amplitude):
-            raise NonFiniteError(
-                "log_amplitude", "a finite number", repr(self.log_amplitude), "use a finite one"
-            )
+    def __init__(self, center: ArrayLike, variance: float, log_amplitude: float = 0.0) -> None:
+        object.__setattr__(self, "center", _coordinates("center", center))
+        object.__setattr__(self, "variance", positive_float("variance", variance))
+        object.__setattr__(self, "log_amplitude", _finite("log_amplitude", log_amplitude))
 
     @property
     def dim(self) -> int:
@@ -104,21 +101,20 @@ class FourierMode:
     Arguments
         wave_vector: k, (d,), not zero, in inverse units of s.
         phase: in radians.
-        amplitude: not zero.
+        amplitude: in units of L.
 
     Raises
         ShapeError, DTypeError, NonFiniteError, ParameterError.
     """
 
     wave_vector: NDArray[np.float64]
-    phase: float = 0.0
-    amplitude: float = 1.0
+    phase: float
+    amplitude: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "wave_vector", _nonzero("wave_vector", self.wave_vector))
-        if not (math.isfinite(self.phase) and math.isfinite(self.amplitude)):
-            found = f"phase {self.phase}, amplitude {self.amplitude}"
-            raise NonFiniteError("phase and amplitude", "finite numbers", found, "pass finite numbers")
+    def __init__(self, wave_vector: ArrayLike, phase: float = 0.0, amplitude: float = 1.0) -> None:
+        object.__setattr__(self, "wave_vector", _nonzero("wave_vector", wave_vector))
+        object.__setattr__(self, "phase", _finite("phase", phase))
+        object.__setattr__(self, "amplitude", _finite("amplitude", amplitude))
 
     @property
     def dim(self) -> int:
@@ -177,14 +173,13 @@ class Ridge(ABC):
     """
 
     direction: NDArray[np.float64]
-    offset: float = 0.0
-    width: float = 0.0
+    offset: float
+    width: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "direction", _nonzero("direction", self.direction))
-        object.__setattr__(self, "width", positive_float("width", self.width, allow_zero=True))
-        if not math.isfinite(self.offset):
-            raise NonFiniteError("offset", "a finite number", repr(self.offset), "pass a finite offset")
+    def __init__(self, direction: ArrayLike, offset: float = 0.0, width: float = 0.0) -> None:
+        object.__setattr__(self, "direction", _nonzero("direction", direction))
+        object.__setattr__(self, "offset", _finite("offset", offset))
+        object.__setattr__(self, "width", positive_float("width", width, allow_zero=True))
 
     @property
     def dim(self) -> int:
@@ -261,7 +256,7 @@ class Step(Ridge):
         return self._sign(x)
 
     def _slope(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._bell(x) / self.width if self.width else np.where(x == 0.0, np.inf, 0.0)
+        return np.asarray(self._bell(x) / self.width if self.width else np.where(x == 0.0, np.inf, 0.0))
 
 
 class _Corner(Ridge):
@@ -283,7 +278,7 @@ class Absolute(_Corner):
     """L(s) = E |u · s − offset + τ Z|, for τ = 0 the distance from a hyperplane."""
 
     def _profile(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return x * self._sign(x) + self.width * self._bell(x)
+        return np.asarray(x * self._sign(x) + self.width * self._bell(x))
 
     def _slope(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._sign(x)
@@ -293,13 +288,13 @@ class Hinge(_Corner):
     """L(s) = E max(u · s − offset + τ Z, 0)."""
 
     def _profile(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 0.5 * (x * (1.0 + self._sign(x)) + self.width * self._bell(x))
+        return np.asarray(0.5 * (x * (1.0 + self._sign(x)) + self.width * self._bell(x)))
 
     def _slope(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return 0.5 * (1.0 + self._sign(x))
+        return np.asarray(0.5 * (1.0 + self._sign(x)))
 
 
-def _direction(argument: str, value: ArrayLike) -> NDArray[np.float64]:
+def _coordinates(argument: str, value: ArrayLike) -> NDArray[np.float64]:
     array = real_array(argument, value, ndim=1).copy()
     if array.size == 0:
         raise ShapeError(argument, "at least one coordinate", f"shape {array.shape}", "pass (d,) with d >= 1")
@@ -308,10 +303,16 @@ def _direction(argument: str, value: ArrayLike) -> NDArray[np.float64]:
 
 
 def _nonzero(argument: str, value: ArrayLike) -> NDArray[np.float64]:
-    array = _direction(argument, value)
+    array = _coordinates(argument, value)
     if not np.any(array):
         raise ParameterError(argument, "a vector that is not zero", "zero", "pass a nonzero vector")
     return array
+
+
+def _finite(argument: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise NonFiniteError(argument, "a finite number", repr(value), "pass a finite number")
+    return float(value)
 
 
 def log_of(value: float, size: int) -> Measured:

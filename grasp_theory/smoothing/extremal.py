@@ -52,7 +52,7 @@ def maximise_gain(start: ArrayLike, period: float, p: float, iterations: int = 3
     q, limit = exponent(p), positive_integer("iterations", iterations)
     if not 1.0 < q < math.inf:
         raise ParameterError("p", "1 < p < inf", repr(p), "C_1 = c_d and C_inf = sqrt(2/pi) are known")
-    loss = PeriodicLoss(np.asarray(start), positive_float("period", period))
+    loss = PeriodicLoss(start, positive_float("period", period))
     values, symbols, gain, steps = loss.values, _symbols(loss), 0.0, 0
     if not np.any(values):
         raise ParameterError("start", "a loss that is not zero", "zeros", "start from noise")

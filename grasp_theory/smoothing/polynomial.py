@@ -32,8 +32,8 @@ class Polynomial:
 
     coefficients: NDArray[np.float64]
 
-    def __post_init__(self) -> None:
-        array = real_array("coefficients", self.coefficients).copy()
+    def __init__(self, coefficients: ArrayLike) -> None:
+        array = real_array("coefficients", coefficients).copy()
         if array.ndim == 0 or array.size == 0:
             raise ShapeError(
                 "coefficients", "one axis per coordinate", f"shape {array.shape}", "pass (n_1, ..., n_d)"

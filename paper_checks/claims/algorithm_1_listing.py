@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 
-from grasp_theory.dynamics import Dynamics
-from paper_checks.claims.algorithm_1_reference import StepSizes, joint_step, sync_step
+from paper_checks.claims.algorithm_1_reference import CountingDynamics, StepSizes, joint_step, sync_step
 from paper_checks.claims.method_gradients import random_trajectory
 from paper_checks.engine import Run
 from paper_checks.records import Evidence, Grade
@@ -106,30 +103,18 @@ def _inspect_assignment(run: Run, assign: bool) -> Evidence:
     )
 
 
-@dataclass(frozen=True)
-class _Counting:
-    """A model that counts its sequential evaluations."""
-
-    model: Dynamics
-    calls: list[int] = field(default_factory=list)
-
-    def step(self, state: Tensor, action: Tensor) -> Tensor:
-        self.calls.append(len(self.calls))
-        return self.model.step(state, action)
-
-
 def _inspect_serial_share(run: Run, setting: tuple[int, int, int]) -> Evidence:
     every, sync_steps, T = setting
     rng = run.rng("serial share")
-    counting = _Counting(random_network(rng, 2, 1))
+    counting = CountingDynamics(random_network(rng, 2, 1))
     trajectory = random_trajectory(rng, 2, 1, T)
     noise = torch.zeros_like(trajectory.states)
     for _ in range(every):
         trajectory = joint_step(counting, trajectory, 1.0, StepSizes(0.1, 0.1), noise)
-    parallel = len(counting.calls)
+    parallel = len(counting.batches)
     for _ in range(sync_steps):
         trajectory = sync_step(counting, trajectory, 0.01, assign_states=False)
-    serial = len(counting.calls) - parallel
+    serial = len(counting.batches) - parallel
     share = serial / (serial + parallel)
     return Evidence(
         Grade.NUMERICAL,

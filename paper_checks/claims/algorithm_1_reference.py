@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,24 @@ class StepSizes:
 
     states: float
     actions: float
+
+
+@dataclass(frozen=True)
+class CountingDynamics:
+    """A model that records how often, one after the other, it was evaluated, and on how many inputs at once.
+
+    Arguments
+        model: the model to evaluate.
+        batches: the number of inputs of each evaluation so far.
+    """
+
+    model: Dynamics
+    batches: list[int] = field(default_factory=list)
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        """Return the model's next states, recorded."""
+        self.batches.append(action[..., 0].numel())
+        return self.model.step(state, action)
 
 
 def joint_step(

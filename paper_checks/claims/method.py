@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy as sp
@@ -13,6 +13,7 @@ from torch import Tensor
 from grasp_theory.dynamics import Dynamics, one_step_predictions, rollout
 from grasp_theory.objectives import dynamics_loss, rollout_loss
 from grasp_theory.theorems import TheoremCheck
+from paper_checks.claims.algorithm_1_reference import CountingDynamics
 from paper_checks.claims.method_gradients import Objective, inspect_three_ways, random_problems
 from paper_checks.engine import Run
 from paper_checks.inspection import identity, judge
@@ -161,8 +162,8 @@ def _exact_problems(rng: np.random.Generator, count: int, goals: str) -> Iterato
 
 def _solution_set(matrix: sp.Matrix, right: sp.Matrix) -> sp.Matrix:
     """Return the nonzero rows of the reduced row echelon form, the same for the same solution set."""
-    rows = matrix.row_join(right).rref()[0].tolist()
-    return sp.Matrix([row for row in rows if any(row)])
+    rows = [row for row in matrix.row_join(right).rref()[0].tolist() if any(row)]
+    return sp.Matrix(rows) if rows else sp.zeros(0, matrix.cols + 1)
 
 
 def _least_squares(matrix: sp.Matrix, right: sp.Matrix, metric: sp.Matrix) -> sp.Matrix:
@@ -245,18 +246,6 @@ def _lifted_minimisers(problem: _ExactProblem, end_fixed: bool) -> sp.Matrix:
     return sp.Matrix(kept) if kept else sp.zeros(0, T + 1)
 
 
-@dataclass(frozen=True)
-class _Counting:
-    """A model that records how many times, and on how many inputs at once, it was evaluated."""
-
-    model: Dynamics
-    batches: list[int] = field(default_factory=list)
-
-    def step(self, state: Tensor, action: Tensor) -> Tensor:
-        self.batches.append(action[..., 0].numel())
-        return self.model.step(state, action)
-
-
 def _inspect_parallel(run: Run, lifted: bool) -> Evidence:
     """Count sequential evaluations, and look for predictions that depend on another step's action."""
     rng = run.rng("parallel")
@@ -265,7 +254,7 @@ def _inspect_parallel(run: Run, lifted: bool) -> Evidence:
         network, trajectory = next(random_problems(run, f"T = {T}", 1))
         n, m = trajectory.states.shape[1], trajectory.actions.shape[1]
         states, actions = (torch.tensor(rng.standard_normal(shape)) for shape in ((T + 1, n), (T, m)))
-        counting = _Counting(network)
+        counting = CountingDynamics(network)
         if lifted:
             dynamics_loss(counting, states, actions, stop_state_gradient=False)
         else:

@@ -122,7 +122,7 @@ def _live_states(
 
 def _inspect_live_variance(run: Run, t: int, kind: str, level: float) -> Evidence:
     """Test the variance of s_{t+1} − F(s_t, a_t) against the tube's: equal, or wider."""
-    network, start, actions = next(drawn_problems(run.rng("live network"), 1))
+    network, start, actions = next(drawn_problems(run.rng("live network"), 1, keep=1.0, gain=0.3))
     states = _live_states(run, network, start, actions)
     residual = states[:, t + 1] - network.step(states[:, t], actions[t].expand(len(states), -1))
     tube = tube_variance(ETA, SIGMA)

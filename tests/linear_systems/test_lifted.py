@@ -415,6 +415,17 @@ def test_condition_number_at_a_long_horizon() -> None:
     assert growth == pytest.approx(4.0, rel=0.01)
 
 
+@pytest.mark.parametrize("horizon", [7, 50, 10_000, 10**6])
+def test_an_unreachable_mode_of_modulus_one_in_closed_form(horizon: int) -> None:
+    """Its rows s_t − s_{t+1} have eigenvalues 2 − 2cos(kπ/T), k = 0..T−1, which enclose those of the other mode.
+
+    So κ = cot²(π/2T), of which 0 (k = 0) is no part: κ(H_L) grows like T² where a mode is out of reach.
+    """
+    system = LinearSystem(np.diag([1.0, 0.5]), [[0.0], [0.7]])
+    expected = math.tan(math.pi / (2 * horizon)) ** -2
+    assert lifted.condition_number(system, horizon) == pytest.approx(expected, rel=2e-9)
+
+
 def test_two_routes_to_the_smallest_eigenvalue() -> None:
     rng = np.random.default_rng(9)
     for kind in ("stable", "unstable", "complex", "defective"):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linear_systems.errors import ParameterError
-from paper_checks.measurement import central_gradient, observed_order
+from paper_checks.measurement import central_gradient, observed_order, pooled_order
 from paper_checks.smooth_networks import random_network
 
 STEPS = [0.1 * 0.5**k for k in range(5)]
@@ -27,6 +27,15 @@ def test_the_extrapolation_is_better_than_the_last_slope() -> None:
     errors = [h**2 * (1.0 + 3.0 * h) for h in STEPS]
     slope = float(np.log2(errors[-2] / errors[-1]))
     assert abs(observed_order(STEPS, errors) - 2.0) < 0.2 * abs(slope - 2.0)
+
+
+def test_pooling_finds_the_smallest_order_and_is_not_disturbed_by_a_vanishing_coefficient() -> None:
+    second, fourth = [h**2 for h in STEPS], [h**4 for h in STEPS]
+    assert pooled_order(STEPS, [second, fourth]) == pytest.approx(2.0, abs=0.01)
+    # h² (1e-4 − h) changes sign on the way: alone its slopes are no order at all.
+    crossing = [abs(h**2 * (1e-2 - h)) for h in STEPS]
+    assert abs(observed_order(STEPS, crossing) - 2.0) > 0.3
+    assert pooled_order(STEPS, [second, crossing]) == pytest.approx(2.0, abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from paper_checks.claims.algorithm_1_reference import StepSizes, joint_step, syn
 from paper_checks.claims.method_gradients import Objective, Trajectory, random_trajectory
 from paper_checks.claims.theorem_5_losses import PAPER_LOSSES, PaperLoss, double_integrator, scalar_integrator
 from paper_checks.engine import Settings, run_claim
-from paper_checks.records import Claim, Result, Verdict
+from paper_checks.records import Result, Verdict
 from paper_checks.smooth_networks import SmoothNetwork, random_network
 
 MODULES = (
@@ -60,14 +60,6 @@ def trajectory() -> Trajectory:
 def test_together_they_account_for_their_equations() -> None:
     numbers = {number for claim in CLAIMS.values() for number in (*claim.equations, *claim.definitions)}
     assert numbers >= {*range(1, 16), *range(58, 75), *range(97, 101), 104}
-
-
-@pytest.mark.parametrize(
-    "claim", [claim for claim in CLAIMS.values() if claim.check], ids=lambda claim: claim.id
-)
-def test_no_check_is_broken(claim: Claim) -> None:
-    result = _result(claim.id)
-    assert result.verdict is not Verdict.BROKEN, result.problem
 
 
 def test_the_lifted_problem_has_other_minimisers_where_the_goal_is_out_of_reach() -> None:
@@ -173,12 +165,8 @@ def test_closed_form_gradients_are_those_of_the_surrogate(
         torch.testing.assert_close(found, wanted)
 
 
-def test_measured_orders_and_factors_are_those_derived() -> None:
-    expansion = _result("thm9-nonlinear").examinations[1].evidence.numbers
-    assert 3.9 < float(expansion["smallest order"]) <= float(expansion["largest order"]) < 4.1
-    drift = _result("thm8").examinations[4].evidence.numbers
-    assert 1.95 < float(drift["smallest order"]) <= float(drift["largest order"]) < 2.05
-    serial = next(
-        c for c in _result("algorithm-1").caveats if "Table 2" in c.text
-    ).examination.evidence.numbers
-    assert serial["share of the syncs"] == pytest.approx(25 * 8 / (25 * 8 + 100))
+def test_most_sequential_evaluations_are_those_of_the_syncs() -> None:
+    caveat = next(caveat for caveat in _result("algorithm-1").caveats if "Table 2" in caveat.text)
+    # 25 gradient steps through T = 8 steps one after the other, against 100 batched joint steps.
+    share = caveat.examination.evidence.numbers["share of the syncs"]
+    assert share == pytest.approx(25 * 8 / (25 * 8 + 100))

@@ -26,8 +26,8 @@ PLANNERS: dict[str, Planner] = {
     "ICEM": ICEM(iterations=6, samples=40, elites=8),
     "MPPI": MPPI(iterations=8, samples=40),
     "CEMGD": CEMGD(iterations=4, samples=30, elites=6, refined=2, gradient_steps=3),
-    "LatCo": LatCo(iterations=30, check_every=10, initial_state_noise=0.1),
-    "LatCo multipliers": LatCo(iterations=30, check_every=10, constraint="multipliers"),
+    "LatCo": LatCo(iterations=30, check_every=10),
+    "LatCo.paper": replace(LatCo.paper(), iterations=30, check_every=10),
 }  # fmt: skip
 """By name; each runs in a fraction of a second on a few rows."""
 

@@ -79,7 +79,7 @@ def test_gradient_descent_reaches_the_least_squares_optimum() -> None:
         (CEM(iterations=60, initial_std=4.0), 1e-8),
         (ICEM(iterations=60, initial_std=4.0, noise_exponent=0.0), 1e-8),
         (CEMGD(iterations=40, initial_std=4.0), 1e-5),
-        (MPPI(iterations=200, noise=4.0, noise_decay=0.95), 1e-5),
+        (MPPI(iterations=200, noise=4.0, noise_decay=0.95, noise_exponent=0.0), 1e-5),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -110,7 +110,14 @@ def test_latcos_defect_goes_to_zero_on_a_controllable_system() -> None:
     horizon = 6
     problem = _problem(horizon, CONTROLLABLE)
     step = 1.0 / lifted.lipschitz(CONTROLLABLE, horizon)
-    planner = LatCo(iterations=3000, check_every=1000, optimizer="sgd", state_lr=step, action_lr=step)
+    planner = LatCo(
+        constraint="penalty",
+        iterations=3000,
+        check_every=1000,
+        optimizer="sgd",
+        state_lr=step,
+        action_lr=step,
+    )
     plan = planner.plan(problem, history=True)
     assert plan.history is not None
     defect = plan.history.defect[:, :, 0]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from planner_cases import Patches, Pendulum, pendulum_problem
+from planner_cases import Counting, Patches, Pendulum, pendulum_problem
 from scipy import stats
 from system_strategies import horizons, systems
 from torch import Tensor
@@ -23,9 +23,17 @@ from linear_systems.rounding import rounding_allowance
 from linear_systems.system import LinearSystem
 
 PLAIN = GRASP(
-    iterations=1, check_every=1, optimizer="sgd", state_noise=0.0, sync_every=None, fix_final_state=False,
-    state_lr=0.2, action_lr=0.05, goal_weight=0.3,
-)  # fmt: skip
+    iterations=1,
+    check_every=1,
+    optimizer="sgd",
+    state_noise=0.0,
+    cycle_decay=1.0,
+    sync_every=None,
+    fix_final_state=False,
+    state_lr=0.2,
+    action_lr=0.05,
+    goal_weight=0.3,
+)
 """Eq. (11)-(12) without noise and sync, s_T free: the iteration of Theorem 6."""
 
 
@@ -344,3 +352,14 @@ def test_the_recorded_numbers_are_the_objectives() -> None:
             stop_state_gradient=True,
         )
         torch.testing.assert_close(whole, defect + 0.5 * shaping)
+
+
+def test_what_an_iteration_costs() -> None:
+    """T rows a joint step, T a rollout: one at the start, J + 1 in a sync, and none twice."""
+    model = Counting()
+    planner = GRASP(iterations=10, sync_every=5, sync_steps=3, check_every=5)
+    problem = pendulum_problem(2, reached=None, dynamics=model)
+    model.rows = 0
+    planner.plan(problem)
+    probes = model.rows - 2 * problem.horizon * (10 + 1 + 2 * (3 + 1))
+    assert probes == 1  # the chunk is validated once more, on one row

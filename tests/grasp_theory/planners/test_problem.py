@@ -109,7 +109,7 @@ MAKERS: list[tuple[Callable[[], Planner], str]] = [
     (lambda: MPPI(samples=1), "samples"),
     (lambda: CEMGD(refined=11), "refined"),
     (lambda: LatCo(defect_tolerance=0.0), "defect_tolerance"),
-    (lambda: LatCo(restarts=2), "restarts"),
+    (lambda: LatCo(restarts=2, initial_state_noise=0.0), "restarts"),
 ]
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from flint import arb, ctx
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
 
@@ -48,7 +48,8 @@ class TestBesselFunctions:
                 exact = float((lower.log() - arb(x)).mid())
                 ratio = float((upper / lower).log().mid())
             found = float(_log_bessel(order, np.array([x]))[0])
-            assert abs(found - exact) <= rounding_allowance(1.0 + abs(exact), 4)
+            # Terms of size ν log(x/ν) cancel in it.
+            assert abs(found - exact) <= rounding_allowance(1.0 + abs(exact) + abs(order), 4)
             quotient = float(log_bessel_ratio(order, np.array([x]))[0])
             # Below the Debye range the ratio is a difference of two logarithms of size |exact|.
             assert abs(quotient - ratio) <= rounding_allowance(1.0 + abs(ratio) + abs(exact), 4)
@@ -135,6 +136,7 @@ class TestExtremalLosses:
         assert 2.0 * gain.value >= SUPREMUM_GAIN * (1.0 - 1e-5)
 
     @given(st.integers(1, 5000), st.floats(0.3, 3.0), st.sampled_from(EXPONENTS))
+    @settings(max_examples=10)
     def test_a_quartic_obeys_both_parts(self, dim: int, scale: float, p: float) -> None:
         width = scale * math.sqrt(dim)
         loss = RadialLoss(

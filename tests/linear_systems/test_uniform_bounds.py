@@ -1,0 +1,101 @@
+"""Bounds of ‖J_T^k‖ that hold at every horizon."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from system_strategies import systems
+
+from linear_systems import LinearSystem, TimeVaryingLinearSystem, stop_gradient, uniform_bounds
+from linear_systems.errors import ParameterError, StepSizeError, UndecidedError
+
+SCALAR = LinearSystem([[0.8]], [[1.0]])
+UNIFORM = (0.05, 0.3)
+PAIRS = st.tuples(st.floats(0.05, 0.9), st.floats(0.05, 0.9))
+"""Step sizes as shares of the largest stable ones."""
+
+
+def _step_sizes(system: LinearSystem, shares: tuple[float, float]) -> tuple[float, float]:
+    limit = stop_gradient.step_size_limit(system, 1.0)
+    return shares[0] * limit, shares[1] * limit
+
+
+@settings(max_examples=20)
+@given(systems(max_n=4, max_m=4), PAIRS)
+def test_the_bounds_enclose_what_a_finer_sampling_finds(system, shares):
+    eta = _step_sizes(system, shares)
+    lower, upper = uniform_bounds.uniform_power_norms(system, 1.0, eta, 6)
+    angles = 2.0 * np.pi * np.arange(1009) / 1009
+    symbols = np.stack([stop_gradient.symbol(system, 1.0, eta, complex(np.exp(1j * a))) for a in angles])
+    for k in range(7):
+        sampled = float(np.linalg.norm(np.linalg.matrix_power(symbols, k), 2, axis=(1, 2)).max())
+        assert sampled <= upper[k] * (1.0 + 1e-12)
+        assert lower[k] <= sampled / np.cos(np.pi * k / (2 * 1009)) * (1.0 + 1e-12)
+        # Neither is far off where rounding is not amplified.
+        assert upper[k] <= sampled / np.cos(np.pi / 16) * (1.0 + 1e-6)
+
+
+@settings(max_examples=15)
+@given(systems(max_n=3, max_m=3), PAIRS)
+def test_no_horizon_exceeds_the_bound_and_long_ones_come_close(system, shares):
+    eta = _step_sizes(system, shares)
+    lower, upper = uniform_bounds.uniform_power_norms(system, 1.0, eta, 4)
+    norms = [stop_gradient.transient_growth(system, T, 1.0, eta, 4) for T in (1, 5, 40)]
+    for norm in norms:
+        assert (norm <= upper * (1.0 + 1e-9)).all()
+    assert (norms[0] <= norms[1] * (1.0 + 1e-9)).all()
+    assert (norms[1] <= norms[2] * (1.0 + 1e-9)).all()
+    # The gap falls like (k/T)²: a tenth is generous at k = 4, T = 40.
+    assert (norms[2] >= 0.9 * lower).all()
+
+
+@pytest.mark.parametrize(("a", "pair"), [(0.8, UNIFORM), (1.2, UNIFORM), (5.0, (1.0 / 12.0, 0.25))])
+def test_the_certificate_holds_at_every_horizon(a, pair):
+    system = LinearSystem([[a]], [[1.0]])
+    bound = uniform_bounds.uniform_bound(system, 1.0, pair)
+    for T in (1, 10, 60):
+        norms = stop_gradient.transient_growth(system, T, 1.0, pair, 400)
+        assert (norms <= bound.constant * bound.rate ** np.arange(401) * (1.0 + 1e-9)).all()
+        assert norms.max() <= bound.peak * (1.0 + 1e-9)
+    # It is not loose either: the constant is attained within a few per cent.
+    ratio = (norms / bound.rate ** np.arange(401)).max()
+    assert ratio >= 0.95 * bound.constant
+
+
+def test_iterations_of_the_bound_reach_the_tolerance():
+    bound = uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM)
+    k = bound.iterations_to(1e-6)
+    assert bound.constant * bound.rate**k <= 1e-6 < bound.constant * bound.rate ** (k - 1)
+    error = np.ones(80)
+    assert stop_gradient.iterations_to(SCALAR, 40, 1.0, UNIFORM, error, 1e-6) <= k
+    assert bound.iterations_to(1e6) == 0
+
+
+def test_a_faster_rate_costs_a_larger_constant():
+    slow = uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM, 0.99)
+    fast = uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM, 0.96)
+    assert slow.rate == 0.99
+    assert fast.constant > slow.constant
+
+
+def test_there_is_no_bound_where_the_rate_is_not_below_one():
+    with pytest.raises(StepSizeError, match="best_uniform_step_size"):
+        uniform_bounds.uniform_bound(SCALAR, 1.0, 1.0 / 3.0)
+
+
+def test_bad_input_has_its_own_error():
+    with pytest.raises(ParameterError, match="rate"):
+        uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM, 0.5)
+    with pytest.raises(ParameterError, match="rate"):
+        uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM, 1.0)
+    with pytest.raises(UndecidedError, match="power"):
+        uniform_bounds.uniform_bound(SCALAR, 1.0, (1e-4, 1e-4))
+    with pytest.raises(ParameterError, match="iterations"):
+        uniform_bounds.uniform_power_norms(SCALAR, 1.0, UNIFORM, -1)
+    with pytest.raises(ParameterError, match="system"):
+        varying = TimeVaryingLinearSystem(np.ones((2, 1, 1)), np.ones((2, 1, 1)))
+        uniform_bounds.uniform_power_norms(varying, 1.0, UNIFORM, 1)
+    with pytest.raises(ParameterError, match="tolerance"):
+        uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM).iterations_to(0.0)

@@ -1,0 +1,36 @@
+"""What the README shows runs, and what it points to is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+LINKS = [target for target in re.findall(r"\]\(([^)#]+)\)", TEXT) if not target.startswith("http")]
+
+
+def test_there_are_snippets_and_links() -> None:
+    assert len(SNIPPETS) >= 2
+    assert len(LINKS) >= 4
+
+
+@pytest.mark.parametrize("index", range(len(SNIPPETS)))
+def test_snippets_run_one_after_the_other(index: int) -> None:
+    names: dict[str, object] = {}
+    for snippet in SNIPPETS[: index + 1]:
+        exec(compile(snippet, "README.md", "exec"), names)
+
+
+@pytest.mark.parametrize("target", LINKS)
+def test_links_lead_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", TEXT, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
