@@ -211,8 +211,8 @@ def one_step_predictions(dynamics: Model, states: Tensor, actions: Tensor) -> Fl
     Raises
         ShapeError, DTypeError, HorizonError.
     """
-    axes, horizon = actions.ndim - 2, actions.shape[-2]
     _check_trajectory("states", states, actions)
+    axes, horizon = actions.ndim - 2, actions.shape[-2]
     if states.shape[: axes + 1] != (*actions.shape[:axes], horizon + 1):
         raise ShapeError(
             "states", f"leading axes {(*actions.shape[:axes], horizon + 1)}: the actions' and T+1 states",

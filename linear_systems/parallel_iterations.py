@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.sparse import block_array, csr_array
+from scipy.sparse import bsr_array, csr_array
 
 from linear_systems import uniform_convergence
 from linear_systems._stop_gradient_blocks import all_steps, update_blocks
@@ -196,12 +196,12 @@ def minimised_update_matrix(system: AnySystem, horizon: int, beta: ArrayLike, st
     weights, eta, n = goal_weights(beta, len(A)), positive_float("state_step", state_step), system.state_dim
     projections = B @ np.linalg.pinv(B)
     diagonal = (1.0 - 2.0 * eta) * np.eye(n) + 2.0 * eta * projections / (1.0 + weights[:, None, None])
-    rows: list[list[NDArray[np.float64] | None]] = [[None] * len(A) for _ in A]
-    for t in range(len(A)):
-        rows[t][t] = diagonal[t]
-        if t:
-            rows[t][t - 1] = 2.0 * eta * (A[t] - projections[t] @ A[t])
-    return csr_array(block_array(rows, format="csr"))
+    left = 2.0 * eta * (A - projections @ A)
+    # Block row t holds its left block and its diagonal block, row 0 only the latter.
+    data = np.stack([left, diagonal], axis=1).reshape(2 * len(A), n, n)[1:]
+    columns = np.repeat(np.arange(len(A)), 2)[:-1]
+    row_starts = np.concatenate([[0], np.arange(1, 2 * len(A), 2)])
+    return csr_array(bsr_array((data, columns, row_starts), shape=(len(A) * n, len(A) * n)))
 
 
 def minimised_action_rate(system: AnySystem, beta: float, state_step: float) -> float:

@@ -17,6 +17,8 @@ class GradientDescent(Planner):
     Every iteration rolls its plan out, so that the best one is known for free; with state noise the rollouts
     are not the model's own, and plans are judged every `check_every` iterations and at the end only.
 
+    The defaults are tuned by `experiments/tune_planner_defaults.py` on actions in [−1, 1].
+
     Arguments
         lr: η.  With Adam in units of the actions, 0.01 to 0.5 of their range; with SGD in actions² per
             loss, below 2 / (largest eigenvalue of the loss's Hessian).
@@ -32,10 +34,10 @@ class GradientDescent(Planner):
         ParameterError: a value outside its domain.
     """
 
-    lr: float = 0.1
+    lr: float = 0.3
     optimizer: OptimizerName = "adam"
     objective: Objective = "last"
-    action_noise: float = 0.0
+    action_noise: float = 0.1
     state_noise: float = 0.0
     initial_action_noise: float = 0.0
     checkpoint: bool = False

@@ -198,6 +198,11 @@ def test_predictions_refuse_a_trajectory_of_another_length() -> None:
         one_step_predictions(_identity, torch.zeros(4, 2), torch.zeros(4, 1))
 
 
+def test_predictions_refuse_actions_without_a_time_axis() -> None:
+    with pytest.raises(ShapeError, match=r"^actions: expected shape"):
+        one_step_predictions(_identity, torch.zeros(4, 2), torch.zeros(3))
+
+
 def test_a_model_that_changes_the_state_shape_is_refused() -> None:
     with pytest.raises(ShapeError, match="model: expected next states of shape"):
         rollout(lambda s, a: s[:, :1], torch.zeros(2), torch.zeros(4, 1))

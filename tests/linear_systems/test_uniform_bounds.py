@@ -28,13 +28,15 @@ def test_the_bounds_enclose_what_a_finer_sampling_finds(system, shares):
     eta = _step_sizes(system, shares)
     lower, upper = uniform_bounds.uniform_power_norms(system, 1.0, eta, 6)
     angles = 2.0 * np.pi * np.arange(1009) / 1009
-    symbols = np.stack([stop_gradient.symbol(system, 1.0, eta, complex(np.exp(1j * a))) for a in angles])
+    D = stop_gradient.symbol(system, 1.0, eta, 0.0)
+    E = stop_gradient.symbol(system, 1.0, eta, 1.0) - D
+    symbols = D + np.exp(1j * angles)[:, None, None] * E
     for k in range(7):
         sampled = float(np.linalg.norm(np.linalg.matrix_power(symbols, k), 2, axis=(1, 2)).max())
-        assert sampled <= upper[k] * (1.0 + 1e-12)
-        assert lower[k] <= sampled / np.cos(np.pi * k / (2 * 1009)) * (1.0 + 1e-12)
+        assert sampled <= upper[k] * (1.0 + 1e-9)
+        assert lower[k] <= sampled / np.cos(np.pi * k / (2 * 1009)) * (1.0 + 1e-9)
         # Neither is far off where rounding is not amplified.
-        assert upper[k] <= sampled / np.cos(np.pi / 16) * (1.0 + 1e-6)
+        assert upper[k] <= sampled / np.cos(np.pi / 16) * (1.0 + 1e-4)
 
 
 @settings(max_examples=15)
@@ -55,12 +57,12 @@ def test_no_horizon_exceeds_the_bound_and_long_ones_come_close(system, shares):
 def test_the_certificate_holds_at_every_horizon(a, pair):
     system = LinearSystem([[a]], [[1.0]])
     bound = uniform_bounds.uniform_bound(system, 1.0, pair)
-    for T in (1, 10, 60):
-        norms = stop_gradient.transient_growth(system, T, 1.0, pair, 400)
-        assert (norms <= bound.constant * bound.rate ** np.arange(401) * (1.0 + 1e-9)).all()
+    for T in (1, 8, 40):
+        norms = stop_gradient.transient_growth(system, T, 1.0, pair, 120)
+        assert (norms <= bound.constant * bound.rate ** np.arange(121) * (1.0 + 1e-9)).all()
         assert norms.max() <= bound.peak * (1.0 + 1e-9)
     # It is not loose either: the constant is attained within a few per cent.
-    ratio = (norms / bound.rate ** np.arange(401)).max()
+    ratio = (norms / bound.rate ** np.arange(121)).max()
     assert ratio >= 0.95 * bound.constant
 
 
@@ -85,17 +87,21 @@ def test_there_is_no_bound_where_the_rate_is_not_below_one():
         uniform_bounds.uniform_bound(SCALAR, 1.0, 1.0 / 3.0)
 
 
+def test_a_rate_too_close_to_one_is_not_guessed(monkeypatch):
+    monkeypatch.setattr(uniform_bounds, "LAST_POWER", 64)
+    with pytest.raises(UndecidedError, match="power"):
+        uniform_bounds.uniform_bound(SCALAR, 1.0, (1e-4, 1e-4))
+
+
 def test_bad_input_has_its_own_error():
+    varying = TimeVaryingLinearSystem(np.ones((2, 1, 1)), np.ones((2, 1, 1)))
     with pytest.raises(ParameterError, match="rate"):
         uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM, 0.5)
     with pytest.raises(ParameterError, match="rate"):
         uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM, 1.0)
-    with pytest.raises(UndecidedError, match="power"):
-        uniform_bounds.uniform_bound(SCALAR, 1.0, (1e-4, 1e-4))
     with pytest.raises(ParameterError, match="iterations"):
         uniform_bounds.uniform_power_norms(SCALAR, 1.0, UNIFORM, -1)
     with pytest.raises(ParameterError, match="system"):
-        varying = TimeVaryingLinearSystem(np.ones((2, 1, 1)), np.ones((2, 1, 1)))
         uniform_bounds.uniform_power_norms(varying, 1.0, UNIFORM, 1)
     with pytest.raises(ParameterError, match="tolerance"):
         uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM).iterations_to(0.0)

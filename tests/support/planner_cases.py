@@ -18,7 +18,7 @@ PLANNERS: dict[str, Planner] = {
         iterations=20, sync_every=5, sync_steps=2, stop_state_gradient=False, fix_final_state=False,
         noise_decay=0.95, cycle_decay=0.9, sync_states=False, initial_state_noise=0.1, initial_action_noise=0.1,
     ),
-    "GradientDescent": GradientDescent(iterations=20),
+    "GradientDescent": GradientDescent(iterations=20, action_noise=0.0),
     "GradientDescent noisy": GradientDescent(
         iterations=20, objective="all", action_noise=0.1, state_noise=0.05, check_every=4, optimizer="sgd"
     ),

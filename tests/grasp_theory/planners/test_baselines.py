@@ -61,7 +61,7 @@ def test_gradient_descent_reaches_the_least_squares_optimum() -> None:
     step = 1.0 / shooting.lipschitz(OVERDETERMINED, 2)
     condition = shooting.condition_number(OVERDETERMINED, 2)
     iterations = int(np.ceil(-np.log(1e-14) * condition))  # (1 − 1/κ)^k <= 1e-14
-    plan = GradientDescent(iterations=iterations, lr=step, optimizer="sgd").plan(problem)
+    plan = GradientDescent(iterations=iterations, lr=step, optimizer="sgd", action_noise=0.0).plan(problem)
     for row in range(3):
         actions, loss = _least_squares(OVERDETERMINED, problem, row)
         scale = np.abs(actions).max()

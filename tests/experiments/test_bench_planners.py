@@ -1,0 +1,112 @@
+"""The planners' benchmark measures what it says: the looped version is the planner, the limit is a limit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from experiments import bench_planners
+from experiments.__main__ import app
+from experiments.measurement import Row
+from grasp_theory import GRASP
+from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.search import Incumbents
+
+CPU = torch.device("cpu")
+TINY = bench_planners.Sizes(1, 2, (2, 4), ((1, 2),), (600, 1200), 1e9)
+
+
+def test_the_stand_in_has_the_size_of_the_shipped_model() -> None:
+    assert sum(p.numel() for p in bench_planners.Predictor().parameters()) == 306_056
+
+
+def test_the_looped_version_is_the_planner() -> None:
+    given = bench_planners.problem(3, 5, CPU)
+    planner = replace(bench_planners.JOINT_STEP_SGD, state_noise=0.0)
+    assert given.seeds is not None
+    search = planner._search(rows := Rows(given, 1, given.seeds))
+    looped = bench_planners.LoopedGRASP(given, planner)
+    for k in range(4):
+        search.step(k, Incumbents(rows))
+        looped.step()
+    assert search.actions.abs().max() > 1e-4
+    torch.testing.assert_close(torch.stack([torch.stack(row) for row in looped.actions]), search.actions)
+    torch.testing.assert_close(
+        torch.stack([torch.stack(row) for row in looped.states]), search.virtual_states()
+    )
+
+
+def test_the_limit_is_the_models_action_gradient() -> None:
+    given = bench_planners.problem(2, 3, CPU)
+    gradient = bench_planners.bare_evaluation(given)()
+    assert gradient.shape == (6, bench_planners.ACTIONS)
+    assert gradient.abs().max() > 0
+
+
+def test_calls_take_turns_and_equal_calls_take_equal_time() -> None:
+    def work() -> None:
+        sum(range(20_000))
+
+    def twice() -> None:
+        work()
+        work()
+
+    taken = bench_planners.in_turns({"one": work, "two": twice}, 5, 20, CPU)
+    assert taken["one"].shape == (5,)
+    assert bench_planners._median(taken["two"] / taken["one"]) == pytest.approx(2.0, rel=0.25)
+
+
+def test_quick_measurements_have_the_rows_of_the_requirements() -> None:
+    rows = [
+        row
+        for measure in bench_planners.MEASUREMENTS
+        if measure is not bench_planners._memory
+        for row in measure(TINY, CPU)
+    ]
+    assert all(row.value > 0 for row in rows if "sync, with" not in row.quantity)
+    assert [row.required for row in rows if row.required is not None] == [1.10, 1.6, 2.0]
+    assert len({row.quantity for row in rows}) == len(rows)
+
+
+@pytest.mark.slow
+def test_quick_run_writes_its_figures(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    result = CliRunner().invoke(app, ["bench", "planners", "--quick", "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    data = json.loads(path.read_text())
+    assert {"environment", "rows"} == set(data)
+    assert all(
+        {"quantity", "value", "unit", "required", "relation", "met"} == set(row) for row in data["rows"]
+    )
+    largest = next(row["value"] for row in data["rows"] if "by the fit" in row["quantity"])
+    assert largest > 3_000
+
+
+def test_a_missed_requirement_fails_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(
+        bench_planners, "MEASUREMENTS", (lambda sizes, device: [Row("ratio", 2.0, "", 1.1)],)
+    )
+    monkeypatch.setattr(bench_planners, "_label", lambda measure: "measuring")
+    path = tmp_path / "out" / "bench.json"
+    before = torch.get_num_threads()
+    result = CliRunner().invoke(app, ["bench", "planners", "--json", str(path)])
+    assert result.exit_code == 1
+    assert torch.get_num_threads() == before
+    assert [row["met"] for row in json.loads(path.read_text())["rows"]] == [False]
+    assert CliRunner().invoke(app, ["bench", "planners", "--quick"]).exit_code == 0
+
+
+@pytest.mark.parametrize("device", ["meta", "nonsense", *([] if torch.cuda.is_available() else ["cuda"])])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    result = CliRunner().invoke(app, ["bench", "planners", "--device", device])
+    assert result.exit_code == 2
+    assert "--device" in result.output
+
+
+def test_the_default_planner_is_measured() -> None:
+    assert replace(GRASP(), sync_every=None, check_every=None) == bench_planners.JOINT_STEP
