@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
@@ -55,7 +55,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    9, PERIOD, (10, 20, 40, 80), ((1, 30), (8, 30), (64, 30)), (30_000, 60_000, 120_000), MEMORY_BUDGET
+    5, PERIOD, (10, 20, 40, 80), ((1, 30), (8, 30), (64, 30)), (30_000, 60_000, 120_000), MEMORY_BUDGET
 )
 QUICK = Sizes(3, 8, (10, 80), ((1, 10),), (3_000, 15_000), 0.6 * GIGABYTE)
 
@@ -207,37 +207,34 @@ class LoopedGRASP:
             states[:] = moved
 
 
-JOINT_STEP = GRASP(sync_every=None, check_every=None)
-"""Our default without what is not an iteration."""
-JOINT_STEP_SGD = GRASP(sync_every=None, check_every=None, optimizer="sgd", action_lr=0.01)
+JOINT_STEP = GRASP(sync_every=None, check_every=None, cycle_decay=1.0)
+"""Our default without what is not an iteration; no sync starts its noise's decay afresh, so none decays."""
+JOINT_STEP_SGD = replace(JOINT_STEP, optimizer="sgd", action_lr=0.01)
 
 
 # Measurements
 
 
 def in_turns(
-    calls: dict[str, Callable[[], object]], rounds: int, period: int, device: torch.device
+    calls: Mapping[str, Callable[[], object]], rounds: int, period: int, device: torch.device
 ) -> dict[str, Float[np.ndarray, " rounds"]]:
-    """Return the seconds a call takes, the mean over a period in each round, the calls taking turns.
+    """Return the seconds a call takes, the mean of a turn of `period` consecutive calls in each round.
 
-    On a GPU the work is waited for at the end of a turn of the whole period, on the CPU turns are single calls.
+    Consecutive, as a planner's iterations are: where single calls alternate, the memory that one of them gives
+    back to the system is asked for again, page by page, at the expense of the next.
     """
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    spent = {name: np.zeros(rounds) for name in calls}
-    turn = 1 if device.type == "cpu" else period
-    for call in calls.values():
-        for _ in range(turn):
-            call()
+    taken = {name: np.zeros(rounds) for name in calls}
     for r in range(rounds):
-        for _ in range(period // turn):
-            for name, call in calls.items():
-                _wait(device)
-                start = clock()
-                for _ in range(turn):
-                    call()
-                _wait(device)
-                spent[name][r] += clock() - start
-    return {name: seconds / period for name, seconds in spent.items()}
+        for name, call in calls.items():
+            call()
+            _wait(device)
+            start = clock()
+            for _ in range(period):
+                call()
+            _wait(device)
+            taken[name][r] = (clock() - start) / period
+    return taken
 
 
 def _wait(device: torch.device) -> None:

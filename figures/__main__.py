@@ -10,7 +10,10 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import typer
 
-FIGURES = {"theory-overview": "figures.theory_overview"}
+FIGURES = {
+    "theory-overview": "figures.theory_overview",
+    "planner-example": "figures.planner_example",
+}
 """Name -> module whose `make()` returns the figure and its numbers."""
 
 

@@ -21,10 +21,9 @@ from scipy.sparse import bsr_array, csr_array
 
 from linear_systems import uniform_convergence
 from linear_systems._stop_gradient_blocks import all_steps, update_blocks
-from linear_systems.errors import ParameterError, UnstableSystemError
-from linear_systems.rounding import rounding_allowance
+from linear_systems.errors import ParameterError
 from linear_systems.system import AnySystem
-from linear_systems.uniform_convergence import time_invariant
+from linear_systems.uniform_convergence import require_stable_greedy_loop, time_invariant
 from linear_systems.validation import (
     StepSize,
     goal_weights,
@@ -225,7 +224,8 @@ def minimised_step_size_limit(system: AnySystem, beta: float) -> float:
         UnstableSystemError: ρ(K) >= 1.
         ParameterError: beta is not positive.
     """
-    weight, radius = _require_stable(system, beta)
+    weight = positive_float("beta", beta)
+    radius = require_stable_greedy_loop(system)
     return 1.0 / (1.0 + radius) if _parts(system)[1] else (1.0 + weight) / weight
 
 
@@ -239,7 +239,8 @@ def best_minimised_step_size(system: AnySystem, beta: float) -> float:
         UnstableSystemError: ρ(K) >= 1.
         ParameterError: beta is not positive.
     """
-    weight, radius = _require_stable(system, beta)
+    weight = positive_float("beta", beta)
+    radius = require_stable_greedy_loop(system)
     pull = weight / (1.0 + weight)
     along, across = _parts(system)
     if not across:
@@ -296,13 +297,3 @@ def _parts(system: AnySystem) -> tuple[bool, bool]:
     """Return whether range(B) and its complement are more than {0}."""
     rank = int(np.linalg.matrix_rank(time_invariant(system).B))
     return rank > 0, rank < system.state_dim
-
-
-def _require_stable(system: AnySystem, beta: float) -> tuple[float, float]:
-    weight, radius = positive_float("beta", beta), uniform_convergence.greedy_radius(system)
-    if radius >= 1.0 - rounding_allowance(float(np.linalg.norm(system.A, 2)), system.state_dim):
-        raise UnstableSystemError(
-            "system", "a stable greedy closed loop K = (I − BB⁺)A", f"ρ(K) = {radius:.6g}",
-            f"LinearSystem(A / c, B) with c > {radius:.6g}, which measures the error at time t in units of c^t",
-        )  # fmt: skip
-    return weight, radius

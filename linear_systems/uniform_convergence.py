@@ -309,6 +309,12 @@ def _require_uniqueness(system: AnySystem, beta: float) -> float:
 
 def _require_existence(system: AnySystem, beta: float) -> float:
     weight = _require_uniqueness(system, beta)
+    require_stable_greedy_loop(system)
+    return weight
+
+
+def require_stable_greedy_loop(system: AnySystem) -> float:
+    """Return ρ(K); refuse it where it is not below 1 beyond rounding."""
     invariant = time_invariant(system)
     radius = greedy_radius(invariant)
     if radius >= 1.0 - rounding_allowance(float(np.linalg.norm(invariant.A, 2)), invariant.state_dim):
@@ -316,4 +322,4 @@ def _require_existence(system: AnySystem, beta: float) -> float:
             "system", "a stable greedy closed loop K = (I − BB⁺)A", f"ρ(K) = {radius:.6g}",
             f"LinearSystem(A / c, B) with c > {radius:.6g}, which measures the error at time t in units of c^t",
         )  # fmt: skip
-    return weight
+    return radius

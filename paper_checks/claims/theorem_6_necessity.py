@@ -94,8 +94,8 @@ def _inspect_factorisation(greedy: bool) -> Evidence:
 def _inspect_necessity(run: Run, matrix: str) -> Evidence:
     def evaluations() -> Iterator[tuple[TheoremCheck, str]]:
         rng = run.rng("necessity")
-        systems = [*drawn_systems(rng, run.size(60, 20), max_n=4, max_m=3), NOT_NEEDED]
-        systems += [system for _, system in small_systems(run.size(14, 7))]
+        systems = [*drawn_systems(rng, run.size(50, 12), max_n=4, max_m=3), NOT_NEEDED]
+        systems += [system for _, system in small_systems(run.size(10, 6))]
         for system in systems:
             for _ in range(3):
                 ratio = float(10.0 ** rng.uniform(-2.0, 2.0))
@@ -141,8 +141,8 @@ def _inspect_no_step_size(name: str) -> Evidence:
 
 def _inspect_sufficiency(run: Run, freedom: str) -> Evidence:
     found, count, code = 0, 0, ""
-    systems = [NOT_NEEDED, *drawn_uniform_systems(run, "sufficiency", run.size(120, 30), 5, 4)]
-    systems += [system for _, system in uniform_systems(run.size(18, 9))]
+    systems = [NOT_NEEDED, *drawn_uniform_systems(run, "sufficiency", run.size(80, 16), 4, 3)]
+    systems += [system for _, system in uniform_systems(run.size(14, 7))]
     for system in systems:
         count += 1
         try:

@@ -31,7 +31,7 @@ NOT_NEEDED = LinearSystem([[5.0]], [[1.0]])
 
 def check_step_sizes(run: Run) -> None:
     """Examine the interval of step sizes, the best ones for n = m = 1, and those that Theorem 6 would choose."""
-    chosen = [(name, system, _pair(system)) for name, system in uniform_systems(run.size(18, 9))]
+    chosen = [(name, system, _pair(system)) for name, system in uniform_systems(run.size(14, 7))]
     run.examine(
         "for each ratio η_a/η_s, r < 1 exactly for η_s below 2 min Re 1/μ over the circle",
         lambda kind: _inspect_limit(run, kind),
@@ -57,7 +57,7 @@ def check_step_sizes(run: Run) -> None:
         false_variants={"the pair that is best for r": "pair"},
     )
     for name in ("scalar", "double_integrator", "tanks_in_series"):
-        run.curve(_region(name, run.size(40, 16)))
+        run.curve(_region(name, run.size(30, 12)))
 
 
 def _pair(system: LinearSystem) -> StepSizes:
@@ -67,7 +67,7 @@ def _pair(system: LinearSystem) -> StepSizes:
 def _inspect_limit(run: Run, kind: str) -> Evidence:
     rng = run.rng("step sizes")
     wrong, count, code = 0, 0, ""
-    systems = [*drawn_uniform_systems(run, "step size systems", run.size(80, 16), 4, 3)]
+    systems = [*drawn_uniform_systems(run, "step size systems", run.size(50, 10), 4, 3)]
     systems += [system for _, system in uniform_systems(6)]
     for system in systems:
         states, actions = _pair(system)
@@ -98,7 +98,7 @@ def _inspect_scalar(run: Run, power: float) -> Evidence:
     allowance = 4.0 * float(np.sqrt(EPS)) + RATE_ERROR
 
     def evaluations() -> Iterator[tuple[TheoremCheck, str]]:
-        for _ in range(run.size(40, 12)):
+        for _ in range(run.size(25, 8)):
             a, b, beta = (
                 float(rng.uniform(-4.0, 4.0)),
                 float(rng.uniform(0.1, 3.0)),

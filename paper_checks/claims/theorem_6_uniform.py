@@ -133,8 +133,8 @@ Powers = tuple[LinearSystem, float, tuple[float, float], Mapping[int, NDArray[np
 def _powers(run: Run) -> Iterator[Powers]:
     """Yield systems with random β and step sizes below the limit of Theorem 6, and their powers."""
     rng = run.rng("powers")
-    systems = [*drawn_systems(rng, run.size(60, 15), max_n=3, max_m=3)]
-    systems += [system for _, system in small_systems(6)]
+    systems = [*drawn_systems(rng, run.size(40, 10), max_n=3, max_m=3)]
+    systems += [system for _, system in small_systems(run.size(6, 4))]
     for system in systems:
         beta, ratio = float(rng.uniform(0.1, 3.0)), float(rng.uniform(0.3, 3.0))
         eta = float(rng.uniform(0.2, 0.95)) * stop_gradient.step_size_limit(system, beta, ratio)
@@ -184,7 +184,7 @@ def _inspect_limit(powers: list[Powers], radius: float) -> Evidence:
 
 
 def _contractions(run: Run) -> Iterator[tuple[TheoremCheck, str]]:
-    systems = [*drawn_uniform_systems(run, "contraction", run.size(24, 6), 3, 3)]
+    systems = [*drawn_uniform_systems(run, "contraction", run.size(24, 4), 3, 3)]
     # Closer to 1 than this the certificate takes more powers than there is time for.
     systems += [system for _, system in uniform_systems(6, below=run.size(9975, 9000) / 1e4)]
     for system in systems:

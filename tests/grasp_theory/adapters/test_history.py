@@ -161,10 +161,22 @@ def test_a_small_memory_scale_asks_the_goal_of_the_last_frame() -> None:
     torch.testing.assert_close(whole[1], alone + 1e-6 * (whole[0] - alone))
 
 
+PLANNERS = {
+    "GRASP": GRASP(
+        iterations=50,
+        state_lr=0.1,
+        action_lr=0.05,
+        sync_lr=0.05,
+        goal_weight=0.1,
+        state_noise=0.05,
+        cycle_decay=1.0,
+    ),
+    "GradientDescent": GradientDescent(iterations=50, lr=0.1),
+}
+
+
 @pytest.mark.parametrize("known", [1, 3])
-@pytest.mark.parametrize(
-    "planner", [GRASP(iterations=50), GradientDescent(iterations=50)], ids=["GRASP", "GD"]
-)
+@pytest.mark.parametrize("planner", PLANNERS.values(), ids=PLANNERS.keys())
 def test_planners_see_a_plain_problem(planner: GRASP | GradientDescent, known: int) -> None:
     """The goal frame is one that a plan reaches; planning reduces the distance to it by nine tenths."""
     model, past = Averaging(3), _draw(1, 4, known - 1, 2)
