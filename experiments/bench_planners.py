@@ -273,16 +273,17 @@ def _growth(sizes: Sizes, device: torch.device) -> Iterator[Row]:
     calls: dict[str, Callable[[], object]] = {}
     for horizon in sizes.horizons:
         given = problem(1, horizon, device)
+        calls[f"bare {horizon}"] = bare_evaluation(given)
         calls[f"GRASP {horizon}"] = iterations(JOINT_STEP, given)
         calls[f"GD {horizon}"] = iterations(GradientDescent(), given)
     taken = in_turns(calls, sizes.rounds, sizes.period, device)
-    for name in ("GRASP", "GD"):
+    for name in ("bare", "GRASP", "GD"):
         for horizon in sizes.horizons:
             yield Row(
                 f"{name} iteration, B = 1, T = {horizon}", 1e3 * _median(taken[f"{name} {horizon}"]), "ms"
             )
     first, last = sizes.horizons[0], sizes.horizons[-1]
-    allowed = {"GRASP": GROWTH_ON_CPU if device.type == "cpu" else GROWTH_ON_GPU, "GD": None}
+    allowed = {"bare": None, "GRASP": GROWTH_ON_CPU if device.type == "cpu" else GROWTH_ON_GPU, "GD": None}
     for name, required in allowed.items():
         ratio = taken[f"{name} {last}"] / taken[f"{name} {first}"]
         yield Row(f"{name} iteration, B = 1, T = {last} / T = {first}", _median(ratio), "", required)

@@ -54,7 +54,7 @@ class GRASP(Planner):
         noise_decay: in (0, 1]; σ is multiplied by it in every iteration (the annealing that Corollary 1
             motivates).  1: none.
         cycle_decay: in (0, 1]; within a sync period σ and γ are multiplied by it in every iteration and start
-            afresh after the sync.  1: none.
+            afresh after the sync.  1: none.  Without syncs there is no period and no such decay.
         sync_every: K_sync; None: never.
         sync_steps: J_sync, gradient steps (or CEM iterations) of a sync.
         sync_at_start: whether the sync falls on k mod K_sync = 0, k = 0 included, as Algorithm 1 has it, or at
@@ -196,8 +196,8 @@ class _GraspSearch(Search):
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         options = self.options
         self._joint_step(iteration)
-        self.since_sync += 1
         if options.sync_every is not None:
+            self.since_sync += 1
             due = iteration if options.sync_at_start else iteration + 1
             if due % options.sync_every == 0:
                 self._sync(incumbents)

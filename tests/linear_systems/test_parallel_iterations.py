@@ -225,3 +225,17 @@ def test_bad_input_has_its_own_error():
         parallel_iterations.synchronised(parallel_iterations.parallel_greedy(SCALAR), SCALAR, 0)
     with pytest.raises(ParameterError, match="tolerance"):
         parallel_iterations.iterations_to(parallel_iterations.parallel_greedy(SCALAR), np.ones((2, 2)), 0.0)
+
+
+def test_resets_can_make_a_step_size_usable_that_is_not_so_alone():
+    """Where A is stable: the constant of η = 1/3 stops growing with T."""
+    alone = parallel_iterations.gradient_steps(SCALAR, 1.0, 1.0 / 3.0)
+    synced = parallel_iterations.synchronised(alone, SCALAR, 5)
+    plain, reset = (
+        [parallel_iterations.iterations_to(method, np.ones((T, 2)), 1e-6) for T in (20, 80)]
+        for method in (alone, synced)
+    )
+    assert plain[1].peak > 1e6 * plain[0].peak
+    assert reset[1].peak <= 1.5 * reset[0].peak
+    assert plain[1].iterations > 3 * plain[0].iterations
+    assert reset[1].iterations <= reset[0].iterations + 5

@@ -293,6 +293,7 @@ def test_noise_decays_as_said() -> None:
     for planner, sigmas in (
         (still, [1.0] * 6),
         (replace(still, noise_decay=0.5), [0.5**k for k in range(6)]),
+        (replace(still, cycle_decay=0.5, sync_every=None), [1.0] * 6),
         (
             replace(still, cycle_decay=0.5, sync_every=3, sync_states=False),
             [0.5 ** (k % 3) for k in range(6)],
