@@ -14,17 +14,27 @@ from grasp_theory.theorems.theorem_3 import lifted_smoothness
 from grasp_theory.theorems.theorem_4 import gradient_contraction, scale_control
 from grasp_theory.theorems.theorem_5 import separation
 from grasp_theory.theorems.theorem_6 import stop_gradient_contraction
+from grasp_theory.theorems.theorem_6_uniform import (
+    constant_growth,
+    greedy_necessity,
+    minimised_contraction,
+    uniform_contraction,
+    uniform_powers,
+)
 from grasp_theory.theorems.theorem_7 import gaussian_tube, live_tube
 from grasp_theory.theorems.theorem_8 import goal_drift
 from grasp_theory.theorems.theorem_9 import rollout_mean, rollout_spread
 
 __all__ = [
     "TheoremCheck",
+    "constant_growth",
     "gaussian_tube",
     "goal_drift",
     "gradient_contraction",
+    "greedy_necessity",
     "lifted_smoothness",
     "live_tube",
+    "minimised_contraction",
     "rollout_mean",
     "rollout_spread",
     "scale_control",
@@ -34,4 +44,6 @@ __all__ = [
     "state_noise_law",
     "stop_gradient_contraction",
     "unbiasedness",
+    "uniform_contraction",
+    "uniform_powers",
 ]
