@@ -21,7 +21,10 @@ pytestmark = [
 def test_the_plan_stays_on_the_device_of_the_problem(planner: Planner, dtype: torch.dtype) -> None:
     here = pendulum_problem()
     there = replace(
-        here, initial_state=here.initial_state.to("cuda", dtype), goal=here.goal.to("cuda", dtype)
+        here,
+        initial_state=here.initial_state.to("cuda", dtype),
+        goal=here.goal.to("cuda", dtype),
+        initial_actions=None,
     )
     plan = planner.plan(there)
     for tensor in (plan.actions, plan.states, plan.loss, plan.status, plan.iterations):
