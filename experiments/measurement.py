@@ -72,16 +72,18 @@ def growth_exponent(call: Callable[[int], object], sizes: Sequence[int]) -> floa
 
 
 def in_fresh_process(function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
-    """Return what a module-level function gives in a new process, and that process's peak memory in bytes.
-
-    A process's peak starts from its parent's size on Linux, so call this before anything large is built.
-    """
+    """Return what a module-level function gives in a new process, and that process's peak memory in bytes."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         result = pool.submit(function, *arguments).result()
         return result, pool.submit(_peak_bytes).result()
 
 
 def _peak_bytes() -> float:
+    """Return this process's peak; Linux's ru_maxrss would count the parent's size before the exec as well."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text().splitlines()
+        return 1024.0 * float(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak) if sys.platform == "darwin" else 1024.0 * peak
 

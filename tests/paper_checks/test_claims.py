@@ -21,9 +21,7 @@ CHECKED = [claim for claim in ALL_CLAIMS if claim.check is not None]
 
 
 def each(claims: list[Claim] | tuple[Claim, ...]) -> pytest.MarkDecorator:
-    """Parametrise over claims; the tests of a claim share a worker, and so its two runs."""
-    cases = [pytest.param(claim, id=claim.id, marks=pytest.mark.xdist_group(claim.id)) for claim in claims]
-    return pytest.mark.parametrize("claim", cases)
+    return pytest.mark.parametrize("claim", claims, ids=lambda claim: claim.id)
 
 
 @cache
