@@ -37,15 +37,13 @@ class OrnsteinUhlenbeckLaw:
 
     Arguments
         residual_covariance: (nT, nT), stationary covariance P of w = Mz − b (blocks r_0..r_{T−1}).
-        mean_energy: trace P, by which E J_L exceeds min J_L in the stationary state. relaxation_rates:
-        (r,), ascending: the rates 2s_i² at which residuals relax; 1/rate is a time of the flow.
-        frozen_residuals: (nT, nT − r), orthonormal basis of ker Mᵀ, along which the residual stays what it
-        was. diffusing_directions: (N, p), flat directions v (Mv = 0) in which z diffuses without bound;
-        orthonormal
-            in the metric N⁻¹.
+        mean_energy: trace P, by which E J_L exceeds min J_L in the stationary state.
+        relaxation_rates: (r,), ascending: the rates 2s_i² at which residuals relax; 1/rate is a time of the flow.
+        frozen_residuals: (nT, nT − r), orthonormal basis of ker Mᵀ, along which the residual stays what it was.
+        diffusing_directions: (N, p), flat directions v (Mv = 0) in which z diffuses without bound; orthonormal in
+            the metric N⁻¹.
         diffusion_rates: (p,), ascending: the variance that vᵀN⁻¹z gains per unit time.
-        conserved_directions: (N, q), flat directions, orthonormal in N⁻¹, along which vᵀN⁻¹z never changes:
-        moves
+        conserved_directions: (N, q), flat directions, orthonormal in N⁻¹, along which vᵀN⁻¹z never changes: moves
             of actions alone, v = (0, v_a) with B_t v_a,t = 0.
     z itself has a stationary law only where p = 0; what remains of it then still depends on the start along
     the conserved directions.

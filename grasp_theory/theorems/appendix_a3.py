@@ -46,7 +46,7 @@ def state_noise_law(system: AnySystem, horizon: int, step_size: StepSize, sigma:
         bound=float(np.trace(suggested)),
         relation=">=",
         allowance=rounding_allowance(law.mean_energy, system.state_dim * steps),
-        assumptions={"linear dynamics": True},
+        assumptions={},
         quantities={
             "wasserstein2": noise.wasserstein2(law.residual_covariance, suggested),
             "diffusing_directions": float(diffusing),

@@ -16,7 +16,7 @@ class TheoremCheck:
         bound: what the theorem says of it.
         relation: how `computed` relates to `bound` ("=", "<=" or ">=").
         allowance: the absolute rounding allowance, derived from an error bound.
-        assumptions: each assumption of the theorem and whether this instance meets it.
+        assumptions: each assumption that an instance can violate, and whether this one meets it.
         quantities: further figures that a reader may want, by name.
     """
 

@@ -56,7 +56,7 @@ def rollout_mean(system: AnySystem, initial_state: ArrayLike, actions: ArrayLike
         allowance=rounding_allowance(
             magnitude, (system.state_dim + system.action_dim) * horizon, growth * amplification
         ),
-        assumptions={"F affine in s": True},
+        assumptions={},
     )
 
 
@@ -99,7 +99,7 @@ def rollout_spread(system: AnySystem, horizon: int, sigma: float) -> TheoremChec
         bound=top,
         relation="=",
         allowance=rounding_allowance(top, n * steps, growth * amplification),
-        assumptions={"F affine in s": True},
+        assumptions={},
         quantities={"per_step": top / steps, "limit": _limit(system, level)},
     )
 

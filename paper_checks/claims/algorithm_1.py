@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import sympy as sp
@@ -94,7 +95,7 @@ def _inspect_sync_gradient(run: Run, truncated: bool) -> Evidence:
             check = TheoremCheck(
                 float(np.abs(found - closed).max()), 0.0, "<=", rounding_allowance(scale, n * T), {}
             )
-            yield check, lambda system=system: as_code(system)  # type: ignore[misc]
+            yield check, partial(as_code, system)
 
     return judge(
         evaluations(),
@@ -200,7 +201,7 @@ def _inspect_run(run: Run, reading: Reading) -> Evidence:
             size = 1.0 + float(np.linalg.norm(system.A) + np.linalg.norm(system.B))
             growth = (1.0 + 4.0 * steps.states * (1.0 + gamma) * size**2) ** iterations
             allowance = rounding_allowance(scale, n * T, growth)
-            yield TheoremCheck(error, 0.0, "<=", allowance, {}), lambda s=system: as_code(s)  # type: ignore[misc]
+            yield TheoremCheck(error, 0.0, "<=", allowance, {}), partial(as_code, system)
 
     return judge(
         evaluations(), f"{iterations} iterations with K_sync = {every}: states and actions after the last one"

@@ -156,7 +156,7 @@ def _inspect_gibbs(run: Run, noised: str) -> Evidence:
             gap = float(np.abs(found - claimed).max())
             allowance = _lyapunov_allowance(system, T, eta, 1.0 / beta)
             yield (
-                TheoremCheck(gap, 0.0, "=", allowance, {"linear": True}),
+                TheoremCheck(gap, 0.0, "=", allowance, {}),
                 partial(as_code, system, horizon=T, step_size=eta, beta=beta),
             )
 
@@ -249,7 +249,7 @@ def _inspect_lyapunov(run: Run, factor: float) -> Evidence:
             gap = float(np.abs(found - law.residual_covariance).max())
             allowance = _lyapunov_allowance(system, T, eta, SIGMA**2 / eta[0])
             yield (
-                TheoremCheck(gap, 0.0, "=", allowance, {"linear": True}),
+                TheoremCheck(gap, 0.0, "=", allowance, {}),
                 partial(as_code, system, horizon=T, step_size=eta, sigma=SIGMA),
             )
 

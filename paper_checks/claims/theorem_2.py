@@ -118,7 +118,7 @@ def _inspect_norm_routes(run: Run, norm: Callable[[NDArray[np.float64]], float])
             scale = 2.0 * T * float(np.sum(norm_a ** (2.0 * np.arange(T)))) * norm_b**2
             allowance = rounding_allowance(scale, system.state_dim)
             yield (
-                TheoremCheck(computed, bound, "=", allowance, {"linear": True}),
+                TheoremCheck(computed, bound, "=", allowance, {}),
                 partial(as_code, system, T=T),
             )
 

@@ -58,7 +58,7 @@ def _inspect_greedy(run: Run, policy: str) -> Evidence:
             conditioning = float(np.linalg.cond(system.B)) ** 2 * amplification
             allowance = rounding_allowance(float(growth), system.state_dim * T, conditioning)
             yield (
-                TheoremCheck(gap, 0.0, "=", allowance, {"any": True}),
+                TheoremCheck(gap, 0.0, "=", allowance, {}),
                 partial(as_code, system, horizon=T),
             )
 

@@ -35,10 +35,9 @@ def _inspect_contrast(variant: tuple[bool, float]) -> Evidence:
     """Compare the spread of the last state at T = 40 with that at T = 10: accumulates if it grows 2 times."""
     live, growth = variant
     system = LinearSystem([[growth]], [[1.0]])
-    if live:
-        variances = state_chain.stationary_law(system, 40, ETA, SIGMA).states[:, 0, 0]
-    else:
-        variances = np.full(40, noise.tube_variance(ETA, SIGMA))
+    # With s̄ frozen the predictions do not see the noise: to the noise, A is zero.
+    coupled = system if live else LinearSystem([[0.0]], [[1.0]])
+    variances = state_chain.stationary_law(coupled, 40, ETA, SIGMA).states[:, 0, 0]
     rollout = noise.rollout_covariance(system, 40, SIGMA), noise.rollout_covariance(system, 10, SIGMA)
     lifted_growth = float(variances[39] / variances[9])
     rollout_growth = float(rollout[0][0, 0] / rollout[1][0, 0])

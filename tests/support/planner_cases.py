@@ -22,6 +22,7 @@ PLANNERS: dict[str, Planner] = {
     "GradientDescent noisy": GradientDescent(
         iterations=20, objective="all", action_noise=0.1, state_noise=0.05, check_every=4, optimizer="sgd"
     ),
+    "GradientDescent.dino_wm": replace(GradientDescent.dino_wm(), iterations=20),
     "CEM": CEM(iterations=6, samples=40, elites=8),
     "ICEM": ICEM(iterations=6, samples=40, elites=8),
     "MPPI": MPPI(iterations=8, samples=40),
