@@ -298,7 +298,7 @@ def _inspect_units(scale: float) -> Evidence:
     crossings = crossing_horizon(system), crossing_horizon(scaled)
     return Evidence(
         Grade.NUMERICAL,
-        abs(shoot - 1.0) <= ROUNDING and abs(lift - 1.0) > 0.5 and crossings[0] != crossings[1],
+        abs(shoot - 1.0) <= ROUNDING < abs(lift - 1.0) and crossings[0] != crossings[1],
         f"double integrator, B times {scale:g}, T = {T}: κ_L times {lift:.4g}, κ_S times {shoot:.4g}; lifting wins from T = "
         f"{crossings[1]} and not from T = {crossings[0]}",
         {
