@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
-from grasp_theory.dynamics import rollout
 from grasp_theory.planners.cem import refine_around
+from grasp_theory.planners.lifted import LiftedPlanner, LiftedSearch
 from grasp_theory.planners.rollout_gradient import rollout_gradient
 from grasp_theory.planners.rows import OptimizerName, Rows, make_optimizer
-from grasp_theory.planners.search import Incumbents, Planner, Search, require_differentiable
+from grasp_theory.planners.search import Incumbents, Search, require_differentiable
 from grasp_theory.planners.settings import (
     check_choices,
     check_fractions,
@@ -24,7 +23,7 @@ from linear_systems.validation import positive_integer
 
 
 @dataclass(frozen=True, kw_only=True)
-class GRASP(Planner):
+class GRASP(LiftedPlanner):
     """GRASP.  Source: Algorithm 1; the joint step is Eq. (11)-(12) on the loss (10), the sync Eq. (13)-(15).
 
     One iteration evaluates the model once, on all rows and times side by side, and backpropagates to the
@@ -162,36 +161,15 @@ class GRASP(Planner):
         return _GraspSearch(self, rows)
 
 
-class _GraspSearch(Search):
+class _GraspSearch(LiftedSearch):
     def __init__(self, options: GRASP, rows: Rows) -> None:
-        super().__init__(rows, rows.actions.clone())
+        super().__init__(options, rows, final_state_free=not options.fix_final_state)
         self.options = options
-        horizon, state_shape = self.actions.shape[1], rows.goal.shape[1:]
-        self.free = slice(1, horizon + (0 if options.fix_final_state else 1))
-        """The states that are moved: s_1..s_{T−1}, and s_T where it is free."""
-        self.noise = rows.noise(horizon if not options.fix_final_state else horizon - 1, *state_shape)
-        self.states = interpolation(rows)
-        if options.initial_state_noise:
-            self.states[:, self.free] += options.initial_state_noise * self.noise.draw()
-        if options.initial_action_noise:
-            start = rows.noise(*self.actions.shape[1:]).draw() * options.initial_action_noise
-            self.actions = rows.problem.clip(self.actions + start)
-        self.state_optimizer = make_optimizer(options.optimizer, options.state_lr)
-        self.action_optimizer = make_optimizer(options.optimizer, options.action_lr)
-        self.predict = rows.problem.parallel_step()
         self.samples = rows.noise(options.sync_samples, *self.actions.shape[1:])
         self.scale = 2.0  # of the gradient of a square
         if options.reduction == "mean":
-            self.scale /= horizon * state_shape.numel()
+            self.scale /= rows.problem.horizon * rows.goal[0].numel()
         self.since_sync = 0
-        self.poison = torch.zeros_like(self.actions[:, 0, 0])
-        """0, or NaN once a gradient of the row was NaN or infinite: clipping must not hide it."""
-
-    def virtual_states(self) -> Tensor:
-        return self.states
-
-    def broken(self) -> Bool[Tensor, " rows"]:
-        return ~torch.isfinite(self.poison + self.states.flatten(1).sum(1))
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         options = self.options
@@ -232,17 +210,15 @@ class _GraspSearch(Search):
         sigma = options.state_noise * options.noise_decay**iteration * cycle
         if sigma:
             free.add_(self.noise.draw(), alpha=sigma)
-        self.poison.add_(gradient.flatten(1).sum(1), alpha=0.0)
-        self.action_optimizer.step(self.actions, gradient, self.scale)
-        self.actions = self.rows.problem.clip(self.actions)
+        self.move_actions(gradient, self.scale)
 
     def _sync(self, incumbents: Incumbents) -> None:
         """Eq. (13)-(15), then show the synced plan."""
         options, problem = self.options, self.rows.problem
         scale = 1.0 / self.rows.goal[0].numel() if options.reduction == "mean" else 1.0
         if options.sync_method == "cem":
-            with torch.no_grad():
-                states = rollout(problem.model, self.rows.initial_state, self.actions)
+            self.show(self.actions, incumbents)
+            _, states, _ = incumbents.latest
             spread = self._spread(states)
             for _ in range(options.sync_steps):
                 self.actions, spread = refine_around(self.rows, self.actions, spread, self.samples.draw())
@@ -270,14 +246,3 @@ class _GraspSearch(Search):
         # Without any gap all times are alike; a tenth of the spread is left where a gap vanishes.
         relative = torch.where(gaps.amax(1, keepdim=True) > 0, gaps / gaps.amax(1, keepdim=True), 1.0)
         return self.options.sync_spread * relative.clamp(min=0.1).unsqueeze(2).expand_as(self.actions)
-
-
-def interpolation(rows: Rows) -> Tensor:
-    """Return s_t = (1 − t/T) s_0 + (t/T) g for t = 0..T, (rows, T+1, *S).  Source: Section 4.1."""
-    horizon = rows.problem.horizon
-    start, goal = rows.initial_state.unsqueeze(1), rows.goal.unsqueeze(1)
-    fraction = torch.linspace(0, 1, horizon + 1, dtype=start.dtype, device=start.device)
-    fraction = fraction.view(1, -1, *[1] * (start.ndim - 2))
-    states = torch.lerp(start, goal, fraction)
-    states[:, -1] = rows.goal
-    return states

@@ -53,14 +53,12 @@ class CEMGD(CEM):
 
 
 class _CEMGDSearch(CEMSearch):
-    def __init__(self, options: CEMGD, rows: Rows) -> None:
-        super().__init__(options, rows)
-        self.gradient_options = options
+    options: CEMGD
 
     def improve(
         self, elites: Float[Tensor, "rows elites T m"], incumbents: Incumbents
     ) -> Float[Tensor, "rows elites T m"]:
-        options, rows = self.gradient_options, self.rows
+        options, rows = self.options, self.rows
         chosen = elites[:, : options.refined]
         state = rows.initial_state.repeat_interleave(options.refined, 0)
         goal = rows.goal.repeat_interleave(options.refined, 0)

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
-from grasp_theory.planners.grasp import interpolation
-from grasp_theory.planners.rows import OptimizerName, Rows, make_optimizer, squared_norm
-from grasp_theory.planners.search import Incumbents, Planner, Search, require_differentiable
+from grasp_theory.planners.lifted import LiftedPlanner, LiftedSearch
+from grasp_theory.planners.rows import OptimizerName, Rows, squared_norm
+from grasp_theory.planners.search import Incumbents, Search, require_differentiable
 from grasp_theory.planners.settings import check_choices, check_numbers, require_distinct_restarts
 from linear_systems.validation import positive_integer
 
@@ -20,7 +18,7 @@ MULTIPLIER_RANGE = (1e-6, 1e6)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatCo(Planner):
+class LatCo(LiftedPlanner):
     """Collocation with c_t = ‖F(s_t, a_t) − s_{t+1}‖², the state gradient kept.  Source: Eq. (4).
 
     "penalty", the baseline of the paper: minimise Σ_t c_t with s_T = g.
@@ -87,33 +85,13 @@ class LatCo(Planner):
         return _LatCoSearch(self, rows)
 
 
-class _LatCoSearch(Search):
+class _LatCoSearch(LiftedSearch):
     def __init__(self, options: LatCo, rows: Rows) -> None:
-        super().__init__(rows, rows.actions.clone())
+        super().__init__(options, rows, final_state_free=options.constraint == "multipliers")
         self.options = options
-        horizon = self.actions.shape[1]
-        self.free = slice(1, horizon + (options.constraint == "multipliers"))
-        self.states = interpolation(rows)
-        if options.initial_state_noise:
-            noise = rows.noise(*self.states[0, self.free].shape).draw()
-            self.states[:, self.free] += options.initial_state_noise * noise
-        if options.initial_action_noise:
-            noise = rows.noise(*self.actions.shape[1:]).draw()
-            self.actions = rows.problem.clip(self.actions + options.initial_action_noise * noise)
-        self.state_optimizer = make_optimizer(options.optimizer, options.state_lr)
-        self.action_optimizer = make_optimizer(options.optimizer, options.action_lr)
         self.multipliers = torch.ones_like(self.actions[:, :, 0])
         if options.constraint == "multipliers":
             self.multipliers *= options.initial_multiplier
-        self.predict = rows.problem.parallel_step()
-        self.poison = torch.zeros_like(self.actions[:, 0, 0])
-        """0, or NaN once a gradient of the row was NaN or infinite: clipping must not hide it."""
-
-    def virtual_states(self) -> Tensor:
-        return self.states
-
-    def broken(self) -> Bool[Tensor, " rows"]:
-        return ~torch.isfinite(self.poison + self.states.flatten(1).sum(1))
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         options = self.options
@@ -127,10 +105,8 @@ class _LatCoSearch(Search):
             if options.constraint == "multipliers":
                 loss = loss + options.goal_weight * squared_norm(states[:, -1] - self.rows.goal).sum()
         along_states, along_actions = torch.autograd.grad(loss, (states, actions))
-        self.poison.add_(along_actions.flatten(1).sum(1), alpha=0.0)
         self.state_optimizer.step(self.states[:, self.free], along_states[:, self.free])
-        self.action_optimizer.step(self.actions, along_actions)
-        self.actions = self.rows.problem.clip(self.actions)
+        self.move_actions(along_actions)
         if options.constraint == "multipliers" and (iteration + 1) % options.multiplier_every == 0:
             tolerance = options.defect_tolerance
             ratio = (defects.detach() + 0.01 * tolerance) / tolerance

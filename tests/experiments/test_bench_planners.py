@@ -49,6 +49,21 @@ def test_the_limit_is_the_models_action_gradient() -> None:
     assert gradient.abs().max() > 0
 
 
+def test_evaluations_in_turn_are_on_one_time_step_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Watched(torch.nn.Module):
+        def step(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+            seen.append((*state.shape, *action.shape))
+            return state * action.sum(-1, keepdim=True)
+
+    monkeypatch.setattr(bench_planners, "bench_model", Watched)
+    in_turn = bench_planners.evaluations_in_turn(bench_planners.problem(2, 3, CPU))
+    seen.clear()  # a problem tries its model once
+    in_turn()
+    assert seen == [(2, 8, 2, 10)] * 3
+
+
 def test_calls_take_turns_and_each_is_timed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 
@@ -73,8 +88,8 @@ def test_quick_measurements_have_the_rows_of_the_requirements() -> None:
         if measure is not bench_planners._memory
         for row in measure(TINY, CPU)
     ]
-    assert all(row.value > 0 for row in rows if "sync, with" not in row.quantity)
-    assert [row.required for row in rows if row.required is not None] == [1.10, 1.6, 2.0]
+    assert all(row.value > 0 for row in rows if "of a sync" not in row.quantity)
+    assert [row.required for row in rows if row.required is not None] == [1.10, 1.6, 1.1]
     assert len({row.quantity for row in rows}) == len(rows)
 
 

@@ -1,0 +1,137 @@
+"""Estimates with 95% intervals: bootstraps over independent clusters, and Wilson's interval of a proportion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import binomtest, rankdata
+
+from linear_systems.errors import NonFiniteError, ParameterError
+
+LEVEL = 0.95
+"""Level of every interval."""
+
+Json = dict[str, "Json"] | list["Json"] | str | float | int | bool | None
+"""A value that JSON can hold."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its 95% interval.
+
+    Arguments
+        value: the estimate from the sample.
+        low, high: ends of the interval.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> Json:
+        """Return the three numbers by name; infinity, which JSON lacks, becomes None."""
+        return {name: plain(getattr(self, name)) for name in ("value", "low", "high")}
+
+
+class Bootstrap:
+    """Resamples of E clusters with replacement, the same ones for every estimate; percentile intervals.
+
+    The values of one cluster (the windows of one episode) may depend on each other; clusters must not.
+
+    Arguments
+        clusters: (N,) the cluster of each value; all different for independent values.
+        rng: draws the resamples.
+        resamples: R >= 1.
+    """
+
+    def __init__(self, clusters: Int[np.ndarray, " N"], rng: np.random.Generator, resamples: int) -> None:
+        if not len(clusters) or resamples < 1:
+            found = f"{len(clusters)} values and {resamples} resamples"
+            raise ParameterError(
+                "clusters", "at least one value and one resample", found, "draw a larger sample"
+            )
+        labels, self._cluster = np.unique(clusters, return_inverse=True)
+        self._times = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=resamples)
+        self._sizes = self._times @ np.bincount(self._cluster)
+
+    @property
+    def clusters(self) -> int:
+        """E, the number of different clusters."""
+        return int(self._times.shape[1])
+
+    def mean(self, values: Float[np.ndarray, " N"]) -> Estimate:
+        """Return the mean over all values, each resample's being its sum over its number of values.
+
+        Raises
+            NonFiniteError: if a value is not finite.
+        """
+        if not np.isfinite(values).all():
+            raise NonFiniteError(
+                "values", "finite numbers", "NaN or infinity", "see whether the model diverges"
+            )
+        sums = self._times @ np.bincount(self._cluster, weights=values)
+        return _estimate(float(values.mean()), sums / self._sizes)
+
+    def median(self, values: Float[np.ndarray, " N"]) -> Estimate:
+        """Return the median over all values; infinite values are allowed and NaN is not.
+
+        Raises
+            NonFiniteError: if a value is NaN.
+        """
+        if np.isnan(values).any():
+            raise NonFiniteError("values", "numbers", "NaN", "see whether the model diverges")
+        order = np.argsort(values, kind="stable")
+        ranked = values[order]
+        reached = 2 * np.cumsum(self._times[:, self._cluster[order]], axis=1)
+        lower = ranked[(reached >= self._sizes[:, None]).argmax(axis=1)]
+        upper = ranked[(reached > self._sizes[:, None]).argmax(axis=1)]
+        return _estimate(float(np.median(values)), (lower + upper) / 2)
+
+
+def rank_correlation(
+    x: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"], rng: np.random.Generator, resamples: int
+) -> Estimate:
+    """Return Spearman's rank correlation of independent pairs, its interval by a percentile bootstrap over pairs.
+
+    Raises
+        NonFiniteError: if a value is not finite.
+        ParameterError: if all values of x or of y are equal, as the distances of collapsed latents are.
+    """
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise NonFiniteError("x, y", "finite numbers", "NaN or infinity", "see whether the model diverges")
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        raise ParameterError("x, y", "values that differ", "equal ones", "see whether the latents collapsed")
+    drawn = rng.integers(len(x), size=(resamples, len(x)))
+    return _estimate(_spearman(x, y), np.array([_spearman(x[row], y[row]) for row in drawn]))
+
+
+def proportion(happened: Bool[np.ndarray, " N"]) -> dict[str, Json]:
+    """Return the share of independent trials in which something happened, with Wilson's interval, and N."""
+    count = len(happened)
+    interval = binomtest(int(happened.sum()), count).proportion_ci(LEVEL, method="wilson")
+    estimate = Estimate(float(happened.mean()), float(interval.low), float(interval.high))
+    return {**_named(estimate), "count": count}
+
+
+def plain(value: float) -> float | None:
+    """Return a number to six significant digits, or None for infinity."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def _named(estimate: Estimate) -> dict[str, Json]:
+    json = estimate.to_json()
+    assert isinstance(json, dict)
+    return json
+
+
+def _estimate(value: float, resampled: Float[np.ndarray, " R"]) -> Estimate:
+    tail = (1 - LEVEL) / 2
+    # Without interpolation, which infinite medians would not survive.
+    low, high = np.quantile(resampled, [tail, 1 - tail], method="inverted_cdf")
+    return Estimate(value, float(low), float(high))
+
+
+def _spearman(x: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"]) -> float:
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])

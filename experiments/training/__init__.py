@@ -1,0 +1,1 @@
+"""Training of world models from pixels: encoder, predictor on cached latents, decoder and probe."""

@@ -1,0 +1,118 @@
+"""`python -m experiments train`: from nothing to a model file and its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import typer
+from rich.console import Console
+
+from experiments.environments import by_name
+from experiments.environments.task import FRAMESKIP, Task
+from experiments.evaluation import evaluate
+from experiments.training.recipe import Kind, Recipe, recipe_for
+from experiments.training.run import Run, Trained
+from grasp_theory.world_models import ActionLayout, Card, WorldModel, load_file, save
+from linear_systems.errors import ParameterError
+
+WORK = Path("training")
+"""Where data, frames and checkpoints of a training lie unless told otherwise."""
+
+
+def train(
+    task: Annotated[str, typer.Argument(help="wall_single, point_maze, push_t, or a long variant.")],
+    kind: Annotated[str, typer.Option(help="offline: behaviour data alone; robust: extra data.")] = "offline",
+    latent: Annotated[str, typer.Option(help="flat or patch.")] = "flat",
+    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    folder: Annotated[
+        Path, typer.Option(help="Data, frames and checkpoints; a killed run resumes here.")
+    ] = WORK,
+    out: Annotated[Path, typer.Option(help="Folder of the model's two files.")] = WORK / "models",
+    overwrite: Annotated[bool, typer.Option(help="Replace a model of the same name in OUT.")] = False,
+    quick: Annotated[bool, typer.Option(help="A tiny model in seconds: to try the command.")] = False,
+) -> None:
+    """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
+    trained = train_model(
+        by_name(task), kind=_kind(kind), latent=_latent(latent), seed=seed, device=torch.device(device),
+        folder=folder, out=out, overwrite=overwrite, quick=quick,
+    )  # fmt: skip
+    Console().print(f"written: {trained}.safetensors and {trained.name}.json")
+
+
+def train_model(
+    task: Task,
+    *,
+    kind: Kind,
+    latent: Literal["flat", "patch"],
+    seed: int,
+    device: torch.device,
+    folder: Path,
+    out: Path,
+    overwrite: bool = False,
+    quick: bool = False,
+) -> Path:
+    """Train, evaluate and store one model; return the common path of its files.
+
+    Raises
+        ParameterError: if the files are there already and `overwrite` is not given, or a robust model lacks its
+            offline one.
+    """
+    path = out / f"{task.name}-{kind}-{latent}-{seed}"
+    if path.with_suffix(".safetensors").exists() and not overwrite:
+        raise ParameterError(
+            "out", f"no {path.name} there yet", "its files", "--overwrite, or another folder"
+        )
+    recipe = recipe_for(task.name, latent, quick=quick)
+    run = Run(task, recipe, seed, folder, device)
+    if kind == "offline":
+        trained = run.offline()
+    else:
+        trained = run.robust(_offline(out / f"{task.name}-offline-{latent}-{seed}", device))
+    model = trained.model.cpu()
+    card = model_card(task, kind, seed, recipe, trained, evaluate(task, model, quick=quick))
+    out.mkdir(parents=True, exist_ok=True)
+    save(model, card, path, overwrite=overwrite)
+    return path
+
+
+def model_card(
+    task: Task, kind: Kind, seed: int, recipe: Recipe, trained: Trained, evaluation: dict[str, object]
+) -> Card:
+    """Return the card of a trained model."""
+    return Card(
+        task=task.name,
+        kind=kind,
+        seed=seed,
+        architecture=trained.model.architecture,
+        actions=ActionLayout(FRAMESKIP, task.action_dim, task.action_low, task.action_high, task.action_unit),
+        frame_offsets=task.frame_offsets,
+        probe_names=task.probe_names,
+        data=trained.data,
+        recipe=recipe.to_json(),
+        training=trained.training,
+        evaluation=evaluation,
+    )
+
+
+def _offline(path: Path, device: torch.device) -> WorldModel:
+    if not path.with_suffix(".safetensors").exists():
+        raise ParameterError(
+            "kind", "the offline model that a robust one starts from", f"no {path.name} in {path.parent}",
+            "train the offline model of the same seed first",
+        )  # fmt: skip
+    return load_file(path, device=device)
+
+
+def _kind(kind: str) -> Kind:
+    if kind == "offline" or kind == "robust":
+        return kind
+    raise typer.BadParameter(f"offline or robust, not {kind!r}", param_hint="--kind")
+
+
+def _latent(latent: str) -> Literal["flat", "patch"]:
+    if latent == "flat" or latent == "patch":
+        return latent
+    raise typer.BadParameter(f"flat or patch, not {latent!r}", param_hint="--latent")

@@ -1,0 +1,104 @@
+"""How a world model is trained: every number in one place, with the presets of the shipped models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from linear_systems.errors import ParameterError
+
+Kind = Literal["offline", "robust"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One optimisation: AdamW with a linear warm-up of 5% of the steps and a cosine decay to zero.
+
+    Arguments
+        steps: optimiser steps.
+        batch: windows (or single latents) in one batch.
+        learning_rate: peak learning rate.
+        unroll: L, model steps of a window.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    unroll: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Data, losses and optimisation of one world model.
+
+    Arguments
+        episodes, length: behaviour episodes, and environment steps of each.
+        latent, latent_dim: kind and size of the latent.
+        variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
+            deviation and the squared off-diagonal covariances (Bardes et al., 2022).
+        slowness: weight of the squared change of a latent in one model step, relative to its variance.  With the two
+            above it asks for the slowest uncorrelated features, whose distances follow how long the behaviour
+            takes from one state to another.
+        encoder, predictor, decoder, probe: the stages.
+        robust_predictor: the stage that makes an offline model robust.
+        state_noise: standard deviation of the noise on the latents that a robust predictor starts from.
+    """
+
+    episodes: int
+    length: int
+    latent: Literal["flat", "patch"] = "flat"
+    latent_dim: int = 8
+    predictor_width: int = 384
+    predictor_depth: int = 2
+    variance: float = 1.0
+    covariance: float = 1.0
+    slowness: float = 0.1
+    encoder: Stage = field(default_factory=lambda: Stage(1500, 128, 1e-3, 4))
+    predictor: Stage = field(default_factory=lambda: Stage(3000, 1024, 1e-3, 8))
+    decoder: Stage = field(default_factory=lambda: Stage(800, 256, 2e-3))
+    probe: Stage = field(default_factory=lambda: Stage(2000, 1024, 2e-3))
+    robust_predictor: Stage = field(default_factory=lambda: Stage(2000, 1024, 5e-4, 8))
+    state_noise: float = 0.1
+
+    def to_json(self) -> Mapping[str, Any]:
+        """Return the fields as plain values."""
+        return asdict(self)
+
+
+RECIPES: Mapping[tuple[str, str], Recipe] = {
+    ("wall_single", "flat"): Recipe(
+        episodes=2000,
+        length=250,
+        slowness=4.0,
+        encoder=Stage(900, 128, 1e-3, 4),
+        predictor=Stage(1500, 1024, 1e-3, 8),
+        robust_predictor=Stage(1000, 1024, 5e-4, 8),
+    ),
+}
+"""The recipe of each shipped model, by task and latent."""
+
+
+def recipe_for(task: str, latent: Literal["flat", "patch"], *, quick: bool = False) -> Recipe:
+    """Return the recipe of a task's shipped model, or with `quick` a tiny one that runs in seconds.
+
+    Raises
+        ParameterError: if there is none for the task and latent.
+    """
+    if (task, latent) not in RECIPES:
+        known = ", ".join(f"{name} ({kind})" for name, kind in RECIPES)
+        raise ParameterError("task", f"one with a recipe: {known}", f"{task} ({latent})", "one of these")
+    recipe = RECIPES[task, latent]
+    if not quick:
+        return recipe
+    return replace(
+        recipe,
+        episodes=40,
+        length=100,
+        predictor_width=64,
+        encoder=replace(recipe.encoder, steps=60, batch=32),
+        predictor=replace(recipe.predictor, steps=100, batch=128),
+        robust_predictor=replace(recipe.robust_predictor, steps=50, batch=128),
+        decoder=replace(recipe.decoder, steps=20, batch=64),
+        probe=replace(recipe.probe, steps=150, batch=256),
+    )

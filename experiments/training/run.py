@@ -1,0 +1,210 @@
+"""One training run from behaviour data to a model with its card's facts; resumable at every stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from experiments.data import Episodes, collect
+from experiments.environments.task import FRAMESKIP, Task
+from experiments.training.fit import Trainer
+from experiments.training.recipe import Kind, Recipe
+from experiments.training.replay import replayed_plans
+from experiments.training.stages import (
+    Frames,
+    encode_all,
+    normalise_frames,
+    normalise_latents,
+    train_decoder,
+    train_encoder,
+    train_predictor,
+    train_probe,
+)
+from grasp_theory.world_models.architecture import Architecture
+from grasp_theory.world_models.model import WorldModel
+
+DATA_SEED = 0
+"""Seed of the behaviour data of every shipped model; evaluation draws its own."""
+EXTRA_SEED = 1
+"""Seed of the extra behaviour data of robust models."""
+SHARES = {"behaviour": 0.5, "contacts": 0.25, "replays": 0.25}
+"""Share of each data set in a batch of a robust predictor."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained model and what its card says of the training.
+
+    Arguments
+        model: the model, in evaluation mode.
+        data: the data, in words and numbers.
+        training: seconds, machine and the last logged metrics of each stage.
+    """
+
+    model: WorldModel
+    data: dict[str, Any]
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training run is determined by, and where and on what it runs.
+
+    Arguments
+        task: the task.
+        recipe: data, losses and optimisation.
+        seed: of weights and batches; the behaviour data are the same for every seed.
+        folder: holds data, frames and checkpoints; a killed run goes on from them.
+        device: where to train.
+        image_size: pixels of a picture's side.
+    """
+
+    task: Task
+    recipe: Recipe
+    seed: int
+    folder: Path
+    device: torch.device
+    image_size: int = 64
+
+    def offline(self, encoder: nn.Module | None = None) -> Trained:
+        """Train a world model from the pixels of behaviour data alone, as the paper's setting does.
+
+        Arguments
+            encoder: a frozen encoder of the user's own, (N, 3K, H, W) floats in [0, 1] to (N, *S); then the stage that
+                trains one is skipped.
+        """
+        clock = _Clock()
+        task, recipe = self.task, self.recipe
+        episodes = self._collect("offline", recipe.episodes, DATA_SEED)
+        frames = self._draw(episodes, "offline")
+        torch.manual_seed(self.seed)
+        model = WorldModel(self._architecture("own" if encoder is None else "frozen"), encoder)
+        model.to(device=self.device, memory_format=torch.channels_last)
+        normalise_frames(model, frames, np.random.default_rng(self.seed))
+        model.action_scale.fill_(float(episodes.actions.std()))
+        trainer = self._trainer("offline")
+        if encoder is None:
+            clock.stage("encoder", train_encoder(trainer, model, recipe, frames, episodes.model_actions))
+        raw = encode_all(model, frames.pixels, self.device)
+        normalise_latents(model, raw)
+        latents = (raw - model.latent_mean) / model.latent_scale
+        behaviour = (latents, self._tensor(episodes.model_actions), 1.0)
+        clock.stage(
+            "predictor", train_predictor(trainer, model, recipe.predictor, [behaviour], state_noise=0.0)
+        )
+        targets = task.probe_targets(episodes.model_states.reshape(-1, task.state_dim))
+        clock.stage("probe", train_probe(trainer, model, recipe, latents, self._tensor(targets)))
+        clock.stage("decoder", train_decoder(trainer, model, recipe, latents, frames))
+        return Trained(
+            model.eval(), {"behaviour": _describe(episodes, "offline", DATA_SEED)}, clock.facts(self.device)
+        )
+
+    def robust(self, model: WorldModel) -> Trained:
+        """Train the predictor of an offline model further, on extra data where planners exploit it; in place.
+
+        The extra data: contacts and saturated actions (the task's "robust" mixture), noised latents, and plans made
+        with the offline model on training problems, replayed in the environment.  Encoder, decoder and probe stay.
+        """
+        clock = _Clock()
+        recipe = self.recipe
+        named = {
+            "behaviour": self._collect("offline", recipe.episodes, DATA_SEED),
+            "contacts": self._collect("robust", recipe.episodes // 2, EXTRA_SEED),
+            "replays": replayed_plans(self.task, model, seed=self.seed),
+        }
+        data = []
+        for name, episodes in named.items():
+            frames = self._draw(episodes, "offline" if name == "behaviour" else f"{name}_{self.seed}")
+            latents = (encode_all(model, frames.pixels, self.device) - model.latent_mean) / model.latent_scale
+            data.append((latents, self._tensor(episodes.model_actions), SHARES[name]))
+        log = train_predictor(
+            self._trainer("robust"), model, recipe.robust_predictor, data, state_noise=recipe.state_noise
+        )
+        clock.stage("predictor", log)
+        facts = {
+            "behaviour": _describe(named["behaviour"], "offline", DATA_SEED),
+            "contacts": _describe(named["contacts"], "robust", EXTRA_SEED),
+            "replays": {"episodes": len(named["replays"].states), "seed": self.seed,
+                        "what": "plans of the offline model on training problems, replayed in the environment"},
+            "shares": SHARES, "state_noise": recipe.state_noise,
+        }  # fmt: skip
+        return Trained(model.eval(), facts, clock.facts(self.device))
+
+    def _architecture(self, encoder: Literal["own", "frozen"]) -> Architecture:
+        task, recipe = self.task, self.recipe
+        one = task.probe_targets(np.zeros((1, task.state_dim)))
+        return Architecture(
+            latent=recipe.latent, action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
+            frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
+            encoder=encoder, predictor_width=recipe.predictor_width, predictor_depth=recipe.predictor_depth,
+        )  # fmt: skip
+
+    def _collect(self, kind: Kind, episodes: int, seed: int) -> Episodes:
+        return collect(
+            self.task, episodes=episodes, length=self.recipe.length, seed=seed, folder=self.folder / "data",
+            mixture=self.task.mixtures[kind],
+        )  # fmt: skip
+
+    def _draw(self, episodes: Episodes, name: str) -> Frames:
+        digest = hashlib.sha256(episodes.states.tobytes()).hexdigest()[:12]
+        path = self.folder / "data" / f"{self.task.name}_{name}_{self.image_size}_{digest}.npy"
+        return Frames.draw(episodes, self.image_size, path)
+
+    def _trainer(self, kind: Kind) -> Trainer:
+        key = json.dumps(
+            {"task": self.task.name, "kind": kind, "seed": self.seed, "image_size": self.image_size,
+             "recipe": self.recipe.to_json(), "device": self.device.type}, sort_keys=True,
+        )  # fmt: skip
+        name = f"{self.task.name}-{kind}-{self.recipe.latent}-{self.seed}"
+        return Trainer(self.seed, self.device, self.folder / "runs" / name, key)
+
+    def _tensor(self, values: Float[np.ndarray, ...]) -> Float[Tensor, ...]:
+        return torch.from_numpy(values).float().to(self.device)
+
+
+class _Clock:
+    """Collects the seconds and the last metrics of each stage."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+        self._stages: dict[str, Any] = {}
+
+    def stage(self, name: str, outcome: tuple[list[dict[str, float]], float]) -> None:
+        log, seconds = outcome
+        self._stages[name] = {"seconds": round(seconds, 1), **(log[-1] if log else {})}
+
+    def facts(self, device: torch.device) -> dict[str, Any]:
+        return {
+            "stages": self._stages,
+            "wall_seconds": round(time.monotonic() - self._wall, 1),
+            "cpu_seconds": round(time.process_time() - self._cpu, 1),
+            "machine": machine(device),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+
+
+def machine(device: torch.device) -> str:
+    """Return the name of the processor or GPU that trains."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text().splitlines() if cpu.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _describe(episodes: Episodes, kind: Kind, seed: int) -> dict[str, Any]:
+    count, length = episodes.actions.shape[:2]
+    return {"episodes": count, "length": length, "mixture": dict(episodes.task.mixtures[kind]), "seed": seed}

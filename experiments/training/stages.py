@@ -1,0 +1,221 @@
+"""The stages of training: the encoder from pixels, then predictor, decoder and probe on its frozen latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from experiments.data import Episodes
+from experiments.training.fit import Trainer
+from experiments.training.losses import effective_rank, encoder_loss
+from experiments.training.recipe import Recipe, Stage
+from grasp_theory.world_models.model import WorldModel
+
+CHUNK = 2048
+"""Frames drawn or encoded at once."""
+COLLAPSED_RANK = 1.5
+"""Effective rank of a batch of latents below which the encoder is called collapsed."""
+
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """The stacked frames at every model step of every episode, drawn once into a memory-mapped file.
+
+    Arguments
+        pixels: (N, M, K, H, W, 3) uint8.
+    """
+
+    pixels: UInt8[np.ndarray, "N M K H W 3"]
+
+    @classmethod
+    def draw(cls, episodes: Episodes, size: int, path: Path) -> Frames:
+        """Return the frames of episodes, drawn into `path` unless they are there already."""
+        count, steps = episodes.model_states.shape[:2]
+        shape = (count, steps, len(episodes.task.frame_offsets), size, size, 3)
+        if path.exists():
+            stored = np.load(path, mmap_mode="r")
+            if stored.shape == shape:
+                return cls(stored)
+        partial = path.with_suffix(".partial")
+        pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        rows = max(1, CHUNK // steps)
+        for start in track(range(0, count, rows), description="drawing frames", transient=True):
+            which = np.arange(start, min(start + rows, count))
+            grid = np.meshgrid(which, np.arange(steps), indexing="ij")
+            pixels[which] = episodes.observations(grid[0], grid[1], size)
+        pixels.flush()
+        partial.replace(path)
+        return cls(np.load(path, mmap_mode="r"))
+
+
+def normalise_frames(model: WorldModel, frames: Frames, rng: np.random.Generator) -> None:
+    """Set the model's mean picture and the scale of the differences from it, from a sample of the frames."""
+    episodes, steps = frames.pixels.shape[:2]
+    sample = frames.pixels[rng.integers(episodes, size=CHUNK), rng.integers(steps, size=CHUNK), 0]
+    pixels = torch.from_numpy(sample).permute(0, 3, 1, 2).float() / 255
+    model.background.copy_(pixels.mean(dim=0))
+    model.frame_scale.copy_((pixels - pixels.mean(dim=0)).std())
+
+
+def train_encoder(
+    trainer: Trainer, model: WorldModel, recipe: Recipe, frames: Frames, actions: Float[np.ndarray, "N M1 m"]
+) -> tuple[list[dict[str, float]], float]:
+    """Train encoder and predictor together on windows of pixels; warn on collapse.  Returns log and seconds."""
+    assert model.encoder is not None
+    stage = recipe.encoder
+    modules = nn.ModuleDict({"encoder": model.encoder, "predictor": model.predictor})
+    device = trainer.device
+    warned = False
+
+    def loss(rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
+        nonlocal warned
+        episodes, starts = _windows(rng, frames.pixels.shape[:2], stage.batch, stage.unroll)
+        steps = starts[:, None] + np.arange(stage.unroll + 1)
+        pixels = torch.from_numpy(frames.pixels[episodes[:, None], steps]).to(device)
+        given = torch.from_numpy(actions[episodes[:, None], steps[:, :-1]]).float().to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            latents = model.encode_raw(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2]).float()
+            terms = encoder_loss(latents, _unroll(model, latents[:, 0], given))
+        total = (
+            terms.prediction
+            + recipe.variance * terms.variance
+            + recipe.covariance * terms.covariance
+            + recipe.slowness * terms.slowness
+        )
+        with torch.no_grad():
+            rank = effective_rank(latents[:, 0].cpu())
+        if rank < COLLAPSED_RANK and not warned:
+            warned = True
+            console.print(f"[yellow]the encoder is collapsing: effective rank {rank:.2f} of its latents[/]")
+        metrics = {name: float(term.detach()) for name, term in vars(terms).items()}
+        return total, metrics | {"rank": rank}
+
+    return trainer.fit("encoder", modules, stage, loss)
+
+
+@torch.no_grad()
+def encode_all(
+    model: WorldModel, frames: UInt8[np.ndarray, "N M K H W 3"], device: torch.device
+) -> Float[Tensor, "N M *S"]:
+    """Return the raw latents of all frames."""
+    steps = frames.shape[1]
+    rows = max(1, CHUNK // steps)
+    latents = []
+    for start in track(range(0, len(frames), rows), description="encoding", transient=True):
+        pixels = torch.from_numpy(frames[start : start + rows]).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=False):
+            encoded = model.encode_raw(pixels.flatten(0, 1))
+        latents.append(encoded.unflatten(0, pixels.shape[:2]))
+    return torch.cat(latents)
+
+
+def normalise_latents(model: WorldModel, latents: Float[Tensor, "N M *S"]) -> None:
+    """Centre the model's latents and scale them to variance 1 on average over components."""
+    flat = latents.flatten(0, 1)
+    model.latent_mean.copy_(flat.mean(dim=0))
+    model.latent_scale.copy_((flat - flat.mean(dim=0)).square().mean().sqrt())
+
+
+def train_predictor(
+    trainer: Trainer,
+    model: WorldModel,
+    stage: Stage,
+    data: Sequence[tuple[Float[Tensor, "N M *S"], Float[Tensor, "N M1 m"], float]],
+    *,
+    state_noise: float,
+) -> tuple[list[dict[str, float]], float]:
+    """Train the predictor open loop on data sets of latents (normalised), actions, and their share of a batch.
+
+    With `state_noise`, half of the windows start from a noised latent and must return to the true ones.
+    """
+
+    def loss(rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
+        windows, given = [], []
+        for latents, actions, share in data:
+            count = round(share * stage.batch)
+            episodes, starts = _windows(rng, latents.shape[:2], count, stage.unroll)
+            steps = starts[:, None] + np.arange(stage.unroll + 1)
+            windows.append(latents[episodes[:, None], steps])
+            given.append(actions[episodes[:, None], steps[:, :-1]])
+        window, action = torch.cat(windows), torch.cat(given)
+        start = window[:, 0]
+        if state_noise:
+            noise = torch.from_numpy(rng.standard_normal(start.shape)).to(start) * state_noise
+            chosen = torch.from_numpy(rng.random(len(start)) < 0.5).to(start)
+            start = start + noise * chosen.reshape(-1, *[1] * (start.ndim - 1))
+        with torch.autocast(trainer.device.type, torch.bfloat16):
+            predicted = _unroll(model, start, action)
+        errors = (predicted - window[:, 1:]).square().flatten(2).mean(dim=2)
+        # The square root weighs a window by its distance and not its square: rare misses at a contact do not rule.
+        value = (errors + 1e-6).sqrt().mean()
+        return value, {"first": float(errors[:, 0].mean().sqrt()), "last": float(errors[:, -1].mean().sqrt())}
+
+    return trainer.fit("predictor", model.predictor, stage, loss)
+
+
+def train_decoder(
+    trainer: Trainer, model: WorldModel, recipe: Recipe, latents: Float[Tensor, "N M *S"], frames: Frames
+) -> tuple[list[dict[str, float]], float]:
+    """Train the decoder to draw the newest frame from frozen latents (normalised)."""
+    stage = recipe.decoder
+
+    def loss(rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
+        episodes, steps = _windows(rng, latents.shape[:2], stage.batch, 0)
+        pixels = torch.from_numpy(frames.pixels[episodes, steps, 0]).to(trainer.device)
+        wanted = (pixels.permute(0, 3, 1, 2) / 255 - model.background) / model.frame_scale
+        with torch.autocast(trainer.device.type, torch.bfloat16):
+            drawn = model.decoder(latents[episodes, steps])
+        value = (drawn.float() - wanted).square().mean()
+        return value, {"explained": 1 - float(value.detach() / wanted.square().mean())}
+
+    return trainer.fit("decoder", model.decoder, stage, loss)
+
+
+def train_probe(
+    trainer: Trainer,
+    model: WorldModel,
+    recipe: Recipe,
+    latents: Float[Tensor, "N M *S"],
+    targets: Float[Tensor, "frames Q"],
+) -> tuple[list[dict[str, float]], float]:
+    """Train the probe to tell the task's state, one row of targets a frame, from frozen latents (normalised)."""
+    stage = recipe.probe
+    model.probe_mean.copy_(targets.mean(dim=0))
+    model.probe_scale.copy_(targets.std(dim=0))
+    standardised = ((targets - model.probe_mean) / model.probe_scale).unflatten(0, latents.shape[:2])
+
+    def loss(rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
+        episodes, steps = _windows(rng, latents.shape[:2], stage.batch, 0)
+        told = model.probe_head(latents[episodes, steps])
+        value = (told - standardised[episodes, steps]).square().mean()
+        return value, {"explained": 1 - float(value.detach())}
+
+    return trainer.fit("probe", model.probe_head, stage, loss)
+
+
+def _windows(
+    rng: np.random.Generator, shape: tuple[int, ...], count: int, unroll: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return random (episodes, first steps) of windows of unroll + 1 frames."""
+    return rng.integers(shape[0], size=count), rng.integers(shape[1] - unroll, size=count)
+
+
+def _unroll(
+    model: WorldModel, start: Float[Tensor, N * S], actions: Float[Tensor, "N L m"]
+) -> Float[Tensor, "N L *S"]:
+    """Return the predictor's latents 1..L from the first latent and the actions, in float32 whatever autocast says."""
+    states = [start]
+    scaled = actions / model.action_scale
+    for step in range(actions.shape[1]):
+        states.append(states[-1] + model.predictor(states[-1], scaled[:, step]).float())
+    return torch.stack(states[1:], dim=1)

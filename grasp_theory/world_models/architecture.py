@@ -1,0 +1,101 @@
+"""The sizes that determine a world model's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from linear_systems.errors import ParameterError
+from linear_systems.validation import positive_integer
+
+HEADS = 4
+"""Attention heads of the predictor of patch latents."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything needed to build a `WorldModel` of the right shape.
+
+    Arguments
+        latent: "flat" for one vector (d,), "patch" for a grid of patch vectors (P, d).
+        action_dim: m, the length of a model action (frameskip times the environment's).
+        probe_dim: the number of quantities that the state probe tells.
+        frames: K, the number of stacked frames that an observation has.
+        image_size: the pixels of a picture's side, a multiple of 16.
+        latent_dim: d, the length of the latent, or of each patch's.
+        patches: patches of a side of the grid (patch latents only); P = patches².
+        encoder: "own" for the encoder defined here; "frozen" for one that the user supplies.
+        encoder_width: channels of the encoder's convolutions.
+        predictor_width: hidden width of the predictor.
+        predictor_depth: residual blocks (flat) or transformer layers (patch) of the predictor.
+
+    Raises
+        ParameterError: for a size that is not a positive integer or does not fit the others, or a name that is
+            not known.
+    """
+
+    latent: Literal["flat", "patch"]
+    action_dim: int
+    probe_dim: int
+    frames: int = 1
+    image_size: int = 64
+    latent_dim: int = 8
+    patches: int = 4
+    encoder: Literal["own", "frozen"] = "own"
+    encoder_width: int = 32
+    predictor_width: int = 384
+    predictor_depth: int = 2
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name not in ("latent", "encoder"):
+                object.__setattr__(self, field.name, positive_integer(field.name, getattr(self, field.name)))
+        _one_of("latent", self.latent, ("flat", "patch"))
+        _one_of("encoder", self.encoder, ("own", "frozen"))
+        if self.image_size % 16:
+            raise ParameterError(
+                "image_size", "a multiple of 16", str(self.image_size), "64, the size of the shipped models"
+            )
+        if self.encoder_width % 2:
+            raise ParameterError("encoder_width", "an even number", str(self.encoder_width), "32")
+        if self.latent == "patch" and self.predictor_width % HEADS:
+            raise ParameterError(
+                "predictor_width",
+                f"a multiple of {HEADS}, the attention heads",
+                str(self.predictor_width),
+                "96",
+            )
+        if self.latent == "patch" and self.encoder == "own" and self.image_size // 4 % self.patches:
+            raise ParameterError(
+                "patches", f"a divisor of image_size / 4 = {self.image_size // 4}", str(self.patches), "4"
+            )
+
+    @property
+    def state_shape(self) -> tuple[int, ...]:
+        """S, the shape of one latent state."""
+        return (self.latent_dim,) if self.latent == "flat" else (self.patches**2, self.latent_dim)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Architecture:
+        """Return the architecture of `to_json`'s values.
+
+        Raises
+            ParameterError: if a field is missing, unknown, or has a value that it cannot have.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(values) != names:
+            raise ParameterError(
+                "architecture", f"exactly the fields {sorted(names)}", str(sorted(values)),
+                "a card written by this version of grasp_theory",
+            )  # fmt: skip
+        return cls(**values)
+
+
+def _one_of(argument: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ParameterError(argument, f"one of {choices}", repr(value), f"{argument}={choices[0]!r}")

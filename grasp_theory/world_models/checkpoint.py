@@ -1,0 +1,286 @@
+"""World models in files: `NAME.safetensors` holds the weights, `NAME.json` the card.
+
+Reading verifies the weights against the card's SHA-256 and every tensor against the architecture, and runs no code
+of the files: there is no pickle in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from grasp_theory.world_models.card import Card
+from grasp_theory.world_models.model import WorldModel
+from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError
+
+WEIGHTS, CARD = ".safetensors", ".json"
+
+
+class CheckpointError(InvalidInputError):
+    """A stored world model is missing, damaged, mismatched or written by a newer version."""
+
+
+def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = False) -> Card:
+    """Write `path.safetensors` and `path.json`, each in one piece, and return the card with its digests.
+
+    A reader of a half-written pair (a killed overwrite) gets a `CheckpointError`, never another model's card.
+
+    Arguments
+        model: in float32, on any device.
+        card: what is known of it; its digests are filled in.
+        path: the files' common path; a suffix .safetensors is left out.
+        overwrite: whether files that are there may be replaced.
+
+    Raises
+        ParameterError: if the card's architecture is not the model's, or a file exists and may not be replaced.
+        DTypeError, NonFiniteError: if the weights are not float32, or not finite.
+    """
+    weights_path, card_path = _paths(path)
+    if card.architecture != model.architecture:
+        raise ParameterError(
+            "card", f"the model's {model.architecture}", str(card.architecture),
+            "architecture=model.architecture",
+        )  # fmt: skip
+    present = [file.name for file in (weights_path, card_path) if file.exists()]
+    if present and not overwrite:
+        raise ParameterError(
+            "path", "a new path", f"{present} there already", "another path, or overwrite=True"
+        )
+    # The file knows neither shared memory nor other orders of axes, such as channels_last.
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+    for name, tensor in tensors.items():
+        if tensor.dtype != torch.float32:
+            raise DTypeError("model", "weights in float32", f"{tensor.dtype} in {name}", "model.float()")
+        if not bool(torch.isfinite(tensor).all()):
+            raise NonFiniteError("model", "finite weights", f"NaN or infinity in {name}", "train it anew")
+    weights = safetensors.torch.save(tensors)
+    encoder = model.frozen_encoder
+    written = replace(
+        card, sha256=_sha256(weights), encoder_sha256=None if encoder is None else fingerprint(encoder)
+    )
+    text = json.dumps(written.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    weights_path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(weights_path, weights)
+    _replace(card_path, text.encode())
+    return written
+
+
+def load_file(
+    path: str | Path,
+    encoder: nn.Module | None = None,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> WorldModel:
+    """Return the world model of two files, verified, in evaluation mode, its weights frozen, with its `card`.
+
+    Arguments
+        path: of the pair; the suffix .safetensors may be left out.
+        encoder: the user's frozen encoder that the model was trained with, if it was; it stays on the device
+            and in the type that it has.
+        device: where the model goes; None for the CPU.
+        dtype: float32 or float64; None for float32.
+
+    Raises
+        CheckpointError: if a file is missing, damaged, of a future version, or does not fit the other one; or
+            if the encoder is not the one that the model was trained with.
+        ParameterError: if an encoder is needed and not given, or given and not needed.
+        DTypeError: for another dtype.
+    """
+    weights_path, card_path = _paths(path)
+    return _load(weights_path, card_path, encoder, device, dtype)
+
+
+def load(
+    name: str,
+    *,
+    kind: str = "offline",
+    seed: int = 0,
+    latent: str = "flat",
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> WorldModel:
+    """Return a world model that comes with this package; nothing is downloaded.
+
+    Arguments
+        name: the task, such as "wall_single", "point_maze" or "push_t".
+        kind: "offline" (behaviour data only) or "robust" (extra data where planners exploit the model).
+        seed: of the training.
+        latent: "flat" or "patch".
+        device, dtype: as in `load_file`.
+
+    Raises
+        ParameterError: if there is no such model; the message lists those that there are.
+        CheckpointError: if its files are damaged.
+    """
+    wanted, shipped = f"{name}-{kind}-{latent}-{seed}", _shipped()
+    names = _names(shipped)
+    if wanted not in names:
+        raise ParameterError(
+            "name", f"one of {names} (task-kind-latent-seed)", repr(wanted),
+            "arguments that spell one of these, or load_file for a model of your own",
+        )  # fmt: skip
+    return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
+
+
+def available() -> tuple[Card, ...]:
+    """Return the cards of the world models that come with this package, by name."""
+    shipped = _shipped()
+    return tuple(_read_card(shipped / (name + CARD)) for name in _names(shipped))
+
+
+def read_card(path: str | Path) -> Card:
+    """Return the card of a stored world model, whose weights are not looked at.
+
+    Raises
+        CheckpointError: if the card is missing, damaged or of a future version.
+    """
+    return _read_card(_paths(path)[1])
+
+
+def fingerprint(module: nn.Module) -> str:
+    """Return the SHA-256 of a module's `state_dict`: names, types, shapes and bytes, in order of the names.
+
+    What a module keeps elsewhere (its code, for one) is not covered.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if not isinstance(value, Tensor):
+            raise ParameterError(
+                "encoder", "a state_dict of tensors", f"{type(value).__name__} in {name!r}",
+                "keep extra state out of state_dict",
+            )  # fmt: skip
+        digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _load(
+    weights_file: Traversable,
+    card_file: Traversable,
+    encoder: nn.Module | None,
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> WorldModel:
+    if dtype not in (None, torch.float32, torch.float64):
+        raise DTypeError("dtype", "torch.float32 or torch.float64", str(dtype), "leave it out for float32")
+    card = _read_card(card_file)
+    weights = _read(weights_file)
+    if _sha256(weights) != card.sha256:
+        raise CheckpointError(
+            weights_file.name, f"SHA-256 {card.sha256}, as {card_file.name} says", _sha256(weights),
+            "fetch both files again: one is damaged, or they are of different models",
+        )  # fmt: skip
+    try:
+        tensors = safetensors.torch.load(weights)
+    except (SafetensorError, KeyError) as error:
+        raise CheckpointError(
+            weights_file.name, "a file of safetensors", str(error), "a file as `save` writes it"
+        ) from error
+    if encoder is not None and card.encoder_sha256 is not None:
+        found = fingerprint(encoder)
+        if found != card.encoder_sha256:
+            raise CheckpointError(
+                "encoder", f"the frozen encoder of the training, with fingerprint {card.encoder_sha256}", found,
+                "the same weights in the same type as in the training",
+            )  # fmt: skip
+    # On "meta" no weight is drawn: the caller's random numbers are left alone.
+    with torch.device("meta"):
+        model = WorldModel(card.architecture, encoder)
+    _check_tensors(weights_file.name, tensors, model.state_dict())
+    model.load_state_dict(tensors, assign=True)
+    model.card = card
+    return model.eval().requires_grad_(False).to(device=device, dtype=dtype)
+
+
+def _check_tensors(file: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    hint = "a card and weights of the same training"
+    missing, unknown = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    if missing or unknown:
+        raise CheckpointError(
+            file, "the tensors of the card's architecture", f"missing {missing}, unknown {unknown}", hint
+        )
+    for name, tensor in expected.items():
+        shape, dtype = tuple(found[name].shape), found[name].dtype
+        if shape != tuple(tensor.shape) or dtype != tensor.dtype:
+            raise CheckpointError(
+                file, f"{name} of shape {tuple(tensor.shape)} and {tensor.dtype}",
+                f"shape {shape} and {dtype}", hint,
+            )  # fmt: skip
+
+
+def _read_card(file: Traversable) -> Card:
+    text = _read(file)
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(file.name, "a JSON card", str(error), "a card as `save` writes it") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(
+            file.name, "a JSON card", f"a {type(values).__name__}", "a card as `save` writes it"
+        )
+    try:
+        card = Card.from_json(values)
+    except InvalidInputError as error:
+        raise CheckpointError(
+            f"{error.argument} in {file.name}", error.expected, error.found, error.hint
+        ) from error
+    if card.sha256 is None or (card.encoder_sha256 is None) != (card.architecture.encoder == "own"):
+        raise CheckpointError(file.name, "the digests of the weights", "none", "a card as `save` writes it")
+    return card
+
+
+def _read(file: Traversable) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            file.name, "a file that can be read", f"{type(error).__name__}: {error}",
+            "the path of NAME.safetensors, with NAME.json beside it",
+        ) from error  # fmt: skip
+
+
+def _paths(path: str | Path) -> tuple[Path, Path]:
+    stem = str(path).removesuffix(WEIGHTS)
+    return Path(stem + WEIGHTS), Path(stem + CARD)
+
+
+def _shipped() -> Traversable:
+    return files("grasp_theory.world_models") / "shipped"
+
+
+def _names(folder: Traversable) -> list[str]:
+    return sorted(f.name.removesuffix(CARD) for f in folder.iterdir() if f.name.endswith(CARD))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file beside `path` and put it in `path`'s place once it is complete."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,65 @@
+"""What reads a latent for people: a decoder to pictures and a probe of the task's state.
+
+Both are trained on frozen latents and are never part of a planner's loss.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from grasp_theory.world_models.architecture import Architecture
+
+
+class Decoder(nn.Module):
+    """A latent to the newest frame, as its difference from the mean picture.
+
+    Arguments
+        architecture: uses the latent's shape and image_size.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.cells = architecture.image_size // 8
+        self.enter = nn.Sequential(
+            nn.Linear(prod(architecture.state_shape), 128), nn.GELU(), nn.Linear(128, 16 * self.cells**2)
+        )
+        self.upsample = nn.Sequential(
+            nn.GELU(),
+            nn.ConvTranspose2d(16, 32, 4, stride=2, padding=1),
+            nn.GELU(),
+            nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
+            nn.GELU(),
+            nn.ConvTranspose2d(16, 3, 4, stride=2, padding=1),
+        )
+
+    def forward(self, state: Float[Tensor, " N *S"]) -> Float[Tensor, "N 3 H W"]:
+        """Return pictures, in the units of normalised frames."""
+        hidden = self.enter(state.flatten(1)).unflatten(1, (16, self.cells, self.cells))
+        picture: Tensor = self.upsample(hidden)
+        return picture
+
+
+class Probe(nn.Module):
+    """A latent to standardised quantities of the task's state.
+
+    Arguments
+        architecture: uses the latent's shape and probe_dim.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(prod(architecture.state_shape), 128),
+            nn.GELU(),
+            nn.Linear(128, 128),
+            nn.GELU(),
+            nn.Linear(128, architecture.probe_dim),
+        )
+
+    def forward(self, state: Float[Tensor, " N *S"]) -> Float[Tensor, "N P"]:
+        """Return the quantities, each with mean 0 and variance 1 over the training data."""
+        quantities: Tensor = self.layers(state.flatten(1))
+        return quantities

@@ -1,0 +1,167 @@
+"""A world model learned from pixels: encoder, predictor, and the heads that people look through.
+
+Shapes: `...` are leading batch axes, K stacked frames (newest first), H × W pixels, m the action dimension,
+`*S` the axes of one latent state ((d,) or (P, d)), Q the number of probed quantities.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor, nn
+
+from grasp_theory.world_models.architecture import Architecture
+from grasp_theory.world_models.card import Card
+from grasp_theory.world_models.encoders import own_encoder
+from grasp_theory.world_models.heads import Decoder, Probe
+from grasp_theory.world_models.predictors import predictor
+from linear_systems.errors import DTypeError, ParameterError, ShapeError
+
+
+class WorldModel(nn.Module):
+    """F on latents of pixels: s = encode(frames), s' = s + predictor(s, a).
+
+    It is a `Dynamics`: pass it to a `PlanningProblem` as it is.  Latents are scaled so that a component's
+    variance over the training data is 1 on average, so a noise σ or a distance is in units of that.
+
+    Arguments
+        architecture: the sizes.
+        encoder: for `architecture.encoder == "frozen"`, a module (N, 3K, H, W) floats in [0, 1] to (N, *S),
+            or to any shape with as many entries.  It is put in evaluation mode and its weights are frozen,
+            on the device and in the type that they have; they are not part of the model's own, and `to`
+            leaves them where they are.
+
+    Raises
+        ParameterError: if a frozen encoder is asked for and not given, or given and not asked for.
+    """
+
+    background: Tensor
+    frame_scale: Tensor
+    latent_mean: Tensor
+    latent_scale: Tensor
+    action_scale: Tensor
+    probe_mean: Tensor
+    probe_scale: Tensor
+    card: Card | None = None
+    """What is known of a model that was loaded from a file."""
+
+    def __init__(self, architecture: Architecture, encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        if (encoder is not None) != (architecture.encoder == "frozen"):
+            raise ParameterError(
+                "encoder", "a module exactly when architecture.encoder is 'frozen'",
+                f"{'a module' if encoder is not None else 'None'} with architecture.encoder={architecture.encoder!r}",
+                "pass the frozen encoder that the model was trained with, or an architecture with encoder='own'",
+            )  # fmt: skip
+        self.architecture = architecture
+        size = architecture.image_size
+        # A tuple hides the frozen encoder from `parameters` and `state_dict`: it belongs to the user.
+        self._frozen = () if encoder is None else (encoder.eval().requires_grad_(False),)
+        self.encoder = own_encoder(architecture) if encoder is None else None
+        self.predictor = predictor(architecture)
+        self.decoder = Decoder(architecture)
+        self.probe_head = Probe(architecture)
+        self.register_buffer("background", torch.zeros(3, size, size))
+        self.register_buffer("frame_scale", torch.ones(()))
+        self.register_buffer("latent_mean", torch.zeros(architecture.state_shape))
+        self.register_buffer("latent_scale", torch.ones(()))
+        self.register_buffer("action_scale", torch.ones(()))
+        self.register_buffer("probe_mean", torch.zeros(architecture.probe_dim))
+        self.register_buffer("probe_scale", torch.ones(architecture.probe_dim))
+
+    def encode(self, frames: Shaped[Tensor, "*batch K H W C"]) -> Float[Tensor, "*batch_and_state"]:
+        """Return the latents (..., *S) of stacked frames (..., K, H, W, 3), newest first, in uint8.
+
+        Raises
+            ShapeError, DTypeError: if the frames are not uint8 of the model's size and number.
+        """
+        wanted = self.frame_shape
+        if frames.dtype != torch.uint8:
+            raise DTypeError(
+                "frames", "uint8 pixels", str(frames.dtype), "pass pictures as the environments make them"
+            )
+        if frames.shape[-4:] != wanted:
+            raise ShapeError(
+                "frames", f"trailing axes {wanted}: stacked frames, newest first",
+                f"shape {tuple(frames.shape)}", "stack the frames that the model's card names, even if it is one",
+            )  # fmt: skip
+        batch = frames.shape[:-4]
+        latents = self.encode_raw(frames.reshape(-1, *wanted))
+        return ((latents - self.latent_mean) / self.latent_scale).reshape(
+            *batch, *self.architecture.state_shape
+        )
+
+    def encode_raw(self, frames: UInt8[Tensor, "N K H W 3"]) -> Float[Tensor, " N *S"]:
+        """Return the encoder's own output, before the latents are centred and scaled."""
+        pixels = frames.permute(0, 1, 4, 2, 3)
+        latents: Tensor
+        if self.frozen_encoder is not None:
+            weight = next(self.frozen_encoder.parameters(), self.background)
+            latents = self.frozen_encoder(pixels.flatten(1, 2).to(weight) / 255)
+            return latents.reshape(len(frames), *self.architecture.state_shape).to(self.background)
+        normalised = (pixels.to(self.background.dtype) / 255 - self.background) / self.frame_scale
+        assert self.encoder is not None
+        latents = self.encoder(normalised)
+        return latents
+
+    def step(self, state: Float[Tensor, " ..."], action: Float[Tensor, "*batch m"]) -> Float[Tensor, " ..."]:
+        """Return the next latents for latents (..., *S) and actions (..., m) in the environment's units.
+
+        Raises
+            ShapeError: if the trailing axes are not the model's.
+        """
+        shape = self.architecture.state_shape
+        batch = torch.broadcast_shapes(self._batch(state), action.shape[:-1])  # type: ignore[no-untyped-call]
+        if action.shape[-1] != self.architecture.action_dim:
+            raise ShapeError(
+                "action", f"a last axis of {self.architecture.action_dim}", f"shape {tuple(action.shape)}",
+                "stack as many environment actions as one model step takes",
+            )  # fmt: skip
+        states = state.expand(*batch, *shape).reshape(-1, *shape)
+        actions = action.expand(*batch, action.shape[-1]).reshape(-1, action.shape[-1])
+        change: Tensor = self.predictor(states, actions / self.action_scale)
+        return (states + change).reshape(*batch, *shape)
+
+    def forward(
+        self, state: Float[Tensor, " ..."], action: Float[Tensor, "*batch m"]
+    ) -> Float[Tensor, " ..."]:
+        """Return `step(state, action)`."""
+        return self.step(state, action)
+
+    def decode(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch H W 3"]:
+        """Return pictures in [0, 1] of latents (..., *S): the newest frame, as the decoder sees it."""
+        states = state.reshape(self._batch(state).numel(), *self.architecture.state_shape)
+        pictures: Tensor = (self.decoder(states) * self.frame_scale + self.background).clamp(0, 1)
+        return pictures.permute(0, 2, 3, 1).reshape(*self._batch(state), *self.frame_shape[1:])
+
+    def probe(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch Q"]:
+        """Return the probed quantities of latents (..., *S), in the task's units."""
+        states = state.reshape(self._batch(state).numel(), *self.architecture.state_shape)
+        quantities: Tensor = self.probe_head(states) * self.probe_scale + self.probe_mean
+        return quantities.reshape(*self._batch(state), self.architecture.probe_dim)
+
+    def distance(self, state: Float[Tensor, " ..."], goal: Float[Tensor, " ..."]) -> Float[Tensor, "*batch"]:
+        """Return the root mean squared difference of latents (..., *S): what planners make small."""
+        axes = tuple(range(-len(self.architecture.state_shape), 0))
+        return (state - goal).square().mean(dim=axes).sqrt()
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int, int]:
+        """(K, H, W, 3), the shape of one observation."""
+        size = self.architecture.image_size
+        return (self.architecture.frames, size, size, 3)
+
+    @property
+    def frozen_encoder(self) -> nn.Module | None:
+        """The user's own encoder, if the model has one."""
+        return self._frozen[0] if self._frozen else None
+
+    def _batch(self, state: Tensor) -> torch.Size:
+        """Return the leading axes of latents (..., *S)."""
+        shape = self.architecture.state_shape
+        if state.shape[-len(shape) :] != shape:
+            raise ShapeError(
+                "state", f"trailing axes {shape}, those of a latent", f"shape {tuple(state.shape)}",
+                "pass latents as encode and step return them",
+            )  # fmt: skip
+        return state.shape[: -len(shape)]
