@@ -6,17 +6,23 @@ import typer
 
 from experiments.bench_linear import bench_linear
 from experiments.bench_planners import bench_planners
+from experiments.environments.video import episode
+from experiments.evaluation import evaluate_command
+from experiments.training.command import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 bench = typer.Typer(no_args_is_help=True, help="Accuracy, speed and memory against stated requirements.")
 app.add_typer(bench, name="bench")
 bench.command("linear")(bench_linear)
 bench.command("planners")(bench_planners)
+app.command("episode")(episode)
+app.command("train")(train)
+app.command("evaluate")(evaluate_command)
 
 
 @app.callback()
 def main() -> None:
-    """Experiments around the method: `bench` so far."""
+    """Experiments around the method: environments, world models, benchmarks."""
 
 
 if __name__ == "__main__":

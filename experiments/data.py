@@ -57,7 +57,8 @@ class Episodes:
         """The M-1 model actions between them: FRAMESKIP environment actions in a row, (N, M-1, FRAMESKIP·A)."""
         count = self.model_states.shape[1] - 1
         actions = self.actions[:, self.first : self.first + count * FRAMESKIP]
-        return actions.reshape(len(actions), count, -1)
+        stacked: Float[np.ndarray, "N M1 m"] = actions.reshape(len(actions), count, -1)
+        return stacked
 
     def observations(
         self, episodes: Int[np.ndarray, "*batch"], steps: Int[np.ndarray, "*batch"], size: int
@@ -71,7 +72,8 @@ def frame_states(
 ) -> Float[np.ndarray, "*batch K S"]:
     """Return the true states behind the stacked frames at model steps of episodes."""
     times = episodes.first + FRAMESKIP * steps[..., None] - np.array(episodes.task.frame_offsets)
-    return episodes.states[which[..., None], times]
+    states: Float[np.ndarray, "*batch K S"] = episodes.states[which[..., None], times]
+    return states
 
 
 def stacked_frames(
@@ -149,7 +151,8 @@ def _read_shard(
     path: Path, settings: Mapping[str, object]
 ) -> tuple[Float[np.ndarray, "N L1 S"], Float[np.ndarray, "N L A"]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # np.load would leave a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found = json.loads(str(stored["settings"]))
             states, actions = stored["states"], stored["actions"]
     except Exception as error:

@@ -5,7 +5,7 @@ Shapes: `...` are leading batch axes, `*S` the axes of one state, m the action d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -170,6 +170,24 @@ def rollout(
     Raises
         ShapeError, DTypeError, HorizonError.
     """
+    return torch.stack(
+        list(trajectory(dynamics, initial_state, actions, noise=noise, checkpoint=checkpoint)),
+        dim=actions.ndim - 2,
+    )
+
+
+def trajectory(
+    dynamics: Model,
+    initial_state: Tensor,
+    actions: Tensor,
+    *,
+    noise: Tensor | None = None,
+    checkpoint: bool = False,
+) -> Iterator[Tensor]:
+    """Yield the states s_0, ..., s_T of `rollout`, each (..., *S), one by one, for those who need not all of them.
+
+    Arguments and errors are those of `rollout`.
+    """
     axes = actions.ndim - 2
     _check_trajectory("initial_state", initial_state, actions)
     batch = _broadcast("initial_state", initial_state.shape[:axes], actions.shape[:axes])
@@ -182,10 +200,15 @@ def rollout(
                 "noise", f"shape {expected}", f"shape {tuple(noise.shape)}", "draw one noise a step"
             )
     model = _within_horizon(as_dynamics(dynamics), horizon)
-    states = [state]
-    for t in range(horizon):
-        step = _steps(model, t)
-        action = actions[..., t, :].expand(*batch, actions.shape[-1])
+    steps = (
+        [model.at(t).step for t in range(horizon)]
+        if isinstance(model, TimeVaryingDynamics)
+        else [model.step] * horizon
+    )
+    # Unbound at once: T separate indexings would each have a gradient as large as all actions.
+    each = actions.expand(*batch, *actions.shape[-2:]).unbind(-2)
+    yield state
+    for t, (step, action) in enumerate(zip(steps, each, strict=True)):
         state = (
             recompute_in_backward(step, state, action, use_reentrant=False)
             if checkpoint
@@ -193,8 +216,7 @@ def rollout(
         )
         if noise is not None:
             state = state + noise.select(axes, t)
-        states.append(state)
-    return torch.stack(states, dim=axes)
+        yield state
 
 
 def one_step_predictions(dynamics: Model, states: Tensor, actions: Tensor) -> Float[Tensor, "*predictions"]:

@@ -77,7 +77,9 @@ class PushT:
     )
     action_unit: str = field(default="100 px from the pusher to its target", init=False)
     mixtures: Mapping[str, Mapping[str, float]] = field(
-        default_factory=lambda: {"offline": OFFLINE_MIXTURE, "robust": ROBUST_MIXTURE}, init=False, compare=False
+        default_factory=lambda: {"offline": OFFLINE_MIXTURE, "robust": ROBUST_MIXTURE},
+        init=False,
+        compare=False,
     )
     state_names: tuple[str, ...] = field(
         default=(

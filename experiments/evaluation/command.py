@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 
@@ -36,12 +35,7 @@ def evaluate_command(
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
     device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda or cuda:<index>.")] = "cpu",
 ) -> None:
-    """Measure how good a world model is: open-loop errors, distances, exploitability, state gradient.
-
-    On the CPU one thread works, so that the figures do not depend on the number of cores.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Measure how good a world model is: open-loop errors, distances, exploitability, state gradient."""
     try:
         chosen = by_name(task)
         loaded = (
@@ -52,8 +46,6 @@ def evaluate_command(
         result = evaluate(chosen, loaded, seed=evaluation_seed, quick=quick, progress=True)
     except InvalidInputError as error:
         raise typer.BadParameter(str(error)) from error
-    finally:
-        torch.set_num_threads(threads)
     probe = Console()
     console = probe if probe.is_terminal else Console(width=LOG_WIDTH)
     for table in tables(result):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -25,6 +28,8 @@ def evaluate(
     task: Task, model: WorldModel, *, seed: int = SEED, quick: bool = False, progress: bool = False
 ) -> dict[str, Json]:
     """Return how good a world model of a task is; the same numbers each time on the same machine.
+
+    On the CPU one thread of torch works, so that the numbers do not depend on how many cores there are.
 
     Arguments
         task: the task that the model was trained on; its physics, pictures and behaviour are the truth.
@@ -51,7 +56,7 @@ def evaluate(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=Console(stderr=True), transient=True, disable=not progress,
     )  # fmt: skip
-    with bar:
+    with bar, _one_thread():
         stage = bar.add_task("held-out episodes", total=6)
 
         def next_stage(name: str) -> None:
@@ -69,6 +74,16 @@ def evaluate(
         next_stage("state gradient")
         result["state_gradient"] = state_gradient(task, model, windows, sizes, seed)
     return result
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _check(task: Task, model: WorldModel, seed: int) -> None:

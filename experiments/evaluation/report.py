@@ -51,9 +51,7 @@ def _distances(ranks: Result, greedy: Result) -> Table:
 
 
 def _plans(plans: Result) -> Table:
-    about = (
-        f"{plans['kind']} problems, T = {plans['horizon']}, at least {plans['shortest_steps']:.1f} steps long"
-    )
+    about = f"{plans['kind']} problems, T = {plans['horizon']}, mean lower bound {plans['shortest_steps']:.1f} steps"
     results = {name: part for name, part in plans.items() if isinstance(part, Mapping)}
     table = _table(f"exploitability: {about}", "quantity", *results)
     quantities = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -12,7 +13,7 @@ from rich.console import Console
 from experiments.environments import by_name
 from experiments.environments.task import FRAMESKIP, Task
 from experiments.evaluation import evaluate
-from experiments.training.recipe import Kind, Recipe, recipe_for
+from experiments.training.recipe import Kind, Latent, Recipe, recipe_for
 from experiments.training.run import Run, Trained
 from grasp_theory.world_models import ActionLayout, Card, WorldModel, load_file, save
 from linear_systems.errors import ParameterError
@@ -23,8 +24,10 @@ WORK = Path("training")
 
 def train(
     task: Annotated[str, typer.Argument(help="wall_single, point_maze, push_t, or a long variant.")],
-    kind: Annotated[str, typer.Option(help="offline: behaviour data alone; robust: extra data.")] = "offline",
-    latent: Annotated[str, typer.Option(help="flat or patch.")] = "flat",
+    kind: Annotated[
+        Kind, typer.Option(help="offline: behaviour data alone; robust: extra data.")
+    ] = "offline",
+    latent: Annotated[Latent, typer.Option(help="flat or patch.")] = "flat",
     seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     folder: Annotated[
@@ -36,7 +39,7 @@ def train(
 ) -> None:
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
     trained = train_model(
-        by_name(task), kind=_kind(kind), latent=_latent(latent), seed=seed, device=torch.device(device),
+        by_name(task), kind=kind, latent=latent, seed=seed, device=torch.device(device),
         folder=folder, out=out, overwrite=overwrite, quick=quick,
     )  # fmt: skip
     Console().print(f"written: {trained}.safetensors and {trained.name}.json")
@@ -46,7 +49,7 @@ def train_model(
     task: Task,
     *,
     kind: Kind,
-    latent: Literal["flat", "patch"],
+    latent: Latent,
     seed: int,
     device: torch.device,
     folder: Path,
@@ -67,10 +70,8 @@ def train_model(
         )
     recipe = recipe_for(task.name, latent, quick=quick)
     run = Run(task, recipe, seed, folder, device)
-    if kind == "offline":
-        trained = run.offline()
-    else:
-        trained = run.robust(_offline(out / f"{task.name}-offline-{latent}-{seed}", device))
+    offline = out / f"{task.name}-offline-{latent}-{seed}"
+    trained = run.offline() if kind == "offline" else run.robust(_offline(offline, device))
     model = trained.model.cpu()
     card = model_card(task, kind, seed, recipe, trained, evaluate(task, model, quick=quick))
     out.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def train_model(
 
 
 def model_card(
-    task: Task, kind: Kind, seed: int, recipe: Recipe, trained: Trained, evaluation: dict[str, object]
+    task: Task, kind: Kind, seed: int, recipe: Recipe, trained: Trained, evaluation: Mapping[str, Any]
 ) -> Card:
     """Return the card of a trained model."""
     return Card(
@@ -104,15 +105,3 @@ def _offline(path: Path, device: torch.device) -> WorldModel:
             "train the offline model of the same seed first",
         )  # fmt: skip
     return load_file(path, device=device)
-
-
-def _kind(kind: str) -> Kind:
-    if kind == "offline" or kind == "robust":
-        return kind
-    raise typer.BadParameter(f"offline or robust, not {kind!r}", param_hint="--kind")
-
-
-def _latent(latent: str) -> Literal["flat", "patch"]:
-    if latent == "flat" or latent == "patch":
-        return latent
-    raise typer.BadParameter(f"flat or patch, not {latent!r}", param_hint="--latent")

@@ -72,10 +72,10 @@ class Trainer:
                 value, metrics = loss(rng)
                 if not torch.isfinite(value):
                     raise NonFiniteError(
-                        "loss", "a finite training loss", f"{float(value)} at step {step} of stage {name!r}",
+                        "loss", "a finite training loss", f"{float(value.detach())} at step {step} of stage {name!r}",
                         "a smaller learning rate in the recipe",
                     )  # fmt: skip
-                value.backward()
+                value.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(modules.parameters(), CLIP)
                 optimiser.step()
                 step += 1

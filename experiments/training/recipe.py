@@ -9,6 +9,7 @@ from typing import Any, Literal
 from linear_systems.errors import ParameterError
 
 Kind = Literal["offline", "robust"]
+Latent = Literal["flat", "patch"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Recipe:
     Arguments
         episodes, length: behaviour episodes, and environment steps of each.
         latent, latent_dim: kind and size of the latent.
+        encoder_depth, predictor_width, predictor_depth: see `Architecture`.
         variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
             deviation and the squared off-diagonal covariances (Bardes et al., 2022).
         slowness: weight of the squared change of a latent in one model step, relative to its variance.  With the two
             above it asks for the slowest uncorrelated features, whose distances follow how long the behaviour
             takes from one state to another.
+        reconstruction: weight of the share of a picture's variance that the decoder misses, in the encoder's loss.
         encoder, predictor, decoder, probe: the stages.
         robust_predictor: the stage that makes an offline model robust.
         state_noise: standard deviation of the noise on the latents that a robust predictor starts from.
@@ -47,18 +50,20 @@ class Recipe:
 
     episodes: int
     length: int
-    latent: Literal["flat", "patch"] = "flat"
+    latent: Latent = "flat"
     latent_dim: int = 8
+    encoder_depth: int = 2
     predictor_width: int = 384
     predictor_depth: int = 2
     variance: float = 1.0
     covariance: float = 1.0
-    slowness: float = 0.1
-    encoder: Stage = field(default_factory=lambda: Stage(1500, 128, 1e-3, 4))
-    predictor: Stage = field(default_factory=lambda: Stage(3000, 1024, 1e-3, 8))
-    decoder: Stage = field(default_factory=lambda: Stage(800, 256, 2e-3))
+    slowness: float = 0.0
+    reconstruction: float = 0.0
+    encoder: Stage = field(default_factory=lambda: Stage(2000, 48, 1.5e-3, 2))
+    predictor: Stage = field(default_factory=lambda: Stage(2500, 512, 1e-3, 8))
+    decoder: Stage = field(default_factory=lambda: Stage(800, 96, 2e-3))
     probe: Stage = field(default_factory=lambda: Stage(2000, 1024, 2e-3))
-    robust_predictor: Stage = field(default_factory=lambda: Stage(2000, 1024, 5e-4, 8))
+    robust_predictor: Stage = field(default_factory=lambda: Stage(1200, 512, 5e-4, 8))
     state_noise: float = 0.1
 
     def to_json(self) -> Mapping[str, Any]:
@@ -66,20 +71,38 @@ class Recipe:
         return asdict(self)
 
 
-RECIPES: Mapping[tuple[str, str], Recipe] = {
+RECIPES: Mapping[tuple[str, Latent], Recipe] = {
     ("wall_single", "flat"): Recipe(
         episodes=2000,
         length=250,
         slowness=4.0,
-        encoder=Stage(900, 128, 1e-3, 4),
-        predictor=Stage(1500, 1024, 1e-3, 8),
-        robust_predictor=Stage(1000, 1024, 5e-4, 8),
+        encoder=Stage(1500, 64, 1e-3, 4),
+    ),
+    ("point_maze", "flat"): Recipe(episodes=2000, length=255, slowness=0.2, reconstruction=1.0),
+    ("push_t", "flat"): Recipe(
+        episodes=4000,
+        length=100,
+        latent_dim=24,
+        encoder_depth=0,
+        slowness=0.1,
+        encoder=Stage(2500, 48, 1.5e-3, 2),
+        predictor=Stage(3500, 512, 1e-3, 8),
+    ),
+    ("wall_single", "patch"): Recipe(
+        episodes=2000,
+        length=250,
+        latent="patch",
+        predictor_width=64,
+        slowness=0.5,
+        reconstruction=1.0,
+        encoder=Stage(1200, 48, 1e-3, 2),
+        predictor=Stage(1000, 96, 1e-3, 5),
     ),
 }
 """The recipe of each shipped model, by task and latent."""
 
 
-def recipe_for(task: str, latent: Literal["flat", "patch"], *, quick: bool = False) -> Recipe:
+def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:
     """Return the recipe of a task's shipped model, or with `quick` a tiny one that runs in seconds.
 
     Raises

@@ -31,8 +31,7 @@ from experiments.training.stages import (
     train_predictor,
     train_probe,
 )
-from grasp_theory.world_models.architecture import Architecture
-from grasp_theory.world_models.model import WorldModel
+from grasp_theory.world_models import Architecture, WorldModel
 
 DATA_SEED = 0
 """Seed of the behaviour data of every shipped model; evaluation draws its own."""
@@ -49,7 +48,7 @@ class Trained:
     Arguments
         model: the model, in evaluation mode.
         data: the data, in words and numbers.
-        training: seconds, machine and the last logged metrics of each stage.
+        training: time, machine and the last logged metrics of each stage.
     """
 
     model: WorldModel
@@ -90,7 +89,7 @@ class Run:
         frames = self._draw(episodes, "offline")
         torch.manual_seed(self.seed)
         model = WorldModel(self._architecture("own" if encoder is None else "frozen"), encoder)
-        model.to(device=self.device, memory_format=torch.channels_last)
+        model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         normalise_frames(model, frames, np.random.default_rng(self.seed))
         model.action_scale.fill_(float(episodes.actions.std()))
         trainer = self._trainer("offline")
@@ -106,9 +105,8 @@ class Run:
         targets = task.probe_targets(episodes.model_states.reshape(-1, task.state_dim))
         clock.stage("probe", train_probe(trainer, model, recipe, latents, self._tensor(targets)))
         clock.stage("decoder", train_decoder(trainer, model, recipe, latents, frames))
-        return Trained(
-            model.eval(), {"behaviour": _describe(episodes, "offline", DATA_SEED)}, clock.facts(self.device)
-        )
+        facts = {"behaviour": _describe(episodes, "offline", DATA_SEED)}
+        return Trained(model.requires_grad_(False), facts, clock.facts(self.device))
 
     def robust(self, model: WorldModel) -> Trained:
         """Train the predictor of an offline model further, on extra data where planners exploit it; in place.
@@ -128,25 +126,29 @@ class Run:
             frames = self._draw(episodes, "offline" if name == "behaviour" else f"{name}_{self.seed}")
             latents = (encode_all(model, frames.pixels, self.device) - model.latent_mean) / model.latent_scale
             data.append((latents, self._tensor(episodes.model_actions), SHARES[name]))
+        model.predictor.requires_grad_(True)
         log = train_predictor(
             self._trainer("robust"), model, recipe.robust_predictor, data, state_noise=recipe.state_noise
         )
         clock.stage("predictor", log)
-        facts = {
+        sources = {
             "behaviour": _describe(named["behaviour"], "offline", DATA_SEED),
             "contacts": _describe(named["contacts"], "robust", EXTRA_SEED),
-            "replays": {"episodes": len(named["replays"].states), "seed": self.seed,
-                        "what": "plans of the offline model on training problems, replayed in the environment"},
-            "shares": SHARES, "state_noise": recipe.state_noise,
-        }  # fmt: skip
-        return Trained(model.eval(), facts, clock.facts(self.device))
+            "replays": {
+                "episodes": len(named["replays"].states),
+                "seed": self.seed,
+                "what": "plans of the offline model on training problems, replayed in the environment",
+            },
+        }
+        facts = sources | {"shares": SHARES, "state_noise": recipe.state_noise}
+        return Trained(model.requires_grad_(False), facts, clock.facts(self.device))
 
     def _architecture(self, encoder: Literal["own", "frozen"]) -> Architecture:
         task, recipe = self.task, self.recipe
         one = task.probe_targets(np.zeros((1, task.state_dim)))
         return Architecture(
             latent=recipe.latent, action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
-            frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
+            frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim, encoder_depth=recipe.encoder_depth,
             encoder=encoder, predictor_width=recipe.predictor_width, predictor_depth=recipe.predictor_depth,
         )  # fmt: skip
 

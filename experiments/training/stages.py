@@ -21,6 +21,8 @@ from grasp_theory.world_models.model import WorldModel
 
 CHUNK = 2048
 """Frames drawn or encoded at once."""
+COLOUR_FLOOR = 1e-3
+"""Smallest eigenvalue of the colours' covariance that counts, relative to the largest."""
 COLLAPSED_RANK = 1.5
 """Effective rank of a batch of latents below which the encoder is called collapsed."""
 
@@ -59,12 +61,20 @@ class Frames:
 
 
 def normalise_frames(model: WorldModel, frames: Frames, rng: np.random.Generator) -> None:
-    """Set the model's mean picture and the scale of the differences from it, from a sample of the frames."""
+    """Set the model's mean picture and the whitening of the colours about it, from a sample of the frames.
+
+    The whitening is C^(-1/2) of the 3×3 covariance C of the colours' differences from the mean picture, whose
+    eigenvalues are raised to at least `COLOUR_FLOOR` of the largest: colours that never vary stay small.
+    """
     episodes, steps = frames.pixels.shape[:2]
     sample = frames.pixels[rng.integers(episodes, size=CHUNK), rng.integers(steps, size=CHUNK), 0]
-    pixels = torch.from_numpy(sample).permute(0, 3, 1, 2).float() / 255
+    pixels = torch.from_numpy(sample).float() / 255
     model.background.copy_(pixels.mean(dim=0))
-    model.frame_scale.copy_((pixels - pixels.mean(dim=0)).std())
+    difference = (pixels - pixels.mean(dim=0)).reshape(-1, 3).double()
+    eigenvalues, vectors = torch.linalg.eigh(difference.T @ difference / len(difference))
+    scales = eigenvalues.clamp_min(COLOUR_FLOOR * float(eigenvalues[-1])).sqrt()
+    model.whitening.copy_(vectors @ torch.diag(1 / scales) @ vectors.T)
+    model.unwhitening.copy_(vectors @ torch.diag(scales) @ vectors.T)
 
 
 def train_encoder(
@@ -74,6 +84,8 @@ def train_encoder(
     assert model.encoder is not None
     stage = recipe.encoder
     modules = nn.ModuleDict({"encoder": model.encoder, "predictor": model.predictor})
+    if recipe.reconstruction:
+        modules["decoder"] = model.decoder
     device = trainer.device
     warned = False
 
@@ -84,13 +96,17 @@ def train_encoder(
         pixels = torch.from_numpy(frames.pixels[episodes[:, None], steps]).to(device)
         given = torch.from_numpy(actions[episodes[:, None], steps[:, :-1]]).float().to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            latents = model.encode_raw(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2]).float()
+            latents = _encode_windows(model, pixels)
             terms = encoder_loss(latents, _unroll(model, latents[:, 0], given))
+            missed = (
+                _missed(model, latents[:, 0], pixels[:, 0]) if recipe.reconstruction else terms.prediction * 0
+            )
         total = (
             terms.prediction
             + recipe.variance * terms.variance
             + recipe.covariance * terms.covariance
             + recipe.slowness * terms.slowness
+            + recipe.reconstruction * missed
         )
         with torch.no_grad():
             rank = effective_rank(latents[:, 0].cpu())
@@ -98,9 +114,12 @@ def train_encoder(
             warned = True
             console.print(f"[yellow]the encoder is collapsing: effective rank {rank:.2f} of its latents[/]")
         metrics = {name: float(term.detach()) for name, term in vars(terms).items()}
-        return total, metrics | {"rank": rank}
+        return total, metrics | {"missed": float(missed.detach()), "rank": rank}
 
-    return trainer.fit("encoder", modules, stage, loss)
+    modules.train()
+    outcome = trainer.fit("encoder", modules, stage, loss)
+    modules.eval()
+    return outcome
 
 
 @torch.no_grad()
@@ -114,8 +133,7 @@ def encode_all(
     for start in track(range(0, len(frames), rows), description="encoding", transient=True):
         pixels = torch.from_numpy(frames[start : start + rows]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=False):
-            encoded = model.encode_raw(pixels.flatten(0, 1))
-        latents.append(encoded.unflatten(0, pixels.shape[:2]))
+            latents.append(_encode_windows(model, pixels))
     return torch.cat(latents)
 
 
@@ -166,17 +184,15 @@ def train_predictor(
 def train_decoder(
     trainer: Trainer, model: WorldModel, recipe: Recipe, latents: Float[Tensor, "N M *S"], frames: Frames
 ) -> tuple[list[dict[str, float]], float]:
-    """Train the decoder to draw the newest frame from frozen latents (normalised)."""
+    """Train the decoder to draw the stacked frames from frozen latents (normalised)."""
     stage = recipe.decoder
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
         episodes, steps = _windows(rng, latents.shape[:2], stage.batch, 0)
-        pixels = torch.from_numpy(frames.pixels[episodes, steps, 0]).to(trainer.device)
-        wanted = (pixels.permute(0, 3, 1, 2) / 255 - model.background) / model.frame_scale
+        pixels = torch.from_numpy(frames.pixels[episodes, steps]).to(trainer.device)
         with torch.autocast(trainer.device.type, torch.bfloat16):
-            drawn = model.decoder(latents[episodes, steps])
-        value = (drawn.float() - wanted).square().mean()
-        return value, {"explained": 1 - float(value.detach() / wanted.square().mean())}
+            value = _missed(model, latents[episodes, steps], pixels)
+        return value, {"explained": 1 - float(value.detach())}
 
     return trainer.fit("decoder", model.decoder, stage, loss)
 
@@ -192,7 +208,7 @@ def train_probe(
     stage = recipe.probe
     model.probe_mean.copy_(targets.mean(dim=0))
     model.probe_scale.copy_(targets.std(dim=0))
-    standardised = ((targets - model.probe_mean) / model.probe_scale).unflatten(0, latents.shape[:2])
+    standardised = ((targets - model.probe_mean) / model.probe_scale).reshape(*latents.shape[:2], -1)
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
         episodes, steps = _windows(rng, latents.shape[:2], stage.batch, 0)
@@ -201,6 +217,21 @@ def train_probe(
         return value, {"explained": 1 - float(value.detach())}
 
     return trainer.fit("probe", model.probe_head, stage, loss)
+
+
+def _missed(
+    model: WorldModel, latents: Float[Tensor, N * S], pixels: UInt8[Tensor, "N K H W 3"]
+) -> Float[Tensor, ""]:
+    """Return the share of the pictures' variance (about the mean picture) that the decoder misses."""
+    wanted = model.normalise(pixels)
+    error: Tensor = model.decoder(latents).float() - wanted
+    return error.square().mean() / wanted.square().mean()
+
+
+def _encode_windows(model: WorldModel, pixels: UInt8[Tensor, "N L1 K H W 3"]) -> Float[Tensor, "N L1 *S"]:
+    """Return the raw latents of windows of stacked frames, in float32 whatever autocast says."""
+    latents = model.encode_raw(pixels.flatten(0, 1)).float()
+    return latents.reshape(*pixels.shape[:2], *latents.shape[1:])
 
 
 def _windows(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grasp_theory.dynamics import TimeVaryingDynamics
+from grasp_theory.dynamics import trajectory
 from grasp_theory.planners.rows import NormalStream, Rows, squared_norm
 from grasp_theory.planners.search import Incumbents, Planner, Search
 from grasp_theory.planners.settings import check_numbers
@@ -133,14 +133,12 @@ class CEMSearch(Search):
 
 def sample_losses(rows: Rows, plans: Float[Tensor, "rows N T m"]) -> Float[Tensor, "rows N"]:
     """Return ‖s_T − g‖² of N plans a row, infinite where it is not finite, keeping no states but the last."""
-    model, count = rows.problem.model, plans.shape[1]
-    state = rows.initial_state.repeat_interleave(count, 0)
-    flat = plans.flatten(0, 1)
+    count = plans.shape[1]
+    state, goal = (each.repeat_interleave(count, 0) for each in (rows.initial_state, rows.goal))
     with torch.no_grad():
-        for t in range(plans.shape[2]):
-            step = model.at(t).step if isinstance(model, TimeVaryingDynamics) else model.step
-            state = step(state, flat[:, t])
-        losses = squared_norm(state - rows.goal.repeat_interleave(count, 0)).view(-1, count)
+        for following in trajectory(rows.problem.model, state, plans.flatten(0, 1)):
+            state = following
+        losses = squared_norm(state - goal).view(-1, count)
     return losses.where(torch.isfinite(losses), torch.inf)
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grasp_theory.dynamics import AnyDynamics, rollout
+from grasp_theory.dynamics import AnyDynamics, trajectory
 from grasp_theory.planners.search import require_differentiable
 
 Objective = Literal["last", "all"]
@@ -40,9 +40,11 @@ def rollout_gradient(
     """
     leaf = actions.detach().requires_grad_()
     with torch.enable_grad():
-        states = rollout(model, initial_state, leaf, noise=noise, checkpoint=checkpoint)
-        require_differentiable(states)
-        judged = states[:, 1:] if objective == "all" else states[:, -1:]
+        states = list(trajectory(model, initial_state, leaf, noise=noise, checkpoint=checkpoint))
+        require_differentiable(states[-1])
+        # Only judged states are stacked under the gradient: the others would each send zeros back.
+        judged = torch.stack(states[1:], 1) if objective == "all" else states[-1].unsqueeze(1)
         loss = (judged - goal.unsqueeze(1)).square().sum()
     (gradient,) = torch.autograd.grad(loss, leaf)
-    return gradient, states.detach()
+    with torch.no_grad():
+        return gradient, torch.stack(states, 1)

@@ -27,6 +27,7 @@ class Architecture:
         patches: patches of a side of the grid (patch latents only); P = patches².
         encoder: "own" for the encoder defined here; "frozen" for one that the user supplies.
         encoder_width: channels of the encoder's convolutions.
+        encoder_depth: hidden layers between the key points and a flat latent; 0 for a linear map.
         predictor_width: hidden width of the predictor.
         predictor_depth: residual blocks (flat) or transformer layers (patch) of the predictor.
 
@@ -44,13 +45,16 @@ class Architecture:
     patches: int = 4
     encoder: Literal["own", "frozen"] = "own"
     encoder_width: int = 32
+    encoder_depth: int = 2
     predictor_width: int = 384
     predictor_depth: int = 2
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if field.name not in ("latent", "encoder"):
-                object.__setattr__(self, field.name, positive_integer(field.name, getattr(self, field.name)))
+                least = 0 if field.name == "encoder_depth" else 1
+                value = positive_integer(field.name, getattr(self, field.name), minimum=least)
+                object.__setattr__(self, field.name, value)
         _one_of("latent", self.latent, ("flat", "patch"))
         _one_of("encoder", self.encoder, ("own", "frozen"))
         if self.image_size % 16:

@@ -8,13 +8,52 @@ from torch import Tensor, nn
 
 from grasp_theory.world_models.architecture import Architecture
 
+SHARPNESS = 8.0
+"""Inverse temperature of the softmax over a picture."""
+HIDDEN = 256
+"""Width of the hidden layers between the key points and the latent."""
+MEMORY = 0.1
+"""Weight of the newest batch in the statistics that `Standardise` keeps."""
+VARIANCE_FLOOR = 1e-8
+"""Added to a variance before dividing by its root."""
+
+
+class Standardise(nn.Module):
+    """Features with mean 0 and variance 1: over the batch in training, over past batches afterwards.
+
+    Batch normalisation, but for its constant beside the variance: the position of a small object varies so little at
+    first that the usual 1e-5 would drown it, and for its counter, which is no floating-point number.
+
+    Arguments
+        features: their number.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("variance", torch.ones(features))
+
+    def forward(self, values: Float[Tensor, "N F"]) -> Float[Tensor, "N F"]:
+        """Return the standardised features."""
+        if not self.training:
+            return (values - self.mean) * (self.variance + VARIANCE_FLOOR).rsqrt()
+        mean, variance = values.mean(dim=0), values.var(dim=0)
+        with torch.no_grad():
+            self.mean.lerp_(mean, MEMORY)
+            self.variance.lerp_(variance, MEMORY)
+        return (values - mean) * (variance + VARIANCE_FLOOR).rsqrt()
+
 
 class KeypointEncoder(nn.Module):
     """Frames to a flat latent through spatial-softmax key points (Levine et al., 2016; Finn et al., 2016).
 
     Convolutions make heat maps; each map's softmax over the picture gives the expected position of what it
-    responds to.  Positions are what these tasks are about, and a small object moves them however few pixels
-    it covers, so its share of a picture's variance does not matter.
+    responds to, and how that lies (`moments`).  Positions are what these tasks are about, and a small object moves them however few pixels
+    it covers, so its share of a picture's variance does not matter.  Older frames enter as how far the points moved
+    since; positions and motions are standardised, for a speed is a small difference that a network is slow to find.
 
     Arguments
         architecture: uses frames, latent_dim and encoder_width.
@@ -32,27 +71,51 @@ class KeypointEncoder(nn.Module):
             nn.GELU(),
             nn.Conv2d(width, width, 3, padding=1),
         )
-        self.head = nn.Sequential(
-            nn.Linear(2 * width * architecture.frames, 256),
-            nn.GELU(),
-            nn.Linear(256, 256),
-            nn.GELU(),
-            nn.Linear(256, architecture.latent_dim),
-        )
+        features = width * (2 * architecture.frames + 7)
+        self.standardise = Standardise(features)
+        hidden: list[nn.Module] = []
+        for _ in range(architecture.encoder_depth):
+            hidden += [nn.Linear(features, HIDDEN), nn.GELU()]
+            features = HIDDEN
+        self.head = nn.Sequential(*hidden, nn.Linear(features, architecture.latent_dim))
 
     def forward(self, frames: Float[Tensor, "N K 3 H W"]) -> Float[Tensor, "N d"]:
         """Return the latent of each stack of normalised frames."""
         # Positions need more digits than autocast's bfloat16 has: back to the type of the frames.
-        maps = self.heat_maps(frames.flatten(0, 1)).to(frames.dtype)
-        height, width = maps.shape[-2:]
-        weights = maps.flatten(-2).softmax(dim=-1).unflatten(-1, (height, width))
-        down = torch.linspace(-1, 1, height, device=maps.device, dtype=maps.dtype)
-        across = torch.linspace(-1, 1, width, device=maps.device, dtype=maps.dtype)
-        rows = (weights.sum(dim=-1) * down).sum(dim=-1)
-        columns = (weights.sum(dim=-2) * across).sum(dim=-1)
-        points = torch.cat([rows, columns], dim=-1)
-        latent: Tensor = self.head(points.reshape(*frames.shape[:2], points.shape[-1]).flatten(1))
+        maps = SHARPNESS * self.heat_maps(frames.flatten(0, 1)).to(frames.dtype)
+        points, shape = moments(maps.flatten(-2).softmax(dim=-1).reshape(maps.shape))
+        points = points.reshape(*frames.shape[:2], points.shape[-1])
+        shape = shape.reshape(*frames.shape[:2], shape.shape[-1])
+        moved = points[:, :1] - points[:, 1:]
+        features = torch.cat([points[:, 0], moved.flatten(1), shape[:, 0]], dim=1)
+        latent: Tensor = self.head(self.standardise(features))
         return latent
+
+
+def moments(
+    weights: Float[Tensor, "N C h w"],
+) -> tuple[Float[Tensor, "N points"], Float[Tensor, "N shape"]]:
+    """Return the means (N, 2C) of distributions over a picture, and their 7 central moments of order 2 and 3 (N, 7C).
+
+    Coordinates run from -1 to 1.  The second moments tell how an object lies up to half a turn, the third which way
+    round it is (Hu, 1962).
+    """
+    height, width = weights.shape[-2:]
+    y = torch.linspace(-1, 1, height, device=weights.device, dtype=weights.dtype)[:, None].expand(height, width)
+    x = torch.linspace(-1, 1, width, device=weights.device, dtype=weights.dtype).expand(height, width)
+    powers = torch.stack([y, x, y * y, y * x, x * x, y**3, y * y * x, y * x * x, x**3], dim=-1).flatten(0, 1)
+    with torch.autocast(weights.device.type, enabled=False):
+        my, mx, yy, yx, xx, yyy, yyx, yxx, xxx = (weights.flatten(-2) @ powers).unbind(dim=-1)
+    central = [
+        yy - my * my,
+        yx - my * mx,
+        xx - mx * mx,
+        yyy - 3 * my * yy + 2 * my**3,
+        yyx - 2 * my * yx - mx * yy + 2 * my * my * mx,
+        yxx - 2 * mx * yx - my * xx + 2 * mx * mx * my,
+        xxx - 3 * mx * xx + 2 * mx**3,
+    ]
+    return torch.cat([my, mx], dim=-1), torch.cat(central, dim=-1)
 
 
 class PatchEncoder(nn.Module):

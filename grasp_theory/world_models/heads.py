@@ -14,14 +14,15 @@ from grasp_theory.world_models.architecture import Architecture
 
 
 class Decoder(nn.Module):
-    """A latent to the newest frame, as its difference from the mean picture.
+    """A latent to the stacked frames, as their differences from the mean picture.
 
     Arguments
-        architecture: uses the latent's shape and image_size.
+        architecture: uses the latent's shape, frames and image_size.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
+        self.frames = architecture.frames
         self.cells = architecture.image_size // 8
         self.enter = nn.Sequential(
             nn.Linear(prod(architecture.state_shape), 128), nn.GELU(), nn.Linear(128, 16 * self.cells**2)
@@ -32,14 +33,14 @@ class Decoder(nn.Module):
             nn.GELU(),
             nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
             nn.GELU(),
-            nn.ConvTranspose2d(16, 3, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(16, 3 * self.frames, 4, stride=2, padding=1),
         )
 
-    def forward(self, state: Float[Tensor, " N *S"]) -> Float[Tensor, "N 3 H W"]:
-        """Return pictures, in the units of normalised frames."""
-        hidden = self.enter(state.flatten(1)).unflatten(1, (16, self.cells, self.cells))
-        picture: Tensor = self.upsample(hidden)
-        return picture
+    def forward(self, state: Float[Tensor, " N *S"]) -> Float[Tensor, "N K 3 H W"]:
+        """Return pictures, newest first, in the units of normalised frames."""
+        hidden = self.enter(state.flatten(1)).reshape(-1, 16, self.cells, self.cells)
+        pictures: Tensor = self.upsample(hidden)
+        return pictures.reshape(len(pictures), self.frames, 3, *pictures.shape[-2:])
 
 
 class Probe(nn.Module):

@@ -36,7 +36,8 @@ class WorldModel(nn.Module):
     """
 
     background: Tensor
-    frame_scale: Tensor
+    whitening: Tensor
+    unwhitening: Tensor
     latent_mean: Tensor
     latent_scale: Tensor
     action_scale: Tensor
@@ -61,13 +62,15 @@ class WorldModel(nn.Module):
         self.predictor = predictor(architecture)
         self.decoder = Decoder(architecture)
         self.probe_head = Probe(architecture)
-        self.register_buffer("background", torch.zeros(3, size, size))
-        self.register_buffer("frame_scale", torch.ones(()))
+        self.register_buffer("background", torch.zeros(size, size, 3))
+        self.register_buffer("whitening", torch.eye(3))
+        self.register_buffer("unwhitening", torch.eye(3))
         self.register_buffer("latent_mean", torch.zeros(architecture.state_shape))
         self.register_buffer("latent_scale", torch.ones(()))
         self.register_buffer("action_scale", torch.ones(()))
         self.register_buffer("probe_mean", torch.zeros(architecture.probe_dim))
         self.register_buffer("probe_scale", torch.ones(architecture.probe_dim))
+        self.eval()  # only training an encoder wants its statistics of a batch
 
     def encode(self, frames: Shaped[Tensor, "*batch K H W C"]) -> Float[Tensor, "*batch_and_state"]:
         """Return the latents (..., *S) of stacked frames (..., K, H, W, 3), newest first, in uint8.
@@ -93,16 +96,24 @@ class WorldModel(nn.Module):
 
     def encode_raw(self, frames: UInt8[Tensor, "N K H W 3"]) -> Float[Tensor, " N *S"]:
         """Return the encoder's own output, before the latents are centred and scaled."""
-        pixels = frames.permute(0, 1, 4, 2, 3)
         latents: Tensor
         if self.frozen_encoder is not None:
             weight = next(self.frozen_encoder.parameters(), self.background)
+            pixels = frames.movedim(-1, -3)
             latents = self.frozen_encoder(pixels.flatten(1, 2).to(weight) / 255)
             return latents.reshape(len(frames), *self.architecture.state_shape).to(self.background)
-        normalised = (pixels.to(self.background.dtype) / 255 - self.background) / self.frame_scale
         assert self.encoder is not None
-        latents = self.encoder(normalised)
+        latents = self.encoder(self.normalise(frames))
         return latents
+
+    def normalise(self, pictures: UInt8[Tensor, "*batch H W 3"]) -> Float[Tensor, "*batch 3 H W"]:
+        """Return the difference from the mean picture, its colours whitened: the encoder's input.
+
+        Whitening makes objects of every colour count, however few pixels they cover.
+        """
+        difference = pictures.to(self.background.dtype) / 255 - self.background
+        with torch.autocast(difference.device.type, enabled=False):
+            return (difference @ self.whitening.T).movedim(-1, -3)
 
     def step(self, state: Float[Tensor, " ..."], action: Float[Tensor, "*batch m"]) -> Float[Tensor, " ..."]:
         """Return the next latents for latents (..., *S) and actions (..., m) in the environment's units.
@@ -131,8 +142,9 @@ class WorldModel(nn.Module):
     def decode(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch H W 3"]:
         """Return pictures in [0, 1] of latents (..., *S): the newest frame, as the decoder sees it."""
         states = state.reshape(self._batch(state).numel(), *self.architecture.state_shape)
-        pictures: Tensor = (self.decoder(states) * self.frame_scale + self.background).clamp(0, 1)
-        return pictures.permute(0, 2, 3, 1).reshape(*self._batch(state), *self.frame_shape[1:])
+        newest = self.decoder(states)[:, 0].movedim(-3, -1)
+        pictures: Tensor = (newest @ self.unwhitening.T + self.background).clamp(0, 1)
+        return pictures.reshape(*self._batch(state), *self.frame_shape[1:])
 
     def probe(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch Q"]:
         """Return the probed quantities of latents (..., *S), in the task's units."""

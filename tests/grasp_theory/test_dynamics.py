@@ -20,6 +20,7 @@ from grasp_theory.dynamics import (
     as_dynamics,
     one_step_predictions,
     rollout,
+    trajectory,
 )
 from linear_systems import AnySystem, LinearSystem, TimeVaryingLinearSystem
 from linear_systems.errors import DTypeError, HorizonError, ParameterError, ShapeError
@@ -105,6 +106,23 @@ def test_checkpointing_evaluates_the_model_again_in_the_backward_pass() -> None:
     assert len(calls) == 4
     states.sum().backward()
     assert len(calls) == 8
+
+
+def test_a_trajectory_is_the_rollout_and_goes_no_further_than_asked() -> None:
+    calls = []
+
+    def model(state: Tensor, action: Tensor) -> Tensor:
+        calls.append(1)
+        return torch.tanh(state + action)
+
+    start, actions = _draw(0, 3, 2), _draw(1, 3, 4, 2)
+    states = torch.stack(list(trajectory(model, start, actions)), 1)
+    assert torch.equal(states, rollout(model, start, actions))
+    calls.clear()
+    states_one_by_one = trajectory(model, start, actions)
+    assert torch.equal(next(states_one_by_one), start)
+    assert torch.equal(next(states_one_by_one), states[:, 1])
+    assert len(calls) == 1
 
 
 def test_noise_is_added_after_each_step() -> None:

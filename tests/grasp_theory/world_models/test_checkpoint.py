@@ -272,7 +272,10 @@ class TestDamage:
                 lambda t: t.update(probe_mean=torch.zeros(4)),
                 r"probe_mean of shape \(3,\).*found shape \(4,\)",
             ),
-            (lambda t: t.update(frame_scale=torch.ones(1)), r"frame_scale of shape \(\).*found shape \(1,\)"),
+            (
+                lambda t: t.update(latent_scale=torch.ones(1)),
+                r"latent_scale of shape \(\).*found shape \(1,\)",
+            ),
             (lambda t: t.update(probe_mean=torch.zeros(3).double()), r"probe_mean .*float32.*float64"),
             (lambda t: t.update(probe_mean=torch.zeros(3).half()), r"probe_mean .*float32.*float16"),
             (lambda t: t.update(probe_mean=torch.zeros(3).int()), r"probe_mean .*float32.*int32"),

@@ -12,6 +12,8 @@ from world_model_cases import ARCHITECTURES, SMALL, FrozenEncoder, frames_for, w
 
 from grasp_theory import GRASP, Dynamics, PlanningProblem, rollout
 from grasp_theory.world_models import Architecture, WorldModel
+from grasp_theory.world_models.encoders import KeypointEncoder, Standardise
+from grasp_theory.world_models.predictors import PatchTransformer
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
@@ -83,8 +85,10 @@ def test_latents_are_centred_and_scaled_and_heads_undo_their_scaling(architectur
     torch.testing.assert_close(
         (model.probe(latent) - model.probe_mean) / model.probe_scale, model.probe_head(latent)
     )
-    picture = (model.decoder(latent) * model.frame_scale + model.background).clamp(0, 1)
-    torch.testing.assert_close(model.decode(latent), picture.permute(0, 2, 3, 1))
+    drawn = model.decoder(latent)
+    assert drawn.shape == (3, architecture.frames, 3, 16, 16)
+    newest = torch.einsum("ij,njhw->nhwi", model.unwhitening, drawn[:, 0]) + model.background
+    torch.testing.assert_close(model.decode(latent), newest.clamp(0, 1))
 
 
 def test_distance_is_the_root_mean_square() -> None:
@@ -143,7 +147,7 @@ def test_float64_agrees_with_float32(architecture: Architecture) -> None:
     double = copy.deepcopy(single).to(torch.float64)
     frames, action = frames_for(architecture, 3), _randn(3, 4)
     latents = single.encode(frames), double.encode(frames)
-    assert latents[1].dtype == torch.float64
+    assert latents[1].dtype == double.encode_raw(frames).dtype == torch.float64
     for narrow, wide in (
         latents,
         (single.step(latents[0], action), double.step(latents[1], action.double())),
@@ -155,11 +159,53 @@ def test_float64_agrees_with_float32(architecture: Architecture) -> None:
 
 
 @own_architectures
-def test_float64_latents_have_the_digits_of_float64(architecture: Architecture) -> None:
-    # A step in float32 on the way would leave digits that float32 holds as well.
+def test_float64_frames_have_the_digits_of_float64(architecture: Architecture) -> None:
     model = world_model(architecture).to(torch.float64)
-    raw = model.encode_raw(frames_for(architecture, 1))
-    assert not torch.equal(raw, raw.float().double())
+    frames = frames_for(architecture, 2)
+    assert model.encoder is not None
+    difference = frames.double() / 255 - model.background
+    by_hand = model.encoder(torch.einsum("ij,nkhwj->nkihw", model.whitening, difference))
+    torch.testing.assert_close(model.encode_raw(frames), by_hand, rtol=1e-13, atol=1e-13)
+
+
+def test_key_points_are_where_the_heat_is_and_how_far_it_moved() -> None:
+    class Peaks(nn.Module):
+        """A heat map of 4 x 4 pixels with one hot pixel: at (1, 2) in a newest frame, at (3, 0) in an older one."""
+
+        def forward(self, frames: Tensor) -> Tensor:
+            maps = frames.new_zeros(len(frames), 1, 4, 4)
+            maps[0::2, 0, 1, 2] = maps[1::2, 0, 3, 0] = 1e3
+            return maps
+
+    assert SMALL.frames == 2
+    encoder = KeypointEncoder(SMALL).to(torch.float64)
+    encoder.heat_maps, encoder.head, encoder.standardise = Peaks(), nn.Identity(), nn.Identity()  # type: ignore[assignment]
+    points = encoder(torch.zeros(3, SMALL.frames, 3, 16, 16, dtype=torch.float64))
+    newest, older = torch.tensor([-1 / 3, 1 / 3]), torch.tensor([1.0, -1.0])
+    expected = torch.cat([newest, newest - older]).double().expand(3, -1)
+    torch.testing.assert_close(points, expected, rtol=1e-7, atol=1e-7)
+
+
+def test_standardised_features_have_mean_0_and_variance_1_in_training_and_are_remembered() -> None:
+    layer = Standardise(3).to(torch.float64).train()
+    values = _randn(50, 3, dtype=torch.float64) * torch.tensor([1e-3, 1.0, 7.0]) + 5
+    for _ in range(400):
+        out = layer(values)
+    torch.testing.assert_close(out.mean(dim=0), torch.zeros(3, dtype=torch.float64), atol=1e-9, rtol=0)
+    # The floor of 1e-8 beside a variance of 1e-6 is what is missing in the first feature.
+    torch.testing.assert_close(out.var(dim=0), torch.ones(3, dtype=torch.float64), atol=2e-2, rtol=0)
+    torch.testing.assert_close(layer.eval()(values[:1]), out[:1], atol=1e-6, rtol=1e-6)
+
+
+def test_patches_are_told_apart_by_their_positions_alone() -> None:
+    architecture = ARCHITECTURES["patch"]
+    predictor = PatchTransformer(architecture).to(torch.float64)
+    state = _randn(2, *architecture.state_shape, dtype=torch.float64)
+    action = _randn(2, 4, dtype=torch.float64)
+    order = torch.tensor([2, 0, 3, 1])
+    assert not torch.allclose(predictor(state[:, order], action), predictor(state, action)[:, order])
+    torch.nn.init.zeros_(predictor.position)
+    torch.testing.assert_close(predictor(state[:, order], action), predictor(state, action)[:, order])
 
 
 @every_architecture

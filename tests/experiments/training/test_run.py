@@ -1,0 +1,148 @@
+"""A whole training in seconds, from behaviour data to a model that is better than trivial ones."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from experiments.data import collect
+from experiments.environments import by_name
+from experiments.training.recipe import recipe_for
+from experiments.training.run import Run
+from experiments.training.stages import Frames, encode_all
+from linear_systems.errors import ParameterError
+
+TASK = by_name("wall_single")
+RECIPE = recipe_for("wall_single", "flat", quick=True)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture(scope="module")
+def offline(folder):
+    return Run(TASK, RECIPE, 0, folder, CPU).offline()
+
+
+@torch.no_grad()
+def held_out(model, folder: Path):
+    """Return normalised latents (N, M, d), model actions and true positions of episodes that training never saw."""
+    episodes = collect(
+        TASK, episodes=20, length=100, seed=123, folder=folder / "held_out", mixture=TASK.mixtures["offline"]
+    )
+    frames = Frames.draw(episodes, 64, folder / "held_out" / "frames.npy")
+    latents = (encode_all(model, frames.pixels, CPU) - model.latent_mean) / model.latent_scale
+    return latents, torch.from_numpy(episodes.model_actions).float(), episodes.model_states
+
+
+def test_the_predictor_beats_staying_put_and_the_best_linear_map(offline, folder):
+    model = offline.model
+    latents, actions, _ = held_out(model, folder)
+    before, after = latents[:, :-1].flatten(0, 1), latents[:, 1:].flatten(0, 1)
+    inputs = torch.cat([before, actions.flatten(0, 1), torch.ones(len(before), 1)], dim=1)
+    # Fitted to the held-out pairs themselves: the best that any linear map could do there.
+    linear = inputs @ torch.linalg.lstsq(inputs, after).solution
+    error = (model.step(before, actions.flatten(0, 1)) - after).norm(dim=1).mean()
+    assert error < 0.5 * (before - after).norm(dim=1).mean()
+    assert error < (linear - after).norm(dim=1).mean()
+
+
+def test_the_probe_tells_the_position(offline, folder):
+    latents, _, states = held_out(offline.model, folder)
+    told = offline.model.probe(latents).double().numpy()
+    error = np.linalg.norm(told - states, axis=-1).mean()
+    spread = np.linalg.norm(states - states.mean(axis=(0, 1)), axis=-1).mean()
+    assert error < 0.25 * spread
+
+
+def test_facts_for_the_card(offline):
+    assert set(offline.training["stages"]) == {"encoder", "predictor", "probe", "decoder"}
+    assert offline.training["cpu_seconds"] > 0
+    assert offline.data["behaviour"]["mixture"] == TASK.mixtures["offline"]
+
+
+def test_same_seed_same_weights_and_a_finished_run_costs_nothing(offline, folder, tmp_path):
+    again = Run(TASK, RECIPE, 0, folder, CPU).offline().model
+    short = replace(
+        RECIPE, encoder=replace(RECIPE.encoder, steps=3), predictor=replace(RECIPE.predictor, steps=3)
+    )
+    fresh = [Run(TASK, short, 0, tmp_path / name, CPU).offline().model for name in "ab"]
+    for name, value in offline.model.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+        assert torch.equal(fresh[0].state_dict()[name], fresh[1].state_dict()[name]), name
+
+
+def test_a_robust_model_keeps_the_encoder_and_changes_the_predictor(offline, folder):
+    before = {name: value.clone() for name, value in offline.model.state_dict().items()}
+    robust = Run(TASK, RECIPE, 0, folder, CPU).robust(offline.model)
+    after = robust.model.state_dict()
+    for name, value in before.items():
+        assert torch.equal(value, after[name]) != name.startswith("predictor."), name
+    assert set(robust.data) - {"shares", "state_noise"} == {"behaviour", "contacts", "replays"}
+    offline.model.load_state_dict(before)
+
+
+def test_a_frozen_encoder_of_the_user_is_used_as_it_is(folder):
+    torch.manual_seed(1)
+    mine = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(192, 8))
+    weights = mine[2].weight.clone()
+    trained = Run(TASK, RECIPE, 5, folder, CPU).offline(encoder=mine)
+    assert "encoder" not in trained.training["stages"]
+    assert torch.equal(mine[2].weight, weights)
+    latents, actions, _ = held_out(trained.model, folder / "frozen")
+    error = (trained.model.step(latents[:, :-1], actions) - latents[:, 1:]).norm(dim=-1).mean()
+    assert error < (latents[:, :-1] - latents[:, 1:]).norm(dim=-1).mean()
+
+
+def test_patch_latents_train_too(folder):
+    recipe = replace(
+        recipe_for("wall_single", "patch", quick=True),
+        encoder=replace(RECIPE.encoder, steps=20), predictor=replace(RECIPE.predictor, steps=20, batch=32),
+    )  # fmt: skip
+    trained = Run(TASK, recipe, 0, folder, CPU).offline()
+    assert trained.model.architecture.state_shape == (16, recipe.latent_dim)
+    assert np.isfinite(trained.training["stages"]["predictor"]["last"])
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_any_moment_goes_on(tmp_path):
+    code = (
+        "import torch; from pathlib import Path; from experiments.environments import by_name;"
+        "from experiments.training import fit; fit.SAVE_EVERY = 0.0;"
+        "from experiments.training.recipe import recipe_for; from experiments.training.run import Run;"
+        "torch.set_num_threads(1); import sys;"
+        "run = Run(by_name('wall_single'), recipe_for('wall_single', 'flat', quick=True), 0, Path(sys.argv[1]),"
+        " torch.device('cpu')); model = run.offline().model;"
+        "torch.save(model.state_dict(), sys.argv[1] + '/done.pt')"
+    )
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for folder in (killed, whole):
+        folder.mkdir()
+    command = [sys.executable, "-c", code]
+    for patience in (6.0, 9.0):
+        process = subprocess.Popen(
+            [*command, str(killed)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        time.sleep(patience)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    for folder in (killed, whole):
+        subprocess.run([*command, str(folder)], check=True, capture_output=True)
+    one, other = (torch.load(folder / "done.pt", weights_only=True) for folder in (killed, whole))
+    for name, value in other.items():
+        assert torch.equal(one[name], value), name
+
+
+def test_a_task_without_a_recipe_is_named():
+    with pytest.raises(ParameterError, match="wall_single"):
+        recipe_for("breakout", "flat")
