@@ -13,6 +13,7 @@ import typer
 FIGURES = {
     "theory-overview": "figures.theory_overview",
     "planner-example": "figures.planner_example",
+    "world-models": "figures.world_models",
 }
 """Name -> module whose `make()` returns the figure and its numbers."""
 

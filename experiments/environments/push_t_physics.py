@@ -7,8 +7,12 @@ outer edge; its centre of gravity lies 45 px along the stem.
 
 from __future__ import annotations
 
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
 import numpy as np
-from gym_pusht.envs.pusht import PushTEnv  # type: ignore[import-untyped]
 from jaxtyping import Float
 
 BOARD = 512.0
@@ -35,6 +39,23 @@ STIFFNESS = 100.0
 """k_p of the pusher's control, 1/s²."""
 FRICTION = 20.0
 """k_v of the pusher's control, 1/s."""
+
+
+def reference_environment() -> Any:
+    """Return gym-pusht's own environment class.
+
+    Its module imports OpenCV, for pictures that are not used here; where OpenCV does not load (its wheel wants a
+    system's libGL, which a bare machine lacks), an empty module stands in for it during the import.
+    """
+    try:
+        importlib.import_module("cv2")
+    except ImportError:
+        sys.modules["cv2"] = ModuleType("cv2")
+        try:
+            return importlib.import_module("gym_pusht.envs.pusht").PushTEnv
+        finally:
+            del sys.modules["cv2"]
+    return importlib.import_module("gym_pusht.envs.pusht").PushTEnv
 
 
 def to_world(
@@ -130,5 +151,5 @@ class Board:
             space.step(PHYSICS_STEP)
 
 
-_REFERENCE = PushTEnv()
+_REFERENCE = reference_environment()()
 """Used for `_setup` alone, which gives it a new space and bodies; a board keeps those and the reference moves on."""

@@ -16,7 +16,7 @@ from experiments.evaluation import evaluate
 from experiments.training.recipe import Kind, Latent, Recipe, recipe_for
 from experiments.training.run import Run, Trained
 from grasp_theory.world_models import ActionLayout, Card, WorldModel, load_file, save
-from linear_systems.errors import ParameterError
+from linear_systems.errors import InvalidInputError, ParameterError
 
 WORK = Path("training")
 """Where data, frames and checkpoints of a training lie unless told otherwise."""
@@ -38,10 +38,13 @@ def train(
     quick: Annotated[bool, typer.Option(help="A tiny model in seconds: to try the command.")] = False,
 ) -> None:
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
-    trained = train_model(
-        by_name(task), kind=kind, latent=latent, seed=seed, device=torch.device(device),
-        folder=folder, out=out, overwrite=overwrite, quick=quick,
-    )  # fmt: skip
+    try:
+        trained = train_model(
+            by_name(task), kind=kind, latent=latent, seed=seed, device=torch.device(device),
+            folder=folder, out=out, overwrite=overwrite, quick=quick,
+        )  # fmt: skip
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
     Console().print(f"written: {trained}.safetensors and {trained.name}.json")
 
 

@@ -27,6 +27,23 @@ CLIP = 1.0
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """What one optimisation logged and took.
+
+    Arguments
+        log: metrics at some steps.
+        wall_seconds, cpu_seconds: of the optimisation, resumed or not.
+        earlier_wall_seconds, earlier_cpu_seconds: the part of these before this process, which resumed it.
+    """
+
+    log: list[dict[str, float]]
+    wall_seconds: float
+    cpu_seconds: float
+    earlier_wall_seconds: float
+    earlier_cpu_seconds: float
+
+
+@dataclass(frozen=True)
 class Trainer:
     """What the stages of one training run share.
 
@@ -49,8 +66,8 @@ class Trainer:
         modules: nn.Module,
         stage: Stage,
         loss: Callable[[np.random.Generator], tuple[Tensor, Mapping[str, float]]],
-    ) -> tuple[list[dict[str, float]], float]:
-        """Minimise `loss(rng)` over the modules' parameters; return logged metrics and the seconds spent training.
+    ) -> Fitted:
+        """Minimise `loss(rng)` over the modules' parameters.
 
         Raises
             NonFiniteError: if the loss becomes NaN or infinite.
@@ -58,8 +75,9 @@ class Trainer:
         """
         optimiser = torch.optim.AdamW(modules.parameters(), lr=stage.learning_rate, weight_decay=WEIGHT_DECAY)
         path = None if self.folder is None else self.folder / f"{name}.pt"
-        step, seconds, log = self._resume(path, modules, optimiser)
+        step, wall, cpu, log = self._resume(path, modules, optimiser)
         begun = saved = time.monotonic()
+        begun_cpu = time.process_time()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                    TextColumn("{task.fields[metrics]}"))  # fmt: skip
         with Progress(*columns, transient=True) as progress:
@@ -87,19 +105,21 @@ class Trainer:
                 if path is not None and (time.monotonic() - saved > SAVE_EVERY or step == stage.steps):
                     saved = time.monotonic()
                     state = {
-                        "key": self.key, "step": step, "seconds": seconds + saved - begun, "log": log,
+                        "key": self.key, "step": step, "log": log,
+                        "wall": wall + saved - begun, "cpu": cpu + time.process_time() - begun_cpu,
                         "modules": modules.state_dict(), "optimiser": optimiser.state_dict(),
                     }  # fmt: skip
                     path.parent.mkdir(parents=True, exist_ok=True)
                     with atomic_file(path) as file:
                         torch.save(state, file)
-        return log, seconds + time.monotonic() - begun
+        here, here_cpu = time.monotonic() - begun, time.process_time() - begun_cpu
+        return Fitted(log, wall + here, cpu + here_cpu, wall, cpu)
 
     def _resume(
         self, path: Path | None, modules: nn.Module, optimiser: torch.optim.Optimizer
-    ) -> tuple[int, float, list[dict[str, float]]]:
+    ) -> tuple[int, float, float, list[dict[str, float]]]:
         if path is None or not path.exists():
-            return 0, 0.0, []
+            return 0, 0.0, 0.0, []
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["key"] != self.key:
             raise ParameterError(
@@ -108,7 +128,7 @@ class Trainer:
             )  # fmt: skip
         modules.load_state_dict(state["modules"])
         optimiser.load_state_dict(state["optimiser"])
-        return state["step"], state["seconds"], state["log"]
+        return state["step"], state["wall"], state["cpu"], state["log"]
 
 
 def _schedule(step: int, steps: int) -> float:

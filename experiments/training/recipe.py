@@ -53,7 +53,7 @@ class Recipe:
     latent: Latent = "flat"
     latent_dim: int = 8
     encoder_depth: int = 2
-    predictor_width: int = 384
+    predictor_width: int = 320
     predictor_depth: int = 2
     variance: float = 1.0
     covariance: float = 1.0

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from experiments.data import Episodes, collect
 from experiments.environments.task import FRAMESKIP, Task
-from experiments.training.fit import Trainer
+from experiments.training.fit import Fitted, Trainer
 from experiments.training.recipe import Kind, Recipe
 from experiments.training.replay import replayed_plans
 from experiments.training.stages import (
@@ -39,6 +39,8 @@ EXTRA_SEED = 1
 """Seed of the extra behaviour data of robust models."""
 SHARES = {"behaviour": 0.5, "contacts": 0.25, "replays": 0.25}
 """Share of each data set in a batch of a robust predictor."""
+REPLAYS = 400
+"""Most training problems on which each planner's plans are replayed; no more than half the behaviour episodes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,9 @@ class Run:
         named = {
             "behaviour": self._collect("offline", recipe.episodes, DATA_SEED),
             "contacts": self._collect("robust", recipe.episodes // 2, EXTRA_SEED),
-            "replays": replayed_plans(self.task, model, seed=self.seed),
+            "replays": replayed_plans(
+                self.task, model, seed=self.seed, problems=min(REPLAYS, recipe.episodes // 2)
+            ),
         }
         data = []
         for name, episodes in named.items():
@@ -148,7 +152,8 @@ class Run:
         one = task.probe_targets(np.zeros((1, task.state_dim)))
         return Architecture(
             latent=recipe.latent, action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
-            frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim, encoder_depth=recipe.encoder_depth,
+            frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
+            encoder_depth=recipe.encoder_depth,
             encoder=encoder, predictor_width=recipe.predictor_width, predictor_depth=recipe.predictor_depth,
         )  # fmt: skip
 
@@ -176,15 +181,18 @@ class Run:
 
 
 class _Clock:
-    """Collects the seconds and the last metrics of each stage."""
+    """Collects the time and the last metrics of each stage; what a resumed run took before counts."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.monotonic(), time.process_time()
         self._stages: dict[str, Any] = {}
 
-    def stage(self, name: str, outcome: tuple[list[dict[str, float]], float]) -> None:
-        log, seconds = outcome
-        self._stages[name] = {"seconds": round(seconds, 1), **(log[-1] if log else {})}
+    def stage(self, name: str, fitted: Fitted) -> None:
+        self._wall -= fitted.earlier_wall_seconds
+        self._cpu -= fitted.earlier_cpu_seconds
+        metrics = fitted.log[-1] if fitted.log else {}
+        times = {"wall_seconds": round(fitted.wall_seconds, 1), "cpu_seconds": round(fitted.cpu_seconds, 1)}
+        self._stages[name] = times | metrics
 
     def facts(self, device: torch.device) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from experiments.data import Episodes
-from experiments.training.fit import Trainer
+from experiments.training.fit import Fitted, Trainer
 from experiments.training.losses import effective_rank, encoder_loss
 from experiments.training.recipe import Recipe, Stage
 from grasp_theory.world_models.model import WorldModel
@@ -79,8 +79,8 @@ def normalise_frames(model: WorldModel, frames: Frames, rng: np.random.Generator
 
 def train_encoder(
     trainer: Trainer, model: WorldModel, recipe: Recipe, frames: Frames, actions: Float[np.ndarray, "N M1 m"]
-) -> tuple[list[dict[str, float]], float]:
-    """Train encoder and predictor together on windows of pixels; warn on collapse.  Returns log and seconds."""
+) -> Fitted:
+    """Train encoder and predictor together on windows of pixels; warn on collapse."""
     assert model.encoder is not None
     stage = recipe.encoder
     modules = nn.ModuleDict({"encoder": model.encoder, "predictor": model.predictor})
@@ -151,7 +151,7 @@ def train_predictor(
     data: Sequence[tuple[Float[Tensor, "N M *S"], Float[Tensor, "N M1 m"], float]],
     *,
     state_noise: float,
-) -> tuple[list[dict[str, float]], float]:
+) -> Fitted:
     """Train the predictor open loop on data sets of latents (normalised), actions, and their share of a batch.
 
     With `state_noise`, half of the windows start from a noised latent and must return to the true ones.
@@ -183,7 +183,7 @@ def train_predictor(
 
 def train_decoder(
     trainer: Trainer, model: WorldModel, recipe: Recipe, latents: Float[Tensor, "N M *S"], frames: Frames
-) -> tuple[list[dict[str, float]], float]:
+) -> Fitted:
     """Train the decoder to draw the stacked frames from frozen latents (normalised)."""
     stage = recipe.decoder
 
@@ -203,7 +203,7 @@ def train_probe(
     recipe: Recipe,
     latents: Float[Tensor, "N M *S"],
     targets: Float[Tensor, "frames Q"],
-) -> tuple[list[dict[str, float]], float]:
+) -> Fitted:
     """Train the probe to tell the task's state, one row of targets a frame, from frozen latents (normalised)."""
     stage = recipe.probe
     model.probe_mean.copy_(targets.mean(dim=0))

@@ -46,7 +46,7 @@ class Architecture:
     encoder: Literal["own", "frozen"] = "own"
     encoder_width: int = 32
     encoder_depth: int = 2
-    predictor_width: int = 384
+    predictor_width: int = 320
     predictor_depth: int = 2
 
     def __post_init__(self) -> None:

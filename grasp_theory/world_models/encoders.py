@@ -51,12 +51,13 @@ class KeypointEncoder(nn.Module):
     """Frames to a flat latent through spatial-softmax key points (Levine et al., 2016; Finn et al., 2016).
 
     Convolutions make heat maps; each map's softmax over the picture gives the expected position of what it
-    responds to, and how that lies (`moments`).  Positions are what these tasks are about, and a small object moves them however few pixels
-    it covers, so its share of a picture's variance does not matter.  Older frames enter as how far the points moved
-    since; positions and motions are standardised, for a speed is a small difference that a network is slow to find.
+    responds to, and how that lies (`moments`).  Positions are what these tasks are about, and a small object moves
+    them however few pixels it covers, so its share of a picture's variance does not matter.  Older frames enter as
+    how far the points moved since.  All are standardised: a speed or an angle is a small difference between large
+    positions, which a network is slow to find.
 
     Arguments
-        architecture: uses frames, latent_dim and encoder_width.
+        architecture: uses frames, latent_dim, encoder_width and encoder_depth.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -101,7 +102,9 @@ def moments(
     round it is (Hu, 1962).
     """
     height, width = weights.shape[-2:]
-    y = torch.linspace(-1, 1, height, device=weights.device, dtype=weights.dtype)[:, None].expand(height, width)
+    y = torch.linspace(-1, 1, height, device=weights.device, dtype=weights.dtype)[:, None].expand(
+        height, width
+    )
     x = torch.linspace(-1, 1, width, device=weights.device, dtype=weights.dtype).expand(height, width)
     powers = torch.stack([y, x, y * y, y * x, x * x, y**3, y * y * x, y * x * x, x**3], dim=-1).flatten(0, 1)
     with torch.autocast(weights.device.type, enabled=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from ast import literal_eval
 
 import numpy as np
 import pytest
@@ -400,3 +401,16 @@ def test_the_import_is_silent():
     command = [sys.executable, "-W", "error", "-c", "import experiments.environments.push_t"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == done.stderr == ""
+
+
+def test_a_machine_on_which_opencv_does_not_load_runs_the_same_physics():
+    code = (
+        "import sys; sys.modules['cv2'] = None\n"
+        "import numpy as np; from experiments.environments.push_t import PUSH_T\n"
+        "assert sys.modules.get('cv2') is None\n"
+        "start = PUSH_T.sample_states(np.random.default_rng(0), 2)\n"
+        "print(repr(PUSH_T.simulate(start, np.full((2, 3, 2), 0.5)).tolist()))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    start = PUSH_T.sample_states(_rng(0), 2)
+    assert literal_eval(printed) == PUSH_T.simulate(start, np.full((2, 3, 2), 0.5)).tolist()
