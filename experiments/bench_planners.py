@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +27,9 @@ from experiments.measurement import Row, in_fresh_process, table, write_json
 from grasp_theory import GRASP, GradientDescent, Planner, PlanningProblem
 from grasp_theory.planners.rows import Rows
 from grasp_theory.planners.search import Incumbents
+from grasp_theory.world_models import load
 
-STATE_SHAPE, ACTIONS, HIDDEN = (8,), 10, 384
+STATE_SHAPE, ACTIONS = (8,), 10
 """Of the shipped WallSingle model."""
 BATCH, HORIZON = 64, 30
 OVERHEAD_OF_MANY, OVERHEAD_OF_ONE = 1.10, 1.6
@@ -64,27 +64,6 @@ FULL = Sizes(
     5, PERIOD, (10, 20, 40, 80), ((1, 30), (8, 30), (64, 30)), (30_000, 60_000, 120_000), MEMORY_BUDGET
 )
 QUICK = Sizes(3, 8, (10, 80), ((1, 10),), (3_000, 15_000), 0.6 * GIGABYTE)
-
-
-class Predictor(nn.Module):
-    """A stand-in for the WallSingle predictor: z + MLP(z, a) with three hidden layers, 306k parameters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        (latent,) = STATE_SHAPE
-        sizes = (latent + ACTIONS, HIDDEN, HIDDEN, HIDDEN)
-        hidden = [layer for into, out in pairwise(sizes) for layer in (nn.Linear(into, out), nn.SiLU())]
-        self.layers = nn.Sequential(*hidden, nn.Linear(HIDDEN, latent))
-
-    def forward(self, state: Float[Tensor, "*batch n"], action: Float[Tensor, "*batch m"]) -> Tensor:
-        """Return the next latents."""
-        change: Tensor = self.layers(torch.cat([state, action], dim=-1))
-        return state + change
-
-    def step(self, state: Float[Tensor, "*batch n"], action: Float[Tensor, "*batch m"]) -> Tensor:
-        """Return the next latents."""
-        following: Tensor = self(state, action)
-        return following
 
 
 def bench_planners(
@@ -143,15 +122,8 @@ def _machine(device: torch.device) -> str:
 
 
 def bench_model() -> nn.Module:
-    """Return the model that is timed: `step(state, action)` on states of STATE_SHAPE and ACTIONS numbers."""
-    return stand_in()
-
-
-def stand_in() -> Predictor:
-    """Return a predictor of the shipped model's size, with random weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Predictor()
+    """Return the model that is timed: the shipped WallSingle model, on states of STATE_SHAPE and ACTIONS numbers."""
+    return load("wall_single")
 
 
 def problem(batch: int, horizon: int, device: torch.device) -> PlanningProblem:

@@ -22,8 +22,9 @@ CPU = torch.device("cpu")
 TINY = bench_planners.Sizes(1, 2, (2, 4), ((1, 2),), (600, 1200), 1e9)
 
 
-def test_the_stand_in_has_the_size_of_the_shipped_model() -> None:
-    assert sum(p.numel() for p in bench_planners.Predictor().parameters()) == 306_056
+def test_the_timed_model_has_the_sizes_that_the_problems_have() -> None:
+    sizes = bench_planners.bench_model().architecture
+    assert (sizes.state_shape, sizes.action_dim) == (bench_planners.STATE_SHAPE, bench_planners.ACTIONS)
 
 
 def test_the_looped_version_is_the_planner() -> None:

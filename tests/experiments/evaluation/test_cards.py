@@ -1,0 +1,73 @@
+"""The cards of the shipped models: complete, good enough, and what `evaluate` measures again."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.environments import by_name
+from experiments.evaluation import evaluate
+from grasp_theory.world_models import Card, available, load
+
+CARDS = available()
+OFFLINE = [card for card in CARDS if card.kind == "offline" and card.architecture.latent == "flat"]
+
+TARGETS = {
+    # task: (which windows, error, {model steps: largest mean})
+    "wall_single": [("all", "position", {1: 0.7, 4: 1.7, 10: 3.2, 20: 4.5})],
+    "point_maze": [("all", "position", {4: 0.08, 10: 0.25})],
+    "push_t": [("moving", "block", {4: 15.0, 10: 30.0}), ("moving", "angle", {4: 0.2, 10: 0.4})],
+}
+"""What the open-loop errors of the shipped models are meant to be, in px, cells and radians."""
+
+
+def mean_error(card: Card, windows: str, error: str, step: int) -> float:
+    return card.evaluation["open_loop"][windows][str(step)]["errors"][error]["model"]["mean"]["value"]
+
+
+def test_three_tasks_are_shipped():
+    assert {card.task for card in OFFLINE} >= set(TARGETS)
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_a_card_is_complete(card: Card):
+    evaluation = card.evaluation
+    assert set(evaluation) >= {
+        "open_loop",
+        "curves",
+        "rank_correlation",
+        "greedy",
+        "exploitability",
+        "state_gradient",
+    }
+    assert card.data["behaviour"]["episodes"] > 0
+    assert card.training["cpu_seconds"] > 0
+    task = by_name(card.task)
+    assert card.probe_names == task.probe_names
+    assert card.frame_offsets == task.frame_offsets
+    assert (card.actions.low, card.actions.high) == (task.action_low, task.action_high)
+
+
+@pytest.mark.parametrize("card", OFFLINE, ids=lambda card: card.name)
+def test_the_model_beats_a_state_that_stays_put(card: Card):
+    for windows, error, limits in TARGETS[card.task]:
+        for step in limits:
+            entry = card.evaluation["open_loop"][windows][str(step)]["errors"][error]
+            assert entry["model"]["mean"]["high"] < entry["identity"]["mean"]["low"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(TARGETS))
+def test_evaluate_measures_what_the_card_says(name: str):
+    """Open-loop errors to 2%; rates of success within their intervals, for a plan can turn on rounding."""
+    model = load(name)
+    again, card = evaluate(by_name(name), model), model.card.evaluation
+    for windows, steps in card["open_loop"].items():
+        for step, entry in steps.items():
+            for error, measured in entry["errors"].items():
+                expected = measured["model"]["mean"]["value"]
+                found = again["open_loop"][windows][step]["errors"][error]["model"]["mean"]["value"]
+                assert found == pytest.approx(expected, rel=0.02), (windows, step, error)
+    for planner, entry in card["exploitability"].items():
+        for rate in ("believed", "true"):
+            found = again["exploitability"][planner][rate]["value"]
+            assert entry[rate]["low"] <= found <= entry[rate]["high"], (planner, rate)
