@@ -6,8 +6,10 @@ import typer
 
 from experiments.bench_linear import bench_linear
 from experiments.bench_planners import bench_planners
+from experiments.environments.problems import problems
 from experiments.environments.video import episode
 from experiments.evaluation import evaluate_command
+from experiments.evaluation.summary import models
 from experiments.training.command import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -16,8 +18,10 @@ app.add_typer(bench, name="bench")
 bench.command("linear")(bench_linear)
 bench.command("planners")(bench_planners)
 app.command("episode")(episode)
+app.command("problems")(problems)
 app.command("train")(train)
 app.command("evaluate")(evaluate_command)
+app.command("models")(models)
 
 
 @app.callback()

@@ -1,7 +1,7 @@
 """Behaviour data: episodes of true states and actions, stored compactly; their pictures are drawn again on use.
 
 A picture is a function of the state (see `Task.render`), so an episode file holds states and actions only, about
-a thousandth of its pictures' bytes.  Training sees the pictures alone; states are for probes and evaluation.
+a hundredth of its pictures' bytes.  Training sees the pictures alone; states are for probes and evaluation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 import numpy as np
@@ -132,15 +131,15 @@ def collect(
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file beside `path` for writing, and put it in `path`'s place once it is complete."""
-    with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".partial", delete=False) as file:
-        try:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _digest(settings: Mapping[str, object]) -> int:

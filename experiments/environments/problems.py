@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
+import typer
 from jaxtyping import Float, Int
 
 from experiments.data import atomic_file
@@ -44,7 +45,7 @@ class Problems:
 
     Arguments
         task: name of the task.
-        kind: `random`: random start, random goal at rest.
+        kind: `random`: random start, random goal at rest, in another room where walls divide the world.
             `trajectory`: the goal is where an episode of the offline mixture is `horizon` model steps after the start.
             `long`: as random, and shortest_steps >= horizon / 2.
         purpose: what the set may be used for.
@@ -152,6 +153,14 @@ _ARRAYS = ("start_history", "goal_history", "horizon", "shortest_steps")
 Proposals = tuple[Float[np.ndarray, "N K S"], Float[np.ndarray, "N K S"]]
 
 
+@runtime_checkable
+class Rooms(Protocol):
+    """A task whose walls divide the world into rooms."""
+
+    def room(self, states: Float[np.ndarray, "N S"]) -> Int[np.ndarray, " N"]:
+        """Return the room that each state lies in."""
+
+
 def make_problems(
     task: str, kind: Kind, *, horizon: int, count: int, purpose: Purpose, seed: int = 0
 ) -> Problems:
@@ -207,6 +216,15 @@ def _random(task: Task, rng: np.random.Generator, horizon: int) -> Proposals:
     return _at_offsets(task, starts), _at_offsets(task, goals)
 
 
+def _across(task: Task, rng: np.random.Generator, horizon: int) -> Proposals:
+    """Propose random problems from one room to another, in a task that has rooms."""
+    start, goal = _random(task, rng, horizon)
+    if isinstance(task, Rooms):
+        crossing = task.room(start[:, 0]) != task.room(goal[:, 0])
+        return start[crossing], goal[crossing]
+    return start, goal
+
+
 def _trajectory(task: Task, rng: np.random.Generator, horizon: int) -> Proposals:
     past, ahead = depth(task) - 1, FRAMESKIP * horizon
     path, _ = task.behaviour(
@@ -217,7 +235,7 @@ def _trajectory(task: Task, rng: np.random.Generator, horizon: int) -> Proposals
 
 
 _PROPOSALS: dict[str, Callable[[Task, np.random.Generator, int], Proposals]] = {
-    "random": _random,
+    "random": _across,
     "trajectory": _trajectory,
     "long": _random,
 }
@@ -259,4 +277,26 @@ def _refuse(argument: str, expected: str, found: str) -> None:
 def _file_error(path: Path, expected: str, found: str) -> ProblemFileError:
     return ProblemFileError(
         "path", f"{path.name} to be {expected}", found, "make the set again or restore the file"
+    )
+
+
+def problems(
+    task: Annotated[str, typer.Argument(help="Name of the task.")],
+    out: Annotated[Path, typer.Option(help="The file to write, ending in .npz.")],
+    kind: Annotated[Kind, typer.Option(help="random, trajectory or long.")] = "random",
+    horizon: Annotated[int, typer.Option(help="Model steps of every problem.")] = 10,
+    count: Annotated[int, typer.Option(help="How many problems.")] = 200,
+    purpose: Annotated[Purpose, typer.Option(help="tuning, reporting or training.")] = "reporting",
+    seed: Annotated[int, typer.Option(help="Of the set.")] = 0,
+) -> None:
+    """Write a problem set to a file, and say how many steps its problems need at least."""
+    try:
+        made = make_problems(task, kind, horizon=horizon, count=count, purpose=purpose, seed=seed)
+        made.save(out)
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
+    low, middle, high = np.quantile(made.shortest_steps, (0, 0.5, 1))
+    typer.echo(
+        f"{out}: {count} {kind} problems of {task} for {purpose}; at least {low:.1f} to {high:.1f} model steps of "
+        f"{horizon}, median {middle:.1f}"
     )

@@ -75,7 +75,7 @@ class Task(Protocol):
     def shortest_steps(
         self, states: Float[np.ndarray, "N S"], goals: Float[np.ndarray, "N S"]
     ) -> Float[np.ndarray, " N"]:
-        """Return a lower bound on the number of model steps to success, from the geodesic distance."""
+        """Return a lower bound on the number of model steps to success, from the geodesic distance; not always whole."""
 
     def probe_targets(self, states: Float[np.ndarray, "N S"]) -> Float[np.ndarray, "N P"]:
         """Return what a state probe is trained to tell, wrap-free: an angle as its cosine and sine."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from experiments.environments.raster import (
     Viewport,
@@ -96,6 +96,10 @@ class WallSingle:
             rectangles.append((left, -np.inf, right, y - self.half_opening))
             rectangles.append((left, y + self.half_opening, right, np.inf))
         return Walls(BORDER, WORLD - BORDER, tuple(rectangles))
+
+    def room(self, states: Float[np.ndarray, "N 2"]) -> Int[np.ndarray, " N"]:
+        """Return the number of walls left of each state: start and goal of a `random` problem lie in different rooms."""
+        return np.searchsorted(np.sort([x for x, _ in self.doors]), np.asarray(states)[:, 0])
 
     @property
     def reach(self) -> float:

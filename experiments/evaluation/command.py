@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from experiments.data import atomic_file
 from experiments.environments import TASKS, by_name
 from experiments.evaluation.measures import evaluate
 from experiments.evaluation.report import tables
 from experiments.evaluation.sizes import SEED
 from grasp_theory.world_models import load, load_file
-from linear_systems.errors import InvalidInputError
+from linear_systems.errors import InvalidInputError, ParameterError
 
 LOG_WIDTH = 140
 """Columns of the tables where there is no terminal."""
@@ -43,6 +44,14 @@ def evaluate_command(
             if model is None
             else load_file(model, device=device)
         )
+        card = loaded.card
+        if card is not None and card.task != chosen.name:
+            raise ParameterError(
+                "model",
+                f"a model of {chosen.name}",
+                f"one of {card.task}",
+                "the task that the model was trained on",
+            )
         result = evaluate(chosen, loaded, seed=evaluation_seed, quick=quick, progress=True)
     except InvalidInputError as error:
         raise typer.BadParameter(str(error)) from error
@@ -51,5 +60,6 @@ def evaluate_command(
     for table in tables(result):
         console.print(table)
     if output is not None:
-        output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        with atomic_file(output) as file:
+            file.write((json.dumps(result, indent=2) + "\n").encode())
         console.print(f"written to {output}")

@@ -12,8 +12,8 @@ from experiments.environments.problems import Kind
 from experiments.environments.task import Task
 from linear_systems.errors import ParameterError
 
-SEED = 1_000_003
-"""The seed of the evaluations in the cards."""
+SEED = 2_000_003
+"""The seed of the evaluations in the cards, looked at once the recipes were settled; choosing them used 1,000,003."""
 
 
 @dataclass(frozen=True)

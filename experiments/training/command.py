@@ -40,7 +40,7 @@ def train(
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
     try:
         trained = train_model(
-            by_name(task), kind=kind, latent=latent, seed=seed, device=torch.device(device),
+            by_name(task), kind=kind, latent=latent, seed=seed, device=_device(device),
             folder=folder, out=out, overwrite=overwrite, quick=quick,
         )  # fmt: skip
     except InvalidInputError as error:
@@ -67,7 +67,7 @@ def train_model(
             offline one.
     """
     path = out / f"{task.name}-{kind}-{latent}-{seed}"
-    if path.with_suffix(".safetensors").exists() and not overwrite:
+    if not overwrite and any(path.with_suffix(end).exists() for end in (".safetensors", ".json")):
         raise ParameterError(
             "out", f"no {path.name} there yet", "its files", "--overwrite, or another folder"
         )
@@ -99,6 +99,17 @@ def model_card(
         training=trained.training,
         evaluation=evaluation,
     )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # torch has no type of its own for a device that is not there
+        found = f"{name!r}: {str(error).splitlines()[0]}"
+        raise ParameterError("device", "a device that torch finds here", found, "cpu") from error
 
 
 def _offline(path: Path, device: torch.device) -> WorldModel:

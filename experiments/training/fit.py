@@ -94,7 +94,12 @@ class Trainer:
                         "a smaller learning rate in the recipe",
                     )  # fmt: skip
                 value.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(modules.parameters(), CLIP)
+                norm = nn.utils.clip_grad_norm_(modules.parameters(), CLIP)
+                if not torch.isfinite(norm):  # before it reaches the weights, and a checkpoint
+                    raise NonFiniteError(
+                        "gradient", "a finite gradient", f"norm {float(norm)} at step {step} of stage {name!r}",
+                        "a smaller learning rate in the recipe",
+                    )  # fmt: skip
                 optimiser.step()
                 step += 1
                 if metrics and (step % max(1, stage.steps // 50) == 0 or step == stage.steps):

@@ -80,13 +80,13 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
     ),
     ("point_maze", "flat"): Recipe(episodes=2000, length=255, slowness=0.2, reconstruction=1.0),
     ("push_t", "flat"): Recipe(
-        episodes=4000,
+        episodes=8000,
         length=100,
         latent_dim=24,
         encoder_depth=0,
         slowness=0.1,
-        encoder=Stage(2500, 48, 1.5e-3, 2),
-        predictor=Stage(3500, 512, 1e-3, 8),
+        encoder=Stage(3500, 48, 1.5e-3, 2),
+        predictor=Stage(5000, 512, 1e-3, 8),
     ),
     ("wall_single", "patch"): Recipe(
         episodes=2000,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-import torch
+from jaxtyping import Float
 from rich.console import Console
 
-from experiments.data import Episodes, stacked_frames
-from experiments.environments.task import FRAMESKIP, Task
-from grasp_theory import GRASP, GradientDescent, Planner, PlanningProblem
+from experiments.data import Episodes
+from experiments.environments.problems import Problems, make_problems
+from experiments.environments.task import Task
+from experiments.evaluation.exploitability import environment_actions, make_plans, planners
+from experiments.evaluation.sizes import FULL, trials
 from grasp_theory.world_models.model import WorldModel
-
-HORIZON = 10
-"""Model steps of a replayed plan."""
-STREAM = 0x7EA1
-"""Keeps training problems apart from those that tune or report (see `problems`)."""
 
 
 def replayed_plans(
@@ -22,43 +21,44 @@ def replayed_plans(
 ) -> Episodes:
     """Return episodes that execute, in the true environment, plans made with `model` on training problems.
 
-    A problem starts where a short behaviour episode ends and has a random state as its goal.  Half of the plans are
-    GRASP's and half those of gradient descent with noise.
+    The problems are of the kind and horizon that an evaluation plans for, but for the purpose "training": no
+    evaluation or tuning sees them.  Half of the plans are GRASP's and half those of gradient descent with noise.
 
     Arguments
         task: the task.
         model: the model that plans, on any device.
         seed: of problems and planners.
-        problems: training problems planned by each planner; twice as many episodes are returned.
-        iterations: of each planner; a fifth of GRASP's default will do, for the model is exploited early.
+        problems: how many, for each planner; twice as many episodes are returned.
+        iterations: of each planner.
     """
-    rng = np.random.default_rng([STREAM, seed])
-    device = model.latent_mean.device
-    planners: tuple[Planner, ...] = (GRASP(iterations=iterations), GradientDescent(iterations=iterations))
-    episodes = []
-    before = -(-max(task.frame_offsets) // FRAMESKIP) * FRAMESKIP
-    for planner in planners:
-        Console(stderr=True).print(f"replaying {problems} plans of {type(planner).__name__}")
-        starts = task.sample_states(rng, problems)
-        states, actions = starts[:, None], np.zeros((problems, 0, task.action_dim))
-        if before:
-            states, actions = task.behaviour(rng, starts, before, mixture=task.mixtures["offline"])
-        history = states[:, before - np.array(task.frame_offsets)]
-        goals = np.repeat(task.sample_states(rng, problems)[:, None], len(task.frame_offsets), axis=1)
-        size = model.architecture.image_size
-        with torch.no_grad():
-            start, goal = (
-                model.encode(torch.from_numpy(stacked_frames(task, rows, size)).to(device))
-                for rows in (history, goals)
-            )
-        problem = PlanningProblem(
-            model, start, goal, HORIZON, FRAMESKIP * task.action_dim,
-            action_bounds=(task.action_low, task.action_high),
+    trial = trials(task)
+    parts = []
+    chosen = planners(task, replace(FULL, grasp=iterations, descent=iterations))
+    for k, (name, planner) in enumerate(chosen.items()):
+        Console(stderr=True).print(f"replaying {problems} plans of {name}")
+        given = make_problems(
+            task.name, trial.plan_kind, horizon=trial.horizon, count=problems, purpose="training",
+            seed=2 * seed + k,
         )  # fmt: skip
-        plan = planner.plan(problem, generator=torch.Generator(device=device).manual_seed(seed))
-        planned = plan.actions.double().cpu().numpy().reshape(problems, HORIZON * FRAMESKIP, task.action_dim)
-        replayed = task.simulate(states[:, -1], planned)
-        episodes.append(
-            (np.concatenate([states, replayed[:, 1:]], axis=1), np.concatenate([actions, planned], axis=1))
-        )
-    return Episodes(task, *(np.concatenate(parts) for parts in zip(*episodes, strict=True)))
+        actions = environment_actions(task, make_plans(task, model, given, planner, seed).actions)
+        parts.append(_episodes(task, given, task.simulate(given.starts, actions), actions))
+    return Episodes(task, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _episodes(
+    task: Task,
+    problems: Problems,
+    states: Float[np.ndarray, "N L1 S"],
+    actions: Float[np.ndarray, "N L A"],
+) -> tuple[Float[np.ndarray, "N longer1 S"], Float[np.ndarray, "N longer A"]]:
+    """Return the states and actions of replays, with what came before their starts.
+
+    A problem knows its past at the frame offsets alone; NaN marks what nobody looks at.
+    """
+    first = Episodes(task, states, actions).first
+    past = np.full((len(states), first, states.shape[2]), np.nan)
+    for k, offset in enumerate(task.frame_offsets):
+        if offset:
+            past[:, first - offset] = problems.start_history[:, k]
+    unknown = np.full((len(states), first, actions.shape[2]), np.nan)
+    return np.concatenate([past, states], axis=1), np.concatenate([unknown, actions], axis=1)

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from experiments.training.replay import replayed_plans
 from experiments.training.stages import (
     Frames,
     encode_all,
+    measure_in_steps,
     normalise_frames,
     normalise_latents,
     train_decoder,
@@ -31,7 +33,7 @@ from experiments.training.stages import (
     train_predictor,
     train_probe,
 )
-from grasp_theory.world_models import Architecture, WorldModel
+from grasp_theory.world_models import Architecture, WorldModel, fingerprint
 
 DATA_SEED = 0
 """Seed of the behaviour data of every shipped model; evaluation draws its own."""
@@ -94,12 +96,12 @@ class Run:
         model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         normalise_frames(model, frames, np.random.default_rng(self.seed))
         model.action_scale.fill_(float(episodes.actions.std()))
-        trainer = self._trainer("offline")
+        trainer = self._trainer("offline", encoder, [episodes])
         if encoder is None:
             clock.stage("encoder", train_encoder(trainer, model, recipe, frames, episodes.model_actions))
         raw = encode_all(model, frames.pixels, self.device)
         normalise_latents(model, raw)
-        latents = (raw - model.latent_mean) / model.latent_scale
+        latents = model.normalise_latents(raw)
         behaviour = (latents, self._tensor(episodes.model_actions), 1.0)
         clock.stage(
             "predictor", train_predictor(trainer, model, recipe.predictor, [behaviour], state_noise=0.0)
@@ -107,6 +109,7 @@ class Run:
         targets = task.probe_targets(episodes.model_states.reshape(-1, task.state_dim))
         clock.stage("probe", train_probe(trainer, model, recipe, latents, self._tensor(targets)))
         clock.stage("decoder", train_decoder(trainer, model, recipe, latents, frames))
+        measure_in_steps(model, latents)
         facts = {"behaviour": _describe(episodes, "offline", DATA_SEED)}
         return Trained(model.requires_grad_(False), facts, clock.facts(self.device))
 
@@ -127,13 +130,12 @@ class Run:
         }
         data = []
         for name, episodes in named.items():
-            frames = self._draw(episodes, "offline" if name == "behaviour" else f"{name}_{self.seed}")
-            latents = (encode_all(model, frames.pixels, self.device) - model.latent_mean) / model.latent_scale
+            frames = self._draw(episodes, "offline" if name == "behaviour" else name)
+            latents = model.normalise_latents(encode_all(model, frames.pixels, self.device))
             data.append((latents, self._tensor(episodes.model_actions), SHARES[name]))
+        trainer = self._trainer("robust", model, list(named.values()))
         model.predictor.requires_grad_(True)
-        log = train_predictor(
-            self._trainer("robust"), model, recipe.robust_predictor, data, state_noise=recipe.state_noise
-        )
+        log = train_predictor(trainer, model, recipe.robust_predictor, data, state_noise=recipe.state_noise)
         clock.stage("predictor", log)
         sources = {
             "behaviour": _describe(named["behaviour"], "offline", DATA_SEED),
@@ -164,17 +166,20 @@ class Run:
         )  # fmt: skip
 
     def _draw(self, episodes: Episodes, name: str) -> Frames:
-        digest = hashlib.sha256(episodes.states.tobytes()).hexdigest()[:12]
-        path = self.folder / "data" / f"{self.task.name}_{name}_{self.image_size}_{digest}.npy"
+        path = self.folder / "data" / f"{self.task.name}_{name}_{self.image_size}_{_digest(episodes)}.npy"
         return Frames.draw(episodes, self.image_size, path)
 
-    def _trainer(self, kind: Kind) -> Trainer:
-        key = json.dumps(
-            {"task": self.task.name, "kind": kind, "seed": self.seed, "image_size": self.image_size,
-             "recipe": self.recipe.to_json(), "device": self.device.type}, sort_keys=True,
-        )  # fmt: skip
+    def _trainer(self, kind: Kind, given: nn.Module | None, data: Sequence[Episodes]) -> Trainer:
+        """Return the trainer of a kind of model that starts from a given frozen encoder or offline model, if any."""
+        key: dict[str, Any] = {
+            "task": self.task.name, "kind": kind, "seed": self.seed, "image_size": self.image_size,
+            "recipe": self.recipe.to_json(), "device": self.device.type, "shares": SHARES,
+            "data": [_digest(episodes) for episodes in data], "torch": torch.__version__,
+        }  # fmt: skip
+        if given is not None:
+            key["given"] = fingerprint(given)
         name = f"{self.task.name}-{kind}-{self.recipe.latent}-{self.seed}"
-        return Trainer(self.seed, self.device, self.folder / "runs" / name, key)
+        return Trainer(self.seed, self.device, self.folder / "runs" / name, json.dumps(key, sort_keys=True))
 
     def _tensor(self, values: Float[np.ndarray, ...]) -> Float[Tensor, ...]:
         return torch.from_numpy(values).float().to(self.device)
@@ -213,6 +218,14 @@ def machine(device: torch.device) -> str:
     lines = cpu.read_text().splitlines() if cpu.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _digest(episodes: Episodes) -> str:
+    """Return a digest of states, actions and what a picture looks like: what frames and weights depend on."""
+    digest = hashlib.sha256()
+    for array in (episodes.states, episodes.actions, episodes.task.render(episodes.model_states[:1, 0])):
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _describe(episodes: Episodes, kind: Kind, seed: int) -> dict[str, Any]:

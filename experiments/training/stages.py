@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,18 @@ from experiments.training.fit import Fitted, Trainer
 from experiments.training.losses import effective_rank, encoder_loss
 from experiments.training.recipe import Recipe, Stage
 from grasp_theory.world_models.model import WorldModel
+from linear_systems.errors import ParameterError
 
 CHUNK = 2048
 """Frames drawn or encoded at once."""
 COLOUR_FLOOR = 1e-3
 """Smallest eigenvalue of the colours' covariance that counts, relative to the largest."""
-COLLAPSED_RANK = 1.5
-"""Effective rank of a batch of latents below which the encoder is called collapsed."""
+STEP_FLOOR = 1e-3
+"""Smallest eigenvalue of the covariance of a model step that counts, relative to the largest."""
+COLLAPSED_RANK = 0.1
+"""Effective rank of a batch of latents, relative to their dimension, below which the encoder is called collapsed."""
+COLLAPSED_SPREAD = 0.05
+"""Mean standard deviation of the latents' components below which it is, too: the rank does not see them shrink."""
 
 console = Console(stderr=True)
 
@@ -44,20 +50,27 @@ class Frames:
         """Return the frames of episodes, drawn into `path` unless they are there already."""
         count, steps = episodes.model_states.shape[:2]
         shape = (count, steps, len(episodes.task.frame_offsets), size, size, 3)
-        if path.exists():
-            stored = np.load(path, mmap_mode="r")
-            if stored.shape == shape:
-                return cls(stored)
-        partial = path.with_suffix(".partial")
-        pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        rows = max(1, CHUNK // steps)
-        for start in track(range(0, count, rows), description="drawing frames", transient=True):
-            which = np.arange(start, min(start + rows, count))
-            grid = np.meshgrid(which, np.arange(steps), indexing="ij")
-            pixels[which] = episodes.observations(grid[0], grid[1], size)
-        pixels.flush()
-        partial.replace(path)
-        return cls(np.load(path, mmap_mode="r"))
+        if not path.exists():
+            # A name of this process's own: two trainings may draw the same frames at the same time.
+            partial = path.with_suffix(f".{os.getpid()}.partial")
+            pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+            rows = max(1, CHUNK // steps)
+            for start in track(range(0, count, rows), description="drawing frames", transient=True):
+                which = np.arange(start, min(start + rows, count))
+                grid = np.meshgrid(which, np.arange(steps), indexing="ij")
+                pixels[which] = episodes.observations(grid[0], grid[1], size)
+            pixels.flush()
+            partial.replace(path)
+        # Copy on write, for torch wants arrays that it could write to.
+        stored = np.load(path, mmap_mode="c")
+        if stored.shape != shape:
+            raise ParameterError(
+                "folder",
+                f"{path.name} of shape {shape}",
+                f"shape {stored.shape}",
+                "delete the file: it is made again",
+            )
+        return cls(stored)
 
 
 def normalise_frames(model: WorldModel, frames: Frames, rng: np.random.Generator) -> None:
@@ -109,12 +122,16 @@ def train_encoder(
             + recipe.reconstruction * missed
         )
         with torch.no_grad():
-            rank = effective_rank(latents[:, 0].cpu())
-        if rank < COLLAPSED_RANK and not warned:
+            flat = latents[:, 0].flatten(1).cpu()
+            rank, spread = effective_rank(flat), float(flat.std(dim=0).mean())
+        if not warned and (rank < max(1.5, COLLAPSED_RANK * flat.shape[1]) or spread < COLLAPSED_SPREAD):
             warned = True
-            console.print(f"[yellow]the encoder is collapsing: effective rank {rank:.2f} of its latents[/]")
+            console.print(
+                f"[yellow]the encoder is collapsing: effective rank {rank:.2f} of {flat.shape[1]}, "
+                f"mean standard deviation {spread:.2g} of its latents[/]"
+            )
         metrics = {name: float(term.detach()) for name, term in vars(terms).items()}
-        return total, metrics | {"missed": float(missed.detach()), "rank": rank}
+        return total, metrics | {"missed": float(missed.detach()), "rank": rank, "spread": spread}
 
     modules.train()
     outcome = trainer.fit("encoder", modules, stage, loss)
@@ -142,6 +159,24 @@ def normalise_latents(model: WorldModel, latents: Float[Tensor, "N M *S"]) -> No
     flat = latents.flatten(0, 1)
     model.latent_mean.copy_(flat.mean(dim=0))
     model.latent_scale.copy_((flat - flat.mean(dim=0)).square().mean().sqrt())
+
+
+def measure_in_steps(model: WorldModel, latents: Float[Tensor, "N M *S"]) -> None:
+    """Change the model's coordinates so that distances between latents count typical model steps.
+
+    With C the mean of Δz Δzᵀ over the model steps of the data, the new latents are z·C^(-1/2), scaled back to variance 1
+    on average; eigenvalues of C are raised to at least `STEP_FLOOR` of the largest.  A variance says how far apart states
+    can be, C how far apart they get in a step: features that move fast count less, those that move slowly more.
+
+    Arguments
+        latents: of the training data, normalised.
+    """
+    change = latents.diff(dim=1).flatten(0, -2).double()
+    eigenvalues, vectors = torch.linalg.eigh(change.T @ change / len(change))
+    scales = eigenvalues.clamp_min(STEP_FLOOR * float(eigenvalues[-1])).rsqrt()
+    transform = vectors @ torch.diag(scales) @ vectors.T
+    flat = latents.flatten(0, 1).double() @ transform
+    model.change_coordinates(transform / (flat - flat.mean(dim=0)).square().mean().sqrt())
 
 
 def train_predictor(
@@ -176,7 +211,8 @@ def train_predictor(
         errors = (predicted - window[:, 1:]).square().flatten(2).mean(dim=2)
         # The square root weighs a window by its distance and not its square: rare misses at a contact do not rule.
         value = (errors + 1e-6).sqrt().mean()
-        return value, {"first": float(errors[:, 0].mean().sqrt()), "last": float(errors[:, -1].mean().sqrt())}
+        first, last = (float(errors.detach()[:, step].mean().sqrt()) for step in (0, -1))
+        return value, {"first": first, "last": last}
 
     return trainer.fit("predictor", model.predictor, stage, loss)
 

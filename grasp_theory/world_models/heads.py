@@ -1,6 +1,7 @@
 """What reads a latent for people: a decoder to pictures and a probe of the task's state.
 
-Both are trained on frozen latents and are never part of a planner's loss.
+Both are trained on frozen latents and are never part of a planner's loss.  Where a recipe asks for reconstruction,
+the decoder has first helped to shape the encoder.
 """
 
 from __future__ import annotations

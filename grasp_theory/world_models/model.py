@@ -6,6 +6,9 @@ Shapes: `...` are leading batch axes, K stacked frames (newest first), H × W pi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
@@ -22,7 +25,8 @@ class WorldModel(nn.Module):
     """F on latents of pixels: s = encode(frames), s' = s + predictor(s, a).
 
     It is a `Dynamics`: pass it to a `PlanningProblem` as it is.  Latents are scaled so that a component's
-    variance over the training data is 1 on average, so a noise σ or a distance is in units of that.
+    variance over the training data is 1 on average, so a noise σ or a distance is in units of that.  Their coordinates are
+    such that a typical model step moves them equally far in every direction: distances count steps.
 
     Arguments
         architecture: the sizes.
@@ -40,6 +44,7 @@ class WorldModel(nn.Module):
     unwhitening: Tensor
     latent_mean: Tensor
     latent_scale: Tensor
+    latent_map: Tensor
     action_scale: Tensor
     probe_mean: Tensor
     probe_scale: Tensor
@@ -67,6 +72,7 @@ class WorldModel(nn.Module):
         self.register_buffer("unwhitening", torch.eye(3))
         self.register_buffer("latent_mean", torch.zeros(architecture.state_shape))
         self.register_buffer("latent_scale", torch.ones(()))
+        self.register_buffer("latent_map", torch.eye(architecture.latent_dim))
         self.register_buffer("action_scale", torch.ones(()))
         self.register_buffer("probe_mean", torch.zeros(architecture.probe_dim))
         self.register_buffer("probe_scale", torch.ones(architecture.probe_dim))
@@ -90,9 +96,7 @@ class WorldModel(nn.Module):
             )  # fmt: skip
         batch = frames.shape[:-4]
         latents = self.encode_raw(frames.reshape(-1, *wanted))
-        return ((latents - self.latent_mean) / self.latent_scale).reshape(
-            *batch, *self.architecture.state_shape
-        )
+        return self.normalise_latents(latents).reshape(*batch, *self.architecture.state_shape)
 
     def encode_raw(self, frames: UInt8[Tensor, "N K H W 3"]) -> Float[Tensor, " N *S"]:
         """Return the encoder's own output, before the latents are centred and scaled."""
@@ -105,6 +109,36 @@ class WorldModel(nn.Module):
         assert self.encoder is not None
         latents = self.encoder(self.normalise(frames))
         return latents
+
+    def normalise_latents(self, raw: Float[Tensor, "*batch_and_state"]) -> Float[Tensor, "*batch_and_state"]:
+        """Return the encoder's outputs (..., *S) in the coordinates that everything else works in."""
+        return ((raw - self.latent_mean) / self.latent_scale) @ self.latent_map
+
+    @torch.no_grad()
+    def change_coordinates(self, transform: Float[Tensor, "d d"]) -> None:
+        """Measure latents in other coordinates, z' = z·transform; in place.
+
+        The first and last linear layers of predictor, decoder and probe absorb the map, so that predictions, pictures
+        and probed quantities stay what they were; distances between latents change.
+
+        Arguments
+            transform: invertible, acting on the last axis of the latents.
+        """
+        new = transform.double()
+        back = torch.linalg.inv(new)
+        d = self.architecture.latent_dim
+
+        def write(parameter: Tensor, values: Tensor) -> None:
+            parameter.copy_(values.to(parameter.dtype))
+
+        write(self.latent_map, self.latent_map.double() @ new)
+        enter, leave = self.predictor.enter, cast(nn.Linear, self.predictor.leave[-1])
+        write(enter.weight[:, :d], enter.weight[:, :d].double() @ back.T)
+        write(leave.weight, new.T @ leave.weight.double())
+        write(leave.bias, leave.bias.double() @ new)
+        for first in cast(Iterable[nn.Linear], (self.decoder.enter[0], self.probe_head.layers[0])):
+            columns = first.weight.double().reshape(len(first.weight), -1, d)
+            write(first.weight, (columns @ back.T).flatten(1))
 
     def normalise(self, pictures: UInt8[Tensor, "*batch H W 3"]) -> Float[Tensor, "*batch 3 H W"]:
         """Return the difference from the mean picture, its colours whitened: the encoder's input.

@@ -66,6 +66,6 @@ class PatchTransformer(nn.Module):
         return change
 
 
-def predictor(architecture: Architecture) -> nn.Module:
+def predictor(architecture: Architecture) -> ResidualMLP | PatchTransformer:
     """Return the predictor for a kind of latent."""
     return ResidualMLP(architecture) if architecture.latent == "flat" else PatchTransformer(architecture)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.evaluation.summary import summary
+from grasp_theory.world_models import available
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -34,3 +37,9 @@ def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", TEXT, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_table_of_models_is_that_of_their_cards() -> None:
+    shown = re.search(r"<!-- models: [^\n]*\n(.*?)\n<!-- end of models -->", TEXT, re.DOTALL)
+    assert shown is not None
+    assert shown[1] == summary(available())

@@ -250,3 +250,39 @@ def test_a_set_that_breaks_an_invariant_cannot_be_made(
     problems = Problems.load(stored)
     with pytest.raises((ProblemFileError, ParameterError), match=message):
         replace(problems, **{field: change(problems)})
+
+
+SETS = sorted((Path(problems.__file__).parents[1] / "problem_sets").glob("*.npz"))
+
+
+@pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
+def test_a_stored_set_is_valid_and_named_for_what_it_is(path: Path) -> None:
+    stored = Problems.load(path)
+    assert path.stem == f"{stored.task}-{stored.kind}-{stored.horizon[0]}-{stored.purpose}"
+    assert len(stored) == 200
+    if stored.task == "wall_single":  # our own physics: the same on every machine
+        again = make_problems(
+            stored.task, stored.kind, horizon=int(stored.horizon[0]), count=200, purpose=stored.purpose, seed=stored.seed
+        )
+        np.testing.assert_allclose(again.start_history, stored.start_history, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(again.goal_history, stored.goal_history, rtol=0, atol=1e-9)
+
+
+def test_there_are_stored_sets_for_tuning_and_for_reporting_apart() -> None:
+    stored = [Problems.load(path) for path in SETS]
+    assert {(one.task, one.purpose) for one in stored} >= {
+        (task, purpose) for task in ("wall_single", "point_maze", "push_t") for purpose in ("tuning", "reporting")
+    }
+    for one in stored:
+        for other in stored:
+            if one is not other and one.task == other.task:
+                shared = {start.tobytes() for start in one.starts} & {start.tobytes() for start in other.starts}
+                assert not shared
+
+
+@pytest.mark.parametrize("kind", ["random", "long"])
+def test_random_problems_of_a_task_with_rooms_cross_a_wall(kind: str) -> None:
+    task = by_name("wall_single")
+    made = make_problems("wall_single", kind, horizon=6, count=50, purpose="training", seed=3)
+    crosses = task.room(made.starts) != task.room(made.goals)
+    assert crosses.all() if kind == "random" else not crosses.all()

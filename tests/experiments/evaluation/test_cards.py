@@ -20,8 +20,8 @@ TARGETS = {
 """What the open-loop errors of the shipped models are meant to be, in px, cells and radians."""
 
 
-def mean_error(card: Card, windows: str, error: str, step: int) -> float:
-    return card.evaluation["open_loop"][windows][str(step)]["errors"][error]["model"]["mean"]["value"]
+MISSED: set[tuple[str, str, int]] = set()
+"""The targets that no shipped model of a task meets; docs/world_models.md says by how much and why."""
 
 
 def test_three_tasks_are_shipped():
@@ -48,11 +48,13 @@ def test_a_card_is_complete(card: Card):
 
 
 @pytest.mark.parametrize("card", OFFLINE, ids=lambda card: card.name)
-def test_the_model_beats_a_state_that_stays_put(card: Card):
+def test_the_model_is_as_good_as_meant_and_better_than_a_state_that_stays_put(card: Card):
     for windows, error, limits in TARGETS[card.task]:
-        for step in limits:
+        for step, limit in limits.items():
             entry = card.evaluation["open_loop"][windows][str(step)]["errors"][error]
             assert entry["model"]["mean"]["high"] < entry["identity"]["mean"]["low"]
+            met = entry["model"]["mean"]["value"] <= limit
+            assert met != ((card.task, error, step) in MISSED), (error, step, entry["model"]["mean"])
 
 
 @pytest.mark.slow
@@ -67,7 +69,8 @@ def test_evaluate_measures_what_the_card_says(name: str):
                 expected = measured["model"]["mean"]["value"]
                 found = again["open_loop"][windows][step]["errors"][error]["model"]["mean"]["value"]
                 assert found == pytest.approx(expected, rel=0.02), (windows, step, error)
-    for planner, entry in card["exploitability"].items():
+    for planner in ("GRASP", "GradientDescent"):
+        entry = card["exploitability"][planner]
         for rate in ("believed", "true"):
             found = again["exploitability"][planner][rate]["value"]
             assert entry[rate]["low"] <= found <= entry[rate]["high"], (planner, rate)

@@ -43,24 +43,27 @@ def run(
 
 
 def test_it_minimises():
-    log, seconds = run(None, model())
-    assert log[-1]["loss"] < 0.5 * log[0]["loss"]
-    assert log[-1]["step"] == STAGE.steps
-    assert seconds > 0
+    fitted = run(None, model())
+    assert fitted.log[-1]["loss"] < 0.5 * fitted.log[0]["loss"]
+    assert fitted.log[-1]["step"] == STAGE.steps
+    assert fitted.wall_seconds > 0
+    assert fitted.earlier_wall_seconds == fitted.earlier_cpu_seconds == 0
 
 
 @pytest.mark.parametrize("killed_at", [1, 17, 39])
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path, monkeypatch, killed_at):
     monkeypatch.setattr(fit_module, "SAVE_EVERY", 0.0)
     whole = model()
-    log, _ = run(None, whole)
+    log = run(None, whole).log
     first = model()
     with pytest.raises(Killed):
         run(tmp_path, first, killed_at=killed_at)
     second = model()
-    resumed, _ = run(tmp_path, second)
+    resumed = run(tmp_path, second)
     assert torch.equal(whole.weight, second.weight)
-    assert [entry["loss"] for entry in resumed] == [entry["loss"] for entry in log]
+    assert [entry["loss"] for entry in resumed.log] == [entry["loss"] for entry in log]
+    assert 0 < resumed.earlier_wall_seconds < resumed.wall_seconds
+    assert 0 < resumed.earlier_cpu_seconds <= resumed.cpu_seconds
 
 
 def test_a_finished_stage_is_not_trained_again(tmp_path):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from torch import nn
 
 from experiments.data import collect
 from experiments.environments import by_name
-from experiments.training.recipe import recipe_for
+from experiments.training.fit import Trainer
+from experiments.training.recipe import Stage, recipe_for
+from experiments.training.replay import HORIZON, replayed_plans
 from experiments.training.run import Run
-from experiments.training.stages import Frames, encode_all
+from experiments.training.stages import Frames, encode_all, train_encoder
+from grasp_theory.world_models import Architecture, WorldModel
 from linear_systems.errors import ParameterError
 
 TASK = by_name("wall_single")
@@ -24,14 +28,10 @@ RECIPE = recipe_for("wall_single", "flat", quick=True)
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("training")
-
-
-@pytest.fixture(scope="module")
-def offline(folder):
-    return Run(TASK, RECIPE, 0, folder, CPU).offline()
+def architecture(latent_dim: int, *, frames: int = 1, probe_dim: int = 2) -> Architecture:
+    return Architecture(
+        "flat", action_dim=10, probe_dim=probe_dim, frames=frames, latent_dim=latent_dim, predictor_width=16
+    )
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def test_the_probe_tells_the_position(offline, folder):
 
 def test_facts_for_the_card(offline):
     assert set(offline.training["stages"]) == {"encoder", "predictor", "probe", "decoder"}
-    assert offline.training["cpu_seconds"] > 0
+    assert offline.training["cpu_seconds"] >= offline.training["stages"]["encoder"]["cpu_seconds"]
     assert offline.data["behaviour"]["mixture"] == TASK.mixtures["offline"]
 
 
@@ -83,23 +83,62 @@ def test_same_seed_same_weights_and_a_finished_run_costs_nothing(offline, folder
 
 
 def test_a_robust_model_keeps_the_encoder_and_changes_the_predictor(offline, folder):
-    before = {name: value.clone() for name, value in offline.model.state_dict().items()}
-    robust = Run(TASK, RECIPE, 0, folder, CPU).robust(offline.model)
+    before = offline.model.state_dict()
+    robust = Run(TASK, RECIPE, 0, folder, CPU).robust(deepcopy(offline.model))
     after = robust.model.state_dict()
     for name, value in before.items():
         assert torch.equal(value, after[name]) != name.startswith("predictor."), name
     assert set(robust.data) - {"shares", "state_noise"} == {"behaviour", "contacts", "replays"}
-    offline.model.load_state_dict(before)
+    assert robust.data["replays"]["episodes"] == RECIPE.episodes
+
+
+def test_a_robust_predictor_is_not_resumed_on_another_offline_model(folder, tmp_path):
+    offline = WorldModel(architecture(RECIPE.latent_dim))
+    recipe = replace(RECIPE, robust_predictor=replace(RECIPE.robust_predictor, steps=1))
+    run = Run(TASK, recipe, 0, tmp_path, CPU)
+    run.robust(deepcopy(offline))
+    with torch.no_grad():
+        offline.latent_mean += 1
+    with pytest.raises(ParameterError, match="another recipe"):
+        run.robust(offline)
+
+
+def test_replayed_plans_happened_in_the_environment_and_are_reproducible():
+    task = by_name("point_maze")  # with frames of the past: plans begin after them
+    torch.manual_seed(0)
+    model = WorldModel(architecture(8, frames=2, probe_dim=4))
+    episodes, again = (replayed_plans(task, model, seed=3, problems=2, iterations=2) for _ in range(2))
+    assert np.array_equal(episodes.states, again.states)
+    assert episodes.actions.shape == (4, 5 + 5 * HORIZON, 2)
+    assert np.abs(episodes.actions).max() <= task.action_high
+    simulated = task.simulate(episodes.states[:, episodes.first], episodes.actions[:, episodes.first :])
+    np.testing.assert_allclose(simulated, episodes.states[:, episodes.first :], rtol=0, atol=1e-9)
+    other = replayed_plans(task, model, seed=4, problems=2, iterations=2)
+    assert not np.array_equal(episodes.states, other.states)
+
+
+def test_a_collapsing_encoder_is_called_one(capsys):
+    model = WorldModel(architecture(8))
+    blank = Frames(np.zeros((4, 6, 1, 64, 64, 3), dtype=np.uint8))
+    recipe = replace(RECIPE, encoder=replace(RECIPE.encoder, steps=2, batch=4))
+    train_encoder(Trainer(0, CPU, None, "key"), model, recipe, blank, np.zeros((4, 5, 10)))
+    assert capsys.readouterr().err.count("collapsing") == 1
+
+
+def frozen(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(192, 8))
 
 
 def test_a_frozen_encoder_of_the_user_is_used_as_it_is(folder):
-    torch.manual_seed(1)
-    mine = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(192, 8))
+    mine = frozen(1)
     weights = mine[2].weight.clone()
     trained = Run(TASK, RECIPE, 5, folder, CPU).offline(encoder=mine)
     assert "encoder" not in trained.training["stages"]
     assert torch.equal(mine[2].weight, weights)
-    latents, actions, _ = held_out(trained.model, folder / "frozen")
+    with pytest.raises(ParameterError, match="another recipe"):
+        Run(TASK, RECIPE, 5, folder, CPU).offline(encoder=frozen(2))
+    latents, actions, _ = held_out(trained.model, folder)
     error = (trained.model.step(latents[:, :-1], actions) - latents[:, 1:]).norm(dim=-1).mean()
     assert error < (latents[:, :-1] - latents[:, 1:]).norm(dim=-1).mean()
 
@@ -107,7 +146,7 @@ def test_a_frozen_encoder_of_the_user_is_used_as_it_is(folder):
 def test_patch_latents_train_too(folder):
     recipe = replace(
         recipe_for("wall_single", "patch", quick=True),
-        encoder=replace(RECIPE.encoder, steps=20), predictor=replace(RECIPE.predictor, steps=20, batch=32),
+        episodes=5, encoder=Stage(2, 8, 1e-3, 2), predictor=Stage(3, 8, 1e-3, 2), decoder=Stage(2, 8, 1e-3),
     )  # fmt: skip
     trained = Run(TASK, recipe, 0, folder, CPU).offline()
     assert trained.model.architecture.state_shape == (16, recipe.latent_dim)

@@ -12,7 +12,7 @@ from world_model_cases import ARCHITECTURES, SMALL, FrozenEncoder, frames_for, w
 
 from grasp_theory import GRASP, Dynamics, PlanningProblem, rollout
 from grasp_theory.world_models import Architecture, WorldModel
-from grasp_theory.world_models.encoders import KeypointEncoder, Standardise
+from grasp_theory.world_models.encoders import KeypointEncoder, Standardise, moments
 from grasp_theory.world_models.predictors import PatchTransformer
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 
@@ -81,7 +81,7 @@ def test_latents_are_centred_and_scaled_and_heads_undo_their_scaling(architectur
     frames = frames_for(architecture, 3)
     latent = model.encode(frames)
     raw = model.encode_raw(frames)
-    torch.testing.assert_close(latent * model.latent_scale + model.latent_mean, raw)
+    torch.testing.assert_close(latent, ((raw - model.latent_mean) / model.latent_scale) @ model.latent_map)
     torch.testing.assert_close(
         (model.probe(latent) - model.probe_mean) / model.probe_scale, model.probe_head(latent)
     )
@@ -89,6 +89,26 @@ def test_latents_are_centred_and_scaled_and_heads_undo_their_scaling(architectur
     assert drawn.shape == (3, architecture.frames, 3, 16, 16)
     newest = torch.einsum("ij,njhw->nhwi", model.unwhitening, drawn[:, 0]) + model.background
     torch.testing.assert_close(model.decode(latent), newest.clamp(0, 1))
+
+
+@every_architecture
+def test_other_coordinates_change_latents_and_distances_but_nothing_that_is_told(
+    architecture: Architecture,
+) -> None:
+    model, frames = world_model(architecture).to(torch.float64), frames_for(architecture, 3)
+    action = _randn(3, architecture.action_dim, dtype=torch.float64)
+    before = model.encode(frames)
+    following, pictures, told = model.step(before, action), model.decode(before), model.probe(before)
+    d = architecture.latent_dim
+    transform = torch.eye(d, dtype=torch.float64) + 0.5 * _randn(d, d, dtype=torch.float64)
+    model.change_coordinates(transform)
+    after = model.encode(frames)
+    exact = {"rtol": 1e-9, "atol": 1e-9}
+    torch.testing.assert_close(after, before @ transform, **exact)
+    torch.testing.assert_close(model.step(after, action), following @ transform, **exact)
+    torch.testing.assert_close(model.decode(after), pictures, **exact)
+    torch.testing.assert_close(model.probe(after), told, **exact)
+    assert not torch.allclose(model.distance(after[:1], after[1:]), model.distance(before[:1], before[1:]))
 
 
 def test_distance_is_the_root_mean_square() -> None:
@@ -182,8 +202,24 @@ def test_key_points_are_where_the_heat_is_and_how_far_it_moved() -> None:
     encoder.heat_maps, encoder.head, encoder.standardise = Peaks(), nn.Identity(), nn.Identity()  # type: ignore[assignment]
     points = encoder(torch.zeros(3, SMALL.frames, 3, 16, 16, dtype=torch.float64))
     newest, older = torch.tensor([-1 / 3, 1 / 3]), torch.tensor([1.0, -1.0])
-    expected = torch.cat([newest, newest - older]).double().expand(3, -1)
+    expected = torch.cat([newest, newest - older, torch.zeros(7)]).double().expand(3, -1)
     torch.testing.assert_close(points, expected, rtol=1e-7, atol=1e-7)
+
+
+def test_moments_are_those_of_the_distribution() -> None:
+    weights = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = weights / weights.sum(dim=(2, 3), keepdim=True)
+    points, shape = moments(weights)
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, n, dtype=torch.float64) for n in (5, 4)), indexing="ij")
+    for n in range(2):
+        for c in range(3):
+            mean_y, mean_x = (float((weights[n, c] * axis).sum()) for axis in (y, x))
+            assert points[n, [c, 3 + c]].tolist() == pytest.approx([mean_y, mean_x], rel=1e-6)
+            orders = [(2, 0), (1, 1), (0, 2), (3, 0), (2, 1), (1, 2), (0, 3)]
+            central = [
+                float((weights[n, c] * (y - mean_y) ** i * (x - mean_x) ** j).sum()) for i, j in orders
+            ]
+            assert shape[n, c::3].tolist() == pytest.approx(central, abs=1e-6)
 
 
 def test_standardised_features_have_mean_0_and_variance_1_in_training_and_are_remembered() -> None:

@@ -1,0 +1,70 @@
+"""`python -m experiments models`: the shipped models side by side, from their cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import typer
+
+from grasp_theory.world_models import Card, available
+
+ERRORS = {
+    "wall_single": (("all", "position", "px"),),
+    "point_maze": (("all", "position", "cells"),),
+    "push_t": (("moving", "block", "px"), ("moving", "angle", "rad")),
+}
+"""The open-loop errors shown: over which windows, of what, in which unit."""
+STEPS = (1, 4, 10, 20)
+HEAD = (
+    "| model | open-loop error at 1 / 4 / 10 / 20 model steps | distance | greedy | GRASP's plans |",
+    "|---|---|---|---|---|",
+)
+
+
+def models() -> None:
+    """Print a Markdown table of the shipped models; ranges are over training seeds."""
+    typer.echo(summary(available()))
+
+
+def summary(cards: Sequence[Card]) -> str:
+    """Return a Markdown table of models, one row for each task, kind and latent.
+
+    The columns: mean open-loop error of the probed state; Spearman rank correlation of latent distance with the
+    geodesic or task distance; success of following the latent distance greedily in the true environment; success of
+    GRASP's plans as the model believes it and in the environment.  Several training seeds give least-greatest.
+    """
+
+    def group(card: Card) -> tuple[str, str, str]:
+        return (card.task, card.architecture.latent, card.kind)
+
+    lines = list(HEAD)
+    ordered = sorted(cards, key=lambda card: (group(card)[0], group(card)[1], group(card)[2], card.seed))
+    for (task, latent, kind), members in groupby(ordered, key=group):
+        found = [card.evaluation for card in members]
+        name = f"{task}, {kind}" + ("" if latent == "flat" else f", {latent}")
+        seeds = "" if len(found) == 1 else f" ({len(found)} seeds)"
+        errors = "; ".join(
+            f"{error} "
+            + " / ".join(_range([_mean(one, windows, error, step) for one in found]) for step in STEPS)
+            + f" {unit}"
+            for windows, error, unit in ERRORS[task]
+        )
+        believed, true = (_range([one["exploitability"]["GRASP"][key]["value"] for one in found])
+                          for key in ("believed", "true"))  # fmt: skip
+        rank = _range([one["rank_correlation"]["latent"]["value"] for one in found])
+        greedy = _range([one["greedy"]["latent"]["value"] for one in found])
+        lines.append(f"| {name}{seeds} | {errors} | {rank} | {greedy} | {believed} believed, {true} true |")
+    return "\n".join(lines)
+
+
+def _mean(evaluation: Any, windows: str, error: str, step: int) -> float:
+    return float(evaluation["open_loop"][windows][str(step)]["errors"][error]["model"]["mean"]["value"])
+
+
+def _range(values: list[float]) -> str:
+    low, high = (
+        f"{value:.3g}" if abs(value) >= 1 else f"{value:.2f}" for value in (min(values), max(values))
+    )
+    return low if low == high else f"{low}–{high}"
