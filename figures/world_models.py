@@ -20,7 +20,7 @@ TASKS = ("wall_single", "point_maze", "push_t")
 STEPS = (0, 1, 2, 4, 6, 10)
 """Model steps shown."""
 CANDIDATES = 64
-"""Held-out episodes, of which the one whose state moves most is shown."""
+"""Held-out episodes, of which the one whose picture changes most is shown."""
 SEED = 20
 
 
@@ -51,8 +51,9 @@ def predict(name: str) -> Prediction:
     states, actions = task.behaviour(rng, starts, length, mixture=task.mixtures["offline"])
     episodes = Episodes(task, states, actions)
     shown = episodes.model_states[:, : STEPS[-1] + 1]
-    which = int(np.argmax(task.distance(shown[:, -1], shown[:, 0])))
     size = model.architecture.image_size
+    before, after = (task.render(shown[:, step], size).astype(float) for step in (0, -1))
+    which = int(np.argmax(np.abs(after - before).sum(axis=(1, 2, 3))))
     first = episodes.observations(np.array([which]), np.array([0]), size)
     latent = model.encode(torch.from_numpy(first))
     latents = [latent]

@@ -23,7 +23,7 @@ WORK = Path("training")
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="wall_single, point_maze, push_t, or a long variant.")],
+    task: Annotated[str, typer.Argument(help="wall_single, point_maze or push_t.")],
     kind: Annotated[
         Kind, typer.Option(help="offline: behaviour data alone; robust: extra data.")
     ] = "offline",
@@ -104,10 +104,8 @@ def model_card(
 def _device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # torch has no type of its own for a device that is not there
+    # torch has no type of its own for a device that is not there.
+    except (RuntimeError, AssertionError) as error:
         found = f"{name!r}: {str(error).splitlines()[0]}"
         raise ParameterError("device", "a device that torch finds here", found, "cpu") from error
 

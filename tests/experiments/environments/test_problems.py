@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.environments import by_name
+from experiments.environments import by_name, problems
 from experiments.environments.problems import ProblemFileError, Problems, make_problems
 from experiments.environments.task import FRAMESKIP
 from linear_systems.errors import HorizonError, ParameterError

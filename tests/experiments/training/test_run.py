@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.data import collect
+from experiments.data import collect, frame_states
 from experiments.environments import by_name
+from experiments.evaluation.sizes import trials
 from experiments.training.fit import Trainer
 from experiments.training.recipe import Stage, recipe_for
-from experiments.training.replay import HORIZON, replayed_plans
+from experiments.training.replay import replayed_plans
 from experiments.training.run import Run
 from experiments.training.stages import Frames, encode_all, train_encoder
 from grasp_theory.world_models import Architecture, WorldModel
@@ -41,7 +42,7 @@ def held_out(model, folder: Path):
         TASK, episodes=20, length=100, seed=123, folder=folder / "held_out", mixture=TASK.mixtures["offline"]
     )
     frames = Frames.draw(episodes, 64, folder / "held_out" / "frames.npy")
-    latents = (encode_all(model, frames.pixels, CPU) - model.latent_mean) / model.latent_scale
+    latents = model.normalise_latents(encode_all(model, frames.pixels, CPU))
     return latents, torch.from_numpy(episodes.model_actions).float(), episodes.model_states
 
 
@@ -53,8 +54,8 @@ def test_the_predictor_beats_staying_put_and_the_best_linear_map(offline, folder
     # Fitted to the held-out pairs themselves: the best that any linear map could do there.
     linear = inputs @ torch.linalg.lstsq(inputs, after).solution
     error = (model.step(before, actions.flatten(0, 1)) - after).norm(dim=1).mean()
-    assert error < 0.5 * (before - after).norm(dim=1).mean()
-    assert error < (linear - after).norm(dim=1).mean()
+    assert error < 0.7 * (before - after).norm(dim=1).mean()
+    assert error < 0.9 * (linear - after).norm(dim=1).mean()
 
 
 def test_the_probe_tells_the_position(offline, folder):
@@ -94,7 +95,7 @@ def test_a_robust_model_keeps_the_encoder_and_changes_the_predictor(offline, fol
 
 def test_a_robust_predictor_is_not_resumed_on_another_offline_model(folder, tmp_path):
     offline = WorldModel(architecture(RECIPE.latent_dim))
-    recipe = replace(RECIPE, robust_predictor=replace(RECIPE.robust_predictor, steps=1))
+    recipe = replace(RECIPE, episodes=4, robust_predictor=Stage(1, 8, 1e-3, 2))
     run = Run(TASK, recipe, 0, tmp_path, CPU)
     run.robust(deepcopy(offline))
     with torch.no_grad():
@@ -108,13 +109,17 @@ def test_replayed_plans_happened_in_the_environment_and_are_reproducible():
     torch.manual_seed(0)
     model = WorldModel(architecture(8, frames=2, probe_dim=4))
     episodes, again = (replayed_plans(task, model, seed=3, problems=2, iterations=2) for _ in range(2))
-    assert np.array_equal(episodes.states, again.states)
-    assert episodes.actions.shape == (4, 5 + 5 * HORIZON, 2)
-    assert np.abs(episodes.actions).max() <= task.action_high
-    simulated = task.simulate(episodes.states[:, episodes.first], episodes.actions[:, episodes.first :])
-    np.testing.assert_allclose(simulated, episodes.states[:, episodes.first :], rtol=0, atol=1e-9)
+    assert np.array_equal(episodes.states, again.states, equal_nan=True)
+    first, horizon = episodes.first, trials(task).horizon
+    assert episodes.actions[:, first:].shape == (4, 5 * horizon, 2)
+    assert np.abs(episodes.actions[:, first:]).max() <= task.action_high
+    simulated = task.simulate(episodes.states[:, first], episodes.actions[:, first:])
+    np.testing.assert_allclose(simulated, episodes.states[:, first:], rtol=0, atol=1e-9)
+    grid = np.meshgrid(np.arange(4), np.arange(horizon + 1), indexing="ij")
+    assert np.isfinite(frame_states(episodes, *grid)).all()
+    assert np.isfinite(episodes.model_actions).all()
     other = replayed_plans(task, model, seed=4, problems=2, iterations=2)
-    assert not np.array_equal(episodes.states, other.states)
+    assert not np.array_equal(episodes.states, other.states, equal_nan=True)
 
 
 def test_a_collapsing_encoder_is_called_one(capsys):
@@ -127,7 +132,7 @@ def test_a_collapsing_encoder_is_called_one(capsys):
 
 def frozen(seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(192, 8))
+    return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(192, RECIPE.latent_dim))
 
 
 def test_a_frozen_encoder_of_the_user_is_used_as_it_is(folder):
