@@ -112,7 +112,8 @@ class WorldModel(nn.Module):
 
     def normalise_latents(self, raw: Float[Tensor, "*batch_and_state"]) -> Float[Tensor, "*batch_and_state"]:
         """Return the encoder's outputs (..., *S) in the coordinates that everything else works in."""
-        return ((raw - self.latent_mean) / self.latent_scale) @ self.latent_map
+        with torch.autocast(raw.device.type, enabled=False):
+            return ((raw - self.latent_mean) / self.latent_scale) @ self.latent_map
 
     @torch.no_grad()
     def change_coordinates(self, transform: Float[Tensor, "d d"]) -> None:
