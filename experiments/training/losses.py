@@ -46,7 +46,7 @@ def encoder_loss(latents: Float[Tensor, "N L1 *S"], predicted: Float[Tensor, "N 
     )
 
 
-def effective_rank(latents: Float[Tensor, N * S]) -> float:
+def effective_rank(latents: Float[Tensor, " N *S"]) -> float:
     """Return exp(entropy) of the normalised eigenvalues of the latents' covariance: 1 when all but one collapse."""
     flat = latents.flatten(1).double()
     eigenvalues = torch.linalg.eigvalsh(torch.cov(flat.T).reshape(flat.shape[1], -1)).clamp_min(0)

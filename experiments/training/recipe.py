@@ -39,7 +39,7 @@ class Recipe:
         encoder_depth, predictor_width, predictor_depth: see `Architecture`.
         variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
             deviation and the squared off-diagonal covariances (Bardes et al., 2022).
-        slowness: weight of the squared change of a latent in one model step, relative to its variance.  With the two
+        slowness: weight of the mean squared change of a latent in one model step.  With the two
             above it asks for the slowest uncorrelated features, whose distances follow how long the behaviour
             takes from one state to another.
         reconstruction: weight of the share of a picture's variance that the decoder misses, in the encoder's loss.
@@ -101,7 +101,7 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
         predictor=Stage(1000, 96, 1e-3, 5),
     ),
 }
-"""The recipe of each shipped model, by task and latent."""
+"""By task and latent: the recipes of the shipped models, and one for patch latents."""
 
 
 def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:

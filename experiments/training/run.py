@@ -181,7 +181,7 @@ class Run:
         name = f"{self.task.name}-{kind}-{self.recipe.latent}-{self.seed}"
         return Trainer(self.seed, self.device, self.folder / "runs" / name, json.dumps(key, sort_keys=True))
 
-    def _tensor(self, values: Float[np.ndarray, ...]) -> Float[Tensor, ...]:
+    def _tensor(self, values: Float[np.ndarray, " ..."]) -> Float[Tensor, " ..."]:
         return torch.from_numpy(values).float().to(self.device)
 
 

@@ -256,7 +256,7 @@ def train_probe(
 
 
 def _missed(
-    model: WorldModel, latents: Float[Tensor, N * S], pixels: UInt8[Tensor, "N K H W 3"]
+    model: WorldModel, latents: Float[Tensor, " N *S"], pixels: UInt8[Tensor, "N K H W 3"]
 ) -> Float[Tensor, ""]:
     """Return the share of the pictures' variance (about the mean picture) that the decoder misses."""
     wanted = model.normalise(pixels)
@@ -278,7 +278,7 @@ def _windows(
 
 
 def _unroll(
-    model: WorldModel, start: Float[Tensor, N * S], actions: Float[Tensor, "N L m"]
+    model: WorldModel, start: Float[Tensor, " N *S"], actions: Float[Tensor, "N L m"]
 ) -> Float[Tensor, "N L *S"]:
     """Return the predictor's latents 1..L from the first latent and the actions, in float32 whatever autocast says."""
     states = [start]

@@ -146,6 +146,6 @@ def make_optimizer(name: OptimizerName, lr: float) -> SGD | Adam:
     return Adam(lr) if name == "adam" else SGD(lr)
 
 
-def squared_norm(differences: Float[Tensor, rows * S]) -> Float[Tensor, " rows"]:
+def squared_norm(differences: Float[Tensor, " rows *S"]) -> Float[Tensor, " rows"]:
     """Return the sum of squares over all axes but the first."""
     return differences.square().flatten(1).sum(1)
