@@ -74,7 +74,7 @@ def train_model(
     recipe = recipe_for(task.name, latent, quick=quick)
     run = Run(task, recipe, seed, folder, device)
     offline = out / f"{task.name}-offline-{latent}-{seed}"
-    trained = run.offline() if kind == "offline" else run.robust(_offline(offline, device))
+    trained = run.offline() if kind == "offline" else run.robust(_offline(offline, recipe, device))
     model = trained.model.cpu()
     card = model_card(task, kind, seed, recipe, trained, evaluate(task, model, quick=quick))
     out.mkdir(parents=True, exist_ok=True)
@@ -110,10 +110,16 @@ def _device(name: str) -> torch.device:
         raise ParameterError("device", "a device that torch finds here", found, "cpu") from error
 
 
-def _offline(path: Path, device: torch.device) -> WorldModel:
+def _offline(path: Path, recipe: Recipe, device: torch.device) -> WorldModel:
     if not path.with_suffix(".safetensors").exists():
         raise ParameterError(
             "kind", "the offline model that a robust one starts from", f"no {path.name} in {path.parent}",
             "train the offline model of the same seed first",
         )  # fmt: skip
-    return load_file(path, device=device)
+    model = load_file(path, device=device)
+    if model.card is None or model.card.recipe != recipe.to_json():
+        raise ParameterError(
+            "kind", f"an offline model {path.name} of the same recipe", "one of another (--quick, or an older version)",
+            "train the offline model anew, or in another folder",
+        )  # fmt: skip
+    return model

@@ -43,6 +43,9 @@ def test_offline_and_robust_models_with_their_cards(folder, tmp_path):
     assert {"behaviour", "contacts", "replays"} <= set(cards[1].data)
     assert cards[0].sha256 != cards[1].sha256
 
+    full = [word for word in common if word != "--quick"]
+    assert "the same recipe" in refusal(*full, "--kind", "robust", "--overwrite")
+
     weights = (out / (name.format("offline") + ".safetensors")).read_bytes()
     assert "--overwrite" in refusal(*common)
     assert (out / (name.format("offline") + ".safetensors")).read_bytes() == weights
