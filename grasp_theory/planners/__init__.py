@@ -6,7 +6,7 @@ from grasp_theory.planners.grasp import GRASP
 from grasp_theory.planners.hybrid import CEMGD
 from grasp_theory.planners.latco import LatCo
 from grasp_theory.planners.mppi import MPPI
-from grasp_theory.planners.problem import History, Plan, PlanningProblem, Status
+from grasp_theory.planners.problem import FirstReached, History, Plan, PlanningProblem, Status
 from grasp_theory.planners.search import Observation, Planner
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "GRASP",
     "ICEM",
     "MPPI",
+    "FirstReached",
     "GradientDescent",
     "History",
     "LatCo",

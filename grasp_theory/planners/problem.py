@@ -28,7 +28,7 @@ class Status(IntEnum):
     """Why the planning of one problem stopped."""
 
     REACHED = 0
-    """`reached` said yes on the model's own rollout of the plan."""
+    """`reached` said yes on the model's own rollout of the plan, or of an earlier one where that does not stop."""
     STEP_LIMIT = 1
     """Every iteration was used."""
     TIME_LIMIT = 2
@@ -189,6 +189,21 @@ class History:
 
 
 @dataclass(frozen=True, eq=False)
+class FirstReached:
+    """The first plan of each problem that reaches its goal region in the model.
+
+    Arguments
+        actions: (B, T, m), zero where none does.
+        iterations: (B,), iterations done when it was seen; -1 where none was.
+        seconds: (B,), float64, wall time from the start of planning to that; infinite where none was seen.
+    """
+
+    actions: Float[Tensor, "B T m"]
+    iterations: Int[Tensor, " B"]
+    seconds: Float[Tensor, " B"]
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """The best plan found for each problem, judged by the model's own rollout of it.
 
@@ -198,6 +213,7 @@ class Plan:
         loss: (B,), ‖s_T − g‖², Eq. (3); infinite if no finite rollout was seen.
         status: (B,), values of `Status`.
         iterations: (B,), iterations done when the problem stopped; 0 if the initial actions reach the goal.
+        first: the first plans that reach; with `stop_when_reached` these are the plans above.
         history: a `History` if it was asked for.
     """
 
@@ -206,11 +222,12 @@ class Plan:
     loss: Float[Tensor, " B"]
     status: Int[Tensor, " B"]
     iterations: Int[Tensor, " B"]
+    first: FirstReached
     history: History | None = None
 
     @property
     def reached(self) -> Bool[Tensor, " B"]:
-        """Whether each plan reaches its goal region in the model."""
+        """Whether a plan of each problem reached its goal region in the model (see `first`)."""
         return self.status == Status.REACHED
 
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grasp_theory.planners.problem import History, Plan, PlanningProblem
+from grasp_theory.planners.problem import FirstReached, History, Plan, PlanningProblem
 
 
 class Recorder:
@@ -59,6 +59,11 @@ def concatenate(plans: list[Plan]) -> Plan:
         loss=torch.cat([plan.loss for plan in plans]),
         status=torch.cat([plan.status for plan in plans]),
         iterations=torch.cat([plan.iterations for plan in plans]),
+        first=FirstReached(
+            torch.cat([plan.first.actions for plan in plans]),
+            torch.cat([plan.first.iterations for plan in plans]),
+            torch.cat([plan.first.seconds for plan in plans]),
+        ),
         history=_concatenate_histories(histories) if histories else None,
     )
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from grasp_theory.dynamics import rollout
 from grasp_theory.objectives import dynamics_loss
-from grasp_theory.planners.problem import History, Plan, PlanningProblem, Status
+from grasp_theory.planners.problem import FirstReached, History, Plan, PlanningProblem, Status
 from grasp_theory.planners.records import Recorder, concatenate
 from grasp_theory.planners.rows import Rows, Rowwise, squared_norm
 from linear_systems.errors import ParameterError, ShapeError
@@ -53,17 +53,27 @@ Callback = Callable[[Observation], object]
 
 
 class Incumbents:
-    """The best plan of every row so far, those of rows that have stopped included."""
+    """The best and the first reaching plan of every row so far, those of rows that have stopped included.
 
-    def __init__(self, rows: Rows) -> None:
+    Arguments
+        rows: the rows still planning.
+        stop_when_reached: whether a plan that reaches the goal region beats every other, or only its loss counts.
+    """
+
+    def __init__(self, rows: Rows, *, stop_when_reached: bool) -> None:
         self.rows = rows
+        self.stop_when_reached = stop_when_reached
+        self.began = time.monotonic()
         self.actions = rows.actions.clone()
+        self.first_actions = torch.zeros_like(self.actions)
         horizon = rows.problem.horizon
         self.states = rows.initial_state.unsqueeze(1).repeat(
             1, horizon + 1, *[1] * (rows.initial_state.ndim - 1)
         )
         self.loss = torch.full_like(self.states.flatten(1)[:, 0], torch.inf)
         self.reached = torch.zeros_like(self.loss, dtype=torch.bool)
+        self.first_iteration = torch.full_like(rows.index, -1)
+        self.first_seconds = torch.full_like(self.loss, torch.inf, dtype=torch.float64)
         self.diverged = torch.zeros_like(self.reached)
         self.seen = False
         """Whether a plan was shown since this was last set to False."""
@@ -73,26 +83,38 @@ class Incumbents:
     def consider(self, actions: Float[Tensor, "rows T m"], states: Tensor) -> None:
         """Keep the plans that beat the incumbents; `states` (rows, T+1, *S) is the model's rollout of them.
 
-        A plan that reaches the goal region beats every other, and the first such plan is kept.  A row whose
-        rollout is not finite has diverged.
+        Where planning stops at the goal, a plan that reaches it beats every other, and the first such plan is kept.
+        A row whose rollout is not finite has diverged.
         """
         problem, rows = self.rows.problem, self.rows.index
         loss = squared_norm(states[:, -1] - self.rows.goal)
         finite = torch.isfinite(loss)
         reached = _reached(problem, states, self.rows.goal) & finite
-        better = finite & ~self.reached[rows] & (reached | (loss < self.loss[rows]))
+        first = reached & ~self.reached[rows]
+        better = finite & (loss < self.loss[rows])
+        if self.stop_when_reached:
+            better = (better & ~self.reached[rows]) | first
         target, source = rows[better], better
         self.actions[target] = actions[source]
         self.states[target] = states[source]
         self.loss[target] = loss[source]
+        self.first_actions[rows[first]] = actions[first]
         self.reached[rows] |= reached
         self.diverged[rows] |= ~finite
         self.latest, self.seen = (actions, states, loss), True
 
+    def date(self, iteration: int) -> None:
+        """Note when the rows that have reached since the last call did so."""
+        new = self.reached & (self.first_iteration < 0)
+        self.first_iteration[new] = iteration
+        self.first_seconds[new] = time.monotonic() - self.began
+
     def finished(self, restarts: int) -> Bool[Tensor, " rows"]:
-        """Return which of the rows still planning are done: diverged, or a restart of theirs has reached."""
-        reached = self.reached.view(-1, restarts).any(1).repeat_interleave(restarts)
-        return (reached | self.diverged)[self.rows.index]
+        """Return which of the rows still planning are done: diverged, or to stop as a restart of theirs has reached."""
+        done = self.diverged
+        if self.stop_when_reached:
+            done = done | self.reached.view(-1, restarts).any(1).repeat_interleave(restarts)
+        return done[self.rows.index]
 
 
 class Search(Rowwise, ABC):
@@ -167,6 +189,7 @@ class Planner(ABC):
         problem: PlanningProblem,
         generator: torch.Generator | None = None,
         *,
+        stop_when_reached: bool = True,
         history: bool = False,
         record_states: bool = False,
         callback: Callback | None = None,
@@ -178,6 +201,8 @@ class Planner(ABC):
             problem: B problems.
             generator: where the problems' seeds are drawn, unless `problem.seeds` gives them; None: torch's
                 global generator.
+            stop_when_reached: whether a problem stops at the first plan that reaches its goal region in the model,
+                or uses the whole budget; the plan of least loss is returned then, and the first that reached beside it.
             history: record loss, distance and defect whenever plans are rolled out.
             record_states: record the virtual states too.
             callback: called with an `Observation` whenever plans are rolled out.
@@ -203,7 +228,7 @@ class Planner(ABC):
                 now = time.monotonic()
                 deadline = None if end is None else now + (end - now) / left
                 recorder = Recorder(chunk, self.restarts, record_states) if history or record_states else None
-                plans.append(self._plan(chunk, deadline, recorder, callback, bar))
+                plans.append(self._plan(chunk, deadline, stop_when_reached, recorder, callback, bar))
         return concatenate(plans)
 
     @abstractmethod
@@ -213,13 +238,14 @@ class Planner(ABC):
         self,
         problem: PlanningProblem,
         deadline: float | None,
+        stop_when_reached: bool,
         recorder: Recorder | None,
         callback: Callback | None,
         bar: Progress | None,
     ) -> Plan:
         assert problem.seeds is not None  # set by _chunk
         rows = Rows(problem, self.restarts, problem.seeds)
-        incumbents = Incumbents(rows)
+        incumbents = Incumbents(rows, stop_when_reached=stop_when_reached)
         stopped_at = torch.zeros_like(rows.index)
         task = bar.add_task("planning", total=self.iterations, problems=problem.batch) if bar else None
         search = self._search(rows)
@@ -229,6 +255,7 @@ class Planner(ABC):
             if not incumbents.seen:
                 return
             incumbents.seen = False
+            incumbents.date(iteration)
             if recorder is not None or callback is not None:
                 _report(search, incumbents, iteration, self.restarts, recorder, callback)
             done = incumbents.finished(self.restarts)
@@ -333,18 +360,24 @@ def _best_restart(
     limit: Status,
     recorder: Recorder | None,
 ) -> Plan:
-    """Return each problem's best restart: one that reached, or else the one of the least loss."""
-    order = torch.where(incumbents.reached, -1.0, incumbents.loss).view(-1, restarts)
-    first = torch.arange(len(order), device=order.device) * restarts
-    best = first + order.argmin(1)
-    reached, all_diverged = incumbents.reached[best], incumbents.diverged.view(-1, restarts).all(1)
+    """Return each problem's best restart (one that reached, where that stops it, or else the one of least loss)."""
+    loss, reached = incumbents.loss, incumbents.reached
+    order = torch.where(reached, -1.0, loss) if incumbents.stop_when_reached else loss
+    offset = torch.arange(0, len(loss), restarts, device=loss.device)
+    best = offset + order.view(-1, restarts).argmin(1)
+    earliest = offset + incumbents.first_seconds.view(-1, restarts).argmin(1)
     status = torch.full_like(best, int(limit))
-    status[all_diverged] = int(Status.DIVERGED)
-    status[reached] = int(Status.REACHED)
+    status[incumbents.diverged.view(-1, restarts).all(1)] = int(Status.DIVERGED)
+    status[reached.view(-1, restarts).any(1)] = int(Status.REACHED)
+    first = FirstReached(
+        incumbents.first_actions[earliest],
+        incumbents.first_iteration[earliest],
+        incumbents.first_seconds[earliest],
+    )
     history: History | None = None if recorder is None else recorder.history()
     return Plan(
         incumbents.actions[best], incumbents.states[best], incumbents.loss[best], status,
-        stopped_at.view(-1, restarts).amax(1), history,
+        stopped_at.view(-1, restarts).amax(1), first, history,
     )  # fmt: skip
 
 

@@ -77,6 +77,24 @@ def test_chunks_and_restarts_change_nothing_for_a_row(planner: Planner) -> None:
 
 
 @every_planner
+def test_without_stopping_the_first_plan_that_reaches_is_the_one_to_stop_at(planner: Planner) -> None:
+    problem = pendulum_problem()
+    stopped = planner.plan(problem)
+    spent = planner.plan(problem, stop_when_reached=False)
+    reached = stopped.reached
+    assert reached.any()
+    assert torch.equal(spent.reached, reached)
+    torch.testing.assert_close(spent.first.actions[reached], stopped.actions[reached], rtol=1e-9, atol=1e-9)
+    assert torch.equal(spent.first.iterations[reached], stopped.iterations[reached])
+    assert (spent.first.iterations[~reached] == -1).all()
+    assert torch.equal(spent.first.seconds.isfinite(), reached)
+    assert torch.equal(stopped.first.actions[reached], stopped.actions[reached])
+    # The budget is used up, and the least loss of all plans seen is not above that of the first that reached.
+    assert (spent.iterations == planner.iterations).all()
+    assert (spent.loss <= stopped.loss).all()
+
+
+@every_planner
 def test_the_generator_decides(planner: Planner) -> None:
     problem = replace(pendulum_problem(), seeds=None)
     first = planner.plan(problem, torch.Generator().manual_seed(7))
