@@ -1,0 +1,100 @@
+"""Computing the units that are missing: in this process, in several, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import polars as pl
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from experiments.study.planners import make_planner
+from experiments.study.store import Store
+from experiments.study.trial import run_unit
+from experiments.study.unit import Unit, unit_key
+from grasp_theory import CEM, GRASP, MPPI, GradientDescent, LatCo
+
+Runner = Callable[[Sequence[Unit]], Iterable[tuple[Unit, pl.DataFrame]]]
+"""Computes units and yields each with its rows as soon as these are there, in any order."""
+
+
+def execute(units: Sequence[Unit], store: Store, runner: Runner, *, progress: bool = True) -> int:
+    """Compute those of the units that the store lacks, writing each as it is done; return how many there were.
+
+    Killed at any moment, it loses the units in flight and nothing else: call it again.
+    """
+    done = store.units()
+    named = {unit_key(unit): unit for unit in units}
+    missing = [(key, unit) for key, unit in named.items() if key not in done]
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[trials]} trials"),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False),
+        console=Console(stderr=True), disable=not progress,
+    )  # fmt: skip
+    with store.lock(), bar:
+        shown = bar.add_task("planning", total=sum(work(unit) for _, unit in missing), trials=0)
+        trials = 0
+        for unit, rows in runner([unit for _, unit in missing]):
+            store.write(unit_key(unit), rows)
+            trials += len(rows)
+            bar.update(
+                shown, advance=work(unit), trials=trials, description=f"{unit.planner} {unit.set_name}"
+            )
+    return len(missing)
+
+
+def work(unit: Unit) -> float:
+    """Return about how many evaluations of the model a unit costs, for the time that is left.  A gradient counts three."""
+    planner = make_planner(unit.planner, unit.settings)
+    if isinstance(planner, CEM | MPPI):
+        each = planner.samples * planner.iterations
+    elif isinstance(planner, GRASP):
+        syncs = 0 if planner.sync_every is None else planner.sync_steps / planner.sync_every
+        each = round(3 * planner.iterations * (1 + syncs))
+    else:
+        assert isinstance(planner, GradientDescent | LatCo)
+        each = 3 * planner.iterations
+    # One row alone costs about a twentieth of a batch of a hundred.
+    return each * unit.horizon * unit.count * (5 if unit.mode in ("single", "mpc") else 1)
+
+
+def here(units: Sequence[Unit], device: str = "cpu") -> Iterator[tuple[Unit, pl.DataFrame]]:
+    """Compute one unit after the other in this process, with one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for unit in units:
+            yield unit, run_unit(unit, device)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def processes(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, pl.DataFrame]]:
+    """Compute units in several processes of one thread each."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _prepare)
+    try:
+        futures = {pool.submit(run_unit, unit): unit for unit in units}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def runner(*, workers: int = 1, device: str = "cpu", ray: str | None = None, gpus: float = 0.0) -> Runner:
+    """Return what computes units: `workers` processes, or with an address a Ray cluster ("local" starts one here)."""
+    if ray is not None:
+        from experiments.study.cluster import on_ray
+
+        return lambda units: on_ray(units, address=ray, gpus=gpus)
+    if workers > 1:
+        return lambda units: processes(units, workers)
+    return lambda units: here(units, device)
+
+
+def _prepare() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)

@@ -1,0 +1,237 @@
+"""What each table is made of: its cells, and the units that fill them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+from experiments.environments import by_name
+from experiments.study.planners import Settings, make_planner, settings_of
+from experiments.study.tune import Target, Tuned
+from experiments.study.unit import Mode, Unit
+from grasp_theory import GRASP
+from linear_systems.errors import ParameterError
+
+TABLES = ("1", "2", "3", "4", "5", "mpc")
+"""The paper's five, and planning in closed loop, as users of world models run it."""
+ROWS = {"CEM": "CEM", "LatCo": "LatCo", "GradientDescent": "GD", "GRASP": "GRASP", "MPPI": "MPPI"}
+"""Planner -> its row.  MPPI is not in the paper."""
+SETS: Mapping[str, Sequence[tuple[str, str, int]]] = {
+    "1": [
+        *(("push_t", "trajectory", steps) for steps in (8, 10, 12, 14, 16)),
+        *(("wall_single", "random", steps) for steps in (8, 16)),
+        *(("point_maze", "random", steps) for steps in (8, 16)),
+        ("wall_single_long", "long", 24),
+        ("point_maze_long", "long", 40),
+    ],
+    "3": [
+        *(("push_t", "trajectory", steps) for steps in (2, 4, 6)),
+        *(("point_maze", "random", steps) for steps in (2, 4, 6)),
+        *(("wall_single", "random", steps) for steps in (2, 4, 6)),
+    ],
+    "mpc": [("push_t", "trajectory", 8), ("point_maze", "random", 8), ("wall_single", "random", 8)],
+}
+"""Problem sets of the tables of planners; Table 4 is the times of Table 3.  H is 5 T environment steps."""
+ABLATED = [("push_t", "trajectory", 8), ("wall_single", "random", 8)]
+"""Where Tables 2 and 5 vary one thing at a time: the paper's Push-T at H = 40, and a task that our models know well."""
+SYNCS = (10, 25, 50, 100)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    Arguments
+        row, column: as printed.
+        problem_set: task, kind and T.
+        planner, settings: what plans.
+    """
+
+    row: str
+    column: str
+    problem_set: tuple[str, str, int]
+    planner: str
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is computed.
+
+    Arguments
+        problems: of each reporting set, planned side by side.
+        timed: of these, planned one at a time as well, with the first model.
+        seeds: of the models' trainings; a model that there is not is left out.
+        chunk: problems of a unit: what a killed run loses at most.
+        thin: whether to keep only the first and the last horizon of each task.
+    """
+
+    problems: int
+    timed: int
+    seeds: tuple[int, ...]
+    chunk: int = 50
+    thin: bool = False
+
+
+FULL = Profile(problems=100, timed=50, seeds=(0, 1, 2))
+QUICK = Profile(problems=6, timed=3, seeds=(0,), thin=True)
+
+
+def targets(number: str, profile: Profile) -> list[Target]:
+    """Return what must be tuned for a table."""
+    if number in ("2", "5"):
+        planner = "GRASP" if number == "2" else "GradientDescent"
+        return [Target(*where, planner) for where in ABLATED]
+    return [Target(*where, planner) for where in sets(number, profile) for planner in ROWS]
+
+
+def sets(number: str, profile: Profile) -> list[tuple[str, str, int]]:
+    """Return the problem sets of a table of planners.
+
+    Raises
+        ParameterError: if there is no such table.
+    """
+    if number not in TABLES:
+        raise ParameterError(
+            "table", f"one of {', '.join(TABLES)}", repr(number), "the paper's number, or mpc"
+        )
+    every = SETS["3" if number == "4" else number]
+    if not profile.thin:
+        return list(every)
+    ends: dict[str, list[tuple[str, str, int]]] = {}
+    for where in every:
+        ends.setdefault(where[0], []).append(where)
+    return [where for group in ends.values() for where in dict.fromkeys((group[0], group[-1]))]
+
+
+def cells(number: str, tuned: Tuned, profile: Profile) -> list[Cell]:
+    """Return the cells of a table.
+
+    Raises
+        ParameterError: if there is no such table, or a planner of it has not been tuned.
+    """
+    if number == "2":
+        return [cell for where in ABLATED for cell in _grasp_variants(where, tuned)]
+    if number == "5":
+        return [cell for where in ABLATED for cell in _descent_variants(where, tuned)]
+    return [
+        Cell(ROWS[planner], heading(where), where, planner, best(Target(*where, planner), tuned))
+        for where in sets(number, profile)
+        for planner in ROWS
+    ]
+
+
+def best(target: Target, tuned: Tuned) -> Settings:
+    """Return the tuned settings of a target.
+
+    Raises
+        ParameterError: if it has not been tuned.
+    """
+    settings = tuned.settings(target)
+    if settings is None:
+        raise ParameterError(
+            "tuned.json", f"settings of {target.name}", "none", f"python -m experiments tune {target.task}"
+        )
+    return settings
+
+
+def heading(where: tuple[str, str, int]) -> str:
+    """Return a column's heading, in the paper's H environment steps."""
+    task, kind, steps = where
+    return f"{TITLES[task]}{' (long)' if kind == 'long' else ''} H={5 * steps}"
+
+
+TITLES = {
+    "push_t": "Push-T", "point_maze": "PointMaze", "wall_single": "WallSingle",
+    "point_maze_long": "PointMaze", "wall_single_long": "WallSingle",
+}  # fmt: skip
+
+
+def units(
+    cells: Sequence[Cell], modes: Sequence[Mode], profile: Profile, models: Sequence[str]
+) -> list[Unit]:
+    """Return the units that fill cells, those of the first problems first; `models` are the names there are."""
+    made: dict[Unit, None] = {}
+    for first in range(0, profile.problems, profile.chunk):
+        for seed in profile.seeds:
+            for cell in cells:
+                for mode in modes:
+                    made.update(dict.fromkeys(_units(cell, mode, profile, models, first, seed)))
+    return list(made)
+
+
+def _units(
+    cell: Cell, mode: Mode, profile: Profile, models: Sequence[str], first: int, seed: int
+) -> list[Unit]:
+    task, kind, horizon = cell.problem_set
+    model = f"{task}-offline-flat-{seed}"
+    problems = profile.timed if mode in ("single", "mpc") else profile.problems
+    count = min(profile.chunk, problems - first)
+    if model not in models or count < 1 or (mode == "single" and seed != profile.seeds[0]):
+        return []
+    kinds: Any = kind
+    return [
+        Unit(task, kinds, horizon, "reporting", first, count, model, cell.planner, cell.settings, mode=mode)
+    ]
+
+
+def modes(number: str) -> tuple[Mode, ...]:
+    """Return how the trials of a table are planned."""
+    if number == "mpc":
+        return ("mpc",)
+    return ("single",) if number == "4" else ("batch", "single")
+
+
+def _grasp_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
+    """Return Table 2's rows: the tuned GRASP with one thing changed, and itself three times, as in the paper.
+
+    The paper's best noise is its σ = 0.5; the labels say ours in that unit, twice the tuned σ.
+    """
+    ours = dict(best(Target(*where, "GRASP"), tuned))
+    full = make_planner("GRASP", tuple(ours.items()))
+    assert isinstance(full, GRASP)
+    sigma, sync = full.state_noise, full.sync_every
+    variants: dict[str, dict[str, Any]] = {"No Sync": {"sync_every": None}}
+    variants |= {f"{k} (ours)" if k == sync else f"{k}": {"sync_every": k} for k in SYNCS}
+    variants |= {
+        "σ = 0.0": {"state_noise": 0.0}, "σ = 0.5 (ours)": {}, "σ = 1.0": {"state_noise": 2 * sigma},
+        "Stop (ours)": {}, "Flow": {"stop_state_gradient": False},
+    }  # fmt: skip
+    return [_variant(row, where, "GRASP", ours | changed) for row, changed in variants.items()]
+
+
+def _descent_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
+    """Return Table 5's rows: the tuned GD with the noise and the loss of each.
+
+    The paper's σ are variances (Eq. (107)): of the actions in units of the task's bounds, of the latent's entries in units
+    of their standard deviation over the data.
+    """
+    ours = dict(best(Target(*where, "GradientDescent"), tuned))
+    scale = by_name(where[0]).action_high
+    found = []
+    for mode, objective in (("default", "last"), ("all", "all")):
+        for label, state, action in _NOISES:
+            changed = {
+                "objective": objective, "state_noise": round(sqrt(state), 3),
+                "action_noise": round(scale * sqrt(action), 3),
+            }  # fmt: skip
+            # Noised rollouts are not the model's own: plans are judged apart, as often as GRASP's.
+            if state:
+                changed["check_every"] = 25
+            found.append(_variant(f"{mode}: {label}", where, "GradientDescent", ours | changed))
+    return found
+
+
+_NOISES = (
+    ("σ_s = 0.0", 0.0, 0.0), ("σ_s = 0.5", 0.5, 0.0), ("σ_s = 1.0", 1.0, 0.0),
+    ("σ_a = 0.0", 0.0, 0.0), ("σ_a = 0.5", 0.0, 0.5), ("σ_a = 1.0", 0.0, 1.0), ("σ_s = 0.5, σ_a = 0.5", 0.5, 0.5),
+)  # fmt: skip
+"""Table 5's rows.  Its σ_s = 0 and σ_a = 0 are one setting, for which it prints two different rates."""
+
+
+def _variant(row: str, where: tuple[str, str, int], planner: str, settings: Mapping[str, Any]) -> Cell:
+    return Cell(
+        row, heading(where), where, planner, settings_of(make_planner(planner, tuple(settings.items())))
+    )

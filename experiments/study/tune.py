@@ -1,0 +1,230 @@
+"""Tuning: the same budget of trials for every planner, on tuning problems only, in each environment and horizon."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import polars as pl
+from optuna.trial import TrialState
+
+from experiments.data import atomic_file
+from experiments.environments import by_name
+from experiments.environments.task import Task
+from experiments.study.execute import Runner, execute
+from experiments.study.planners import BUDGET, EVALUATIONS, Settings, make_planner, settings_of, untuned
+from experiments.study.store import Store
+from experiments.study.unit import Unit, model_hash, unit_key
+from linear_systems.errors import ParameterError
+
+PROMPTNESS = 0.01
+"""What finding a plan at once is worth, against finding it with the last iteration, in units of a success."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a planner is tuned for.
+
+    Arguments
+        task, kind, horizon: of the problem sets.
+        planner: its name.
+    """
+
+    task: str
+    kind: Any
+    horizon: int
+    planner: str
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return f"{self.planner} {self.set_name}"
+
+    @property
+    def set_name(self) -> str:
+        """The problem set's name, without its purpose."""
+        return f"{self.task}-{self.kind}-{self.horizon}"
+
+    @property
+    def model(self) -> str:
+        """The model to tune on: the first of its kind."""
+        return f"{self.task}-offline-flat-0"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best settings of each target, read from and written to `tuned.json`.
+
+    Arguments
+        entries: name of the target -> settings, value, trials, problems, model_hash.
+    """
+
+    entries: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def load(cls, folder: Path) -> Tuned:
+        """Return what was tuned in a folder of results; nothing if it holds nothing."""
+        path = folder / "tuned.json"
+        return cls(json.loads(path.read_text()) if path.exists() else {})
+
+    def settings(self, target: Target) -> Settings | None:
+        """Return the tuned settings of a target, or None."""
+        entry = self.entries.get(target.name)
+        return None if entry is None else tuple(sorted(entry["settings"].items()))
+
+    def with_entry(self, target: Target, entry: Mapping[str, Any]) -> Tuned:
+        """Return these and one more."""
+        return Tuned(dict(sorted({**self.entries, target.name: entry}.items())))
+
+    def save(self, folder: Path) -> None:
+        """Write `tuned.json`, whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(folder / "tuned.json") as file:
+            file.write((json.dumps(self.entries, indent=1, sort_keys=True) + "\n").encode())
+
+
+def tune(
+    target: Target, store: Store, runner: Runner, *, trials: int, problems: int, progress: bool = True
+) -> Mapping[str, Any]:
+    """Tune one planner for one set, going on with what the stored study already has; return the entry for `Tuned`.
+
+    The study is Optuna's tree-structured Parzen estimator, kept in `tuning.db` (SQLite) beside the rows.  Its first
+    trial is the untuned default, and the sampler of trial k is seeded by (target, k), so that a study that was killed
+    goes on as if it had not been.  A trial plans the first `problems` tuning problems with the first model until success in the
+    model; its value is the share solved, and by `PROMPTNESS` how early.
+
+    Arguments
+        target: planner, task, kind and horizon.
+        store: where rows and study lie.
+        runner: computes the trial's unit.
+        trials: in the study altogether.
+        problems: of the tuning set.
+
+    Raises
+        ParameterError: if the model that the study was begun with has changed.
+    """
+    store.folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name=target.name,
+        storage=f"sqlite:///{store.folder / 'tuning.db'}",
+        direction="maximize",
+        load_if_exists=True,
+    )
+    fixed = {"model_hash": model_hash(target.model), "problems": problems}
+    known = {name: study.user_attrs.get(name, value) for name, value in fixed.items()}
+    if known != fixed:
+        raise ParameterError(
+            "tuning.db", f"a study {target.name!r} begun with {fixed}", f"{known}",
+            "the same model and problems, or another folder of results",
+        )  # fmt: skip
+    for name, value in fixed.items():
+        study.set_user_attr(name, value)
+    for begun in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+        study.tell(begun.number, state=TrialState.FAIL)  # in flight when an earlier run was killed
+    task = by_name(target.task)
+    finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    for number in range(finished, trials):
+        study.sampler = optuna.samplers.TPESampler(
+            seed=_seed(target.name, number), n_startup_trials=max(4, trials // 3)
+        )
+        trial = study.ask()
+        settings = untuned(target.planner, task) if number == 0 else suggest(trial, target.planner, task)
+        trial.set_user_attr("settings", dict(settings))
+        unit = Unit(
+            target.task, target.kind, target.horizon, "tuning", 0, problems, target.model, target.planner, settings,
+            mode="first",
+        )  # fmt: skip
+        rows = compute(unit, store, runner, progress=progress)
+        study.tell(trial, score(rows, make_planner(target.planner, settings).iterations))
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    best = max(complete, key=lambda finished: (finished.value or 0.0, -finished.number))
+    return {
+        "settings": best.user_attrs["settings"], "value": best.value, "default_value": complete[0].value,
+        "trials": len(complete), **fixed,
+    }  # fmt: skip
+
+
+def compute(unit: Unit, store: Store, runner: Runner, *, progress: bool = False) -> pl.DataFrame:
+    """Return the rows of a unit, computed unless they are there."""
+    execute([unit], store, runner, progress=progress)
+    return store.unit_rows(unit_key(unit))
+
+
+def score(rows: pl.DataFrame, iterations: int) -> float:
+    """Return the mean over problems of 1 − PROMPTNESS · (share of the iterations used) where solved, and 0 elsewhere."""
+    used = rows["first_step"].cast(pl.Float64) / iterations
+    mean = (1 - PROMPTNESS * used).fill_null(0.0).mean()
+    assert isinstance(mean, float)
+    return mean
+
+
+def suggest(trial: optuna.Trial, planner: str, task: Task) -> Settings:
+    """Return settings drawn from a planner's space; lengths of actions are in units of the task's bounds."""
+    scale = task.action_high
+
+    def log(name: str, low: float, high: float, unit: float = 1.0) -> float:
+        return _rounded(unit * trial.suggest_float(name, low, high, log=True))
+
+    def choose(name: str, *choices: Any) -> Any:
+        return trial.suggest_categorical(name, choices)
+
+    chosen: dict[str, Any] = dict(BUDGET[planner])
+    if planner == "GRASP":
+        chosen |= {
+            "state_lr": log("state_lr", 0.005, 0.3), "action_lr": log("action_lr", 0.003, 0.3, scale),
+            "sync_lr": log("sync_lr", 0.02, 1.0, scale), "goal_weight": log("goal_weight", 0.01, 3.0),
+            "state_noise": log("state_noise", 0.01, 1.0), "sync_every": choose("sync_every", 10, 25, 50),
+            "sync_steps": choose("sync_steps", 5, 10, 20), "cycle_decay": choose("cycle_decay", 0.9, 1.0),
+            "initial_action_noise": scale * choose("initial_action_noise", 0.0, 0.3),
+        }  # fmt: skip
+    elif planner == "GradientDescent":
+        chosen |= {
+            "lr": log("lr", 0.01, 1.0, scale), "action_noise": log("action_noise", 0.001, 0.5, scale),
+            "objective": choose("objective", "last", "all"),
+            "initial_action_noise": scale * choose("initial_action_noise", 0.0, 0.3, 1.0),
+        }  # fmt: skip
+    elif planner == "LatCo":
+        chosen |= {
+            "constraint": choose("constraint", "penalty", "multipliers"), "state_lr": log("state_lr", 0.005, 0.3),
+            "action_lr": log("action_lr", 0.01, 0.5, scale), "goal_weight": log("goal_weight", 0.1, 10.0),
+            "multiplier_rate": log("multiplier_rate", 0.01, 1.0),
+            "initial_state_noise": choose("initial_state_noise", 0.0, 0.2),
+            "initial_action_noise": scale * choose("initial_action_noise", 0.0, 0.3),
+        }  # fmt: skip
+    elif planner in ("CEM", "ICEM"):
+        samples = choose("samples", 150, 300, 450)
+        chosen |= {
+            "samples": samples, "iterations": EVALUATIONS // samples,
+            "elites": round(samples * choose("elite_share", 0.03, 0.1, 0.2)),
+            "initial_std": log("initial_std", 0.1, 1.5, scale), "momentum": choose("momentum", 0.0, 0.1, 0.3),
+        }  # fmt: skip
+    elif planner == "MPPI":
+        samples = choose("samples", 150, 300, 450)
+        chosen |= {
+            "samples": samples, "iterations": EVALUATIONS // samples,
+            "temperature": log("temperature", 0.005, 0.5), "noise": log("noise", 0.1, 1.5, scale),
+            "noise_decay": choose("noise_decay", 0.8, 0.9, 1.0), "noise_exponent": choose("noise_exponent", 0.0, 1.0, 2.0),
+        }  # fmt: skip
+    else:
+        raise ParameterError("planner", "one with a search space", repr(planner), "add one to `suggest`")
+    return settings_of(make_planner(planner, tuple(chosen.items())))
+
+
+def _rounded(number: float) -> float:
+    """Return a number to three significant digits: settings that a person can copy."""
+    return float(f"{number:.3g}") if math.isfinite(number) else number
+
+
+def _seed(name: str, number: int) -> int:
+    return zlib.crc32(f"{name} {number}".encode())
+
+
+def untuned_targets(targets: Sequence[Target], tuned: Tuned) -> list[Target]:
+    """Return the targets that have no tuned settings."""
+    return [target for target in targets if tuned.settings(target) is None]

@@ -1,0 +1,121 @@
+"""What the tables are made of."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.environments import by_name
+from experiments.study.command import every_target
+from experiments.study.planners import make_planner, settings_of, untuned
+from experiments.study.tables import (
+    ABLATED,
+    FULL,
+    QUICK,
+    SYNCS,
+    TABLES,
+    Profile,
+    best,
+    cells,
+    modes,
+    sets,
+    units,
+)
+from experiments.study.tune import Target, Tuned
+from experiments.study.unit import PROBLEM_SETS, Unit
+from grasp_theory import GRASP, GradientDescent
+from grasp_theory.world_models import available
+from linear_systems.errors import ParameterError
+
+TUNED = Tuned(
+    {
+        target.name: {"settings": dict(untuned(target.planner, by_name(target.task)))}
+        for target in every_target(FULL)
+    }
+)
+MODELS = [f"{card.task}-{card.kind}-{card.architecture.latent}-{card.seed}" for card in available()]
+
+
+@pytest.mark.parametrize("number", TABLES)
+def test_every_table_can_be_computed(number: str) -> None:
+    """Its problem sets are stored, its models shipped, its planners accept their settings; quick is a part of full."""
+    full = {(cell.row, cell.column) for cell in cells(number, TUNED, FULL)}
+    quick = {(cell.row, cell.column) for cell in cells(number, TUNED, QUICK)}
+    assert len(full) == len(cells(number, TUNED, FULL))
+    assert quick <= full
+    made = units(cells(number, TUNED, FULL), modes(number), FULL, MODELS)
+    assert made
+    for unit in made:
+        assert (PROBLEM_SETS / f"{unit.set_name}.npz").exists()
+        assert unit.purpose == "reporting"
+        assert unit.model.startswith(f"{unit.task}-offline-flat-")
+
+
+def test_the_paper_s_cells_are_there() -> None:
+    assert {f"Push-T H={h}" for h in (40, 50, 60, 70, 80)} <= {c.column for c in cells("1", TUNED, FULL)}
+    short = {(c.row, c.column) for c in cells("3", TUNED, FULL)}
+    assert short >= {
+        (row, f"{task} H={h}")
+        for row in ("CEM", "LatCo", "GD", "GRASP")
+        for task in ("Push-T", "PointMaze", "WallSingle")
+        for h in (10, 20, 30)
+    }
+    assert short == {(c.row, c.column) for c in cells("4", TUNED, FULL)}
+
+
+def test_ablations_change_one_thing() -> None:
+    for where in ABLATED:
+        variants = [cell for cell in cells("2", TUNED, FULL) if cell.problem_set == where]
+        ours = make_planner("GRASP", best(Target(*where, "GRASP"), TUNED))
+        assert isinstance(ours, GRASP)
+        changes = [set(cell.settings) ^ set(settings_of(ours)) for cell in variants]
+        fields = [{name for name, _ in change} for change in changes]
+        assert all(len(names) <= 1 for names in fields)
+        assert sum(not names for names in fields) == 3  # ours, in each of the three parts
+        assert {name for names in fields for name in names} == {
+            "sync_every",
+            "state_noise",
+            "stop_state_gradient",
+        }
+        assert {make_planner("GRASP", c.settings).sync_every for c in variants} >= {None, *SYNCS}  # type: ignore[attr-defined]
+
+
+def test_table_5_varies_noise_and_loss() -> None:
+    variants = [cell for cell in cells("5", TUNED, FULL) if cell.problem_set == ABLATED[1]]
+    made = {cell.row: make_planner(cell.planner, cell.settings) for cell in variants}
+    assert len(made) == 14
+    noisy = made["all: σ_s = 0.5, σ_a = 0.5"]
+    assert isinstance(noisy, GradientDescent)
+    # Variances of 0.5; actions are bounded by 1.8 in WallSingle.
+    assert noisy.state_noise == pytest.approx(0.5**0.5, abs=1e-3)
+    assert noisy.action_noise == pytest.approx(1.8 * 0.5**0.5, abs=1e-3)
+    assert noisy.objective == "all"
+    same = {made["default: σ_s = 0.0"], made["default: σ_a = 0.0"]}
+    assert len(same) == 1
+
+
+def test_units_are_paired_over_planners_and_timed_on_one_model() -> None:
+    profile = Profile(problems=70, timed=20, seeds=(0, 1), chunk=50)
+    found = units(cells("3", TUNED, profile), ("batch", "single"), profile, MODELS)
+    assert len(found) == len(set(found))
+
+    def problems(planner: str) -> set[tuple[object, ...]]:
+        return {
+            (u.task, u.horizon, u.model, u.mode, u.seed, i)
+            for u in found
+            if u.planner == planner
+            for i in u.indices
+        }
+
+    assert problems("GRASP") == problems("CEM") == problems("GradientDescent")
+    single = [unit for unit in found if unit.mode == "single"]
+    assert {unit.model[-1] for unit in single} == {"0"}
+    assert {unit.indices for unit in single} == {range(20)}
+    walls: list[Unit] = [u for u in found if (u.task, u.horizon, u.planner) == ("wall_single", 4, "GRASP")]
+    assert sum(unit.count for unit in walls if unit.mode == "batch") == 2 * 70
+
+
+def test_what_is_not_tuned_is_said() -> None:
+    with pytest.raises(ParameterError, match="experiments tune push_t"):
+        cells("1", Tuned({}), FULL)
+    with pytest.raises(ParameterError, match="one of 1, 2"):
+        sets("6", FULL)

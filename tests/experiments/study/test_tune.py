@@ -1,0 +1,114 @@
+"""Tuning: the same budget for all, tuning problems only, and no difference between one run and many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import optuna
+import polars as pl
+import pytest
+from study_cases import fake_rows
+
+from experiments.environments import by_name
+from experiments.study.planners import BUDGET, EVALUATIONS, make_planner
+from experiments.study.store import Store
+from experiments.study.tables import ROWS
+from experiments.study.tune import PROMPTNESS, Target, Tuned, score, suggest, tune
+from experiments.study.unit import Unit, unit_key
+from grasp_theory import CEM, MPPI
+from linear_systems.errors import ParameterError
+
+TARGET = Target("wall_single", "random", 4, "GradientDescent")
+
+
+class Landscape:
+    """Stands in for planning: the smaller the step size, the more problems are solved."""
+
+    def __init__(self) -> None:
+        self.units: list[Unit] = []
+
+    def __call__(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, pl.DataFrame]]:
+        for unit in units:
+            self.units.append(unit)
+            solved = round(unit.count / (1 + 10 * dict(unit.settings).get("lr", 0.3)))
+            steps = [5] * solved + [None] * (unit.count - solved)
+            rows = fake_rows(unit_key(unit), unit.count)
+            yield unit, rows.with_columns(first_step=pl.Series(steps, dtype=pl.Int64))
+
+
+def test_the_best_of_all_trials_is_kept_with_the_untuned_default_beside(tmp_path: Path) -> None:
+    landscape = Landscape()
+    entry = tune(TARGET, Store(tmp_path), landscape, trials=12, problems=40, progress=False)
+    assert entry["trials"] == 12
+    assert entry["value"] > entry["default_value"]
+    assert entry["settings"]["lr"] == min(dict(unit.settings).get("lr", 0.3) for unit in landscape.units)
+    assert {unit.purpose for unit in landscape.units} == {"tuning"}
+    assert {unit.count for unit in landscape.units} == {40}
+
+
+def test_a_study_in_pieces_is_the_same_study(tmp_path: Path) -> None:
+    whole = tune(TARGET, Store(tmp_path / "whole"), Landscape(), trials=8, problems=16, progress=False)
+    for trials in (1, 3, 8):
+        pieces = tune(
+            TARGET, Store(tmp_path / "pieces"), Landscape(), trials=trials, problems=16, progress=False
+        )
+    assert pieces == whole
+    again = Landscape()
+    assert tune(TARGET, Store(tmp_path / "pieces"), again, trials=8, problems=16, progress=False) == whole
+    assert not again.units
+
+
+def test_a_trial_that_a_kill_left_running_is_tried_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = tune(TARGET, store, Landscape(), trials=2, problems=8, progress=False)
+    storage = f"sqlite:///{tmp_path / 'tuning.db'}"
+    optuna.load_study(study_name=TARGET.name, storage=storage).ask()
+    after = tune(TARGET, store, Landscape(), trials=4, problems=8, progress=False)
+    assert first["trials"] == 2
+    assert after["trials"] == 4
+
+
+def test_a_study_of_other_problems_is_refused(tmp_path: Path) -> None:
+    tune(TARGET, Store(tmp_path), Landscape(), trials=1, problems=8, progress=False)
+    with pytest.raises(ParameterError, match="problems"):
+        tune(TARGET, Store(tmp_path), Landscape(), trials=2, problems=9, progress=False)
+
+
+def test_success_counts_first_and_promptness_breaks_ties() -> None:
+    def rows(*steps: int | None) -> pl.DataFrame:
+        return pl.DataFrame({"first_step": pl.Series(steps, dtype=pl.Int64)})
+
+    assert score(rows(None, None), 10) == 0
+    assert score(rows(0, 0), 10) == 1
+    assert score(rows(10, 10), 10) == pytest.approx(1 - PROMPTNESS)
+    assert score(rows(10, 10, None), 10) > score(rows(0, None, None), 10)
+    assert score(rows(2, None), 10) > score(rows(3, None), 10)
+
+
+@pytest.mark.parametrize("planner", ROWS)
+def test_every_suggestion_is_within_the_planner_s_budget(planner: str) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    task = by_name("wall_single")
+    seen = set()
+    for _ in range(30):
+        settings = suggest(study.ask(), planner, task)
+        made = make_planner(planner, settings)
+        if isinstance(made, CEM | MPPI):
+            assert made.samples * made.iterations == EVALUATIONS
+        else:
+            assert made.iterations == BUDGET[planner]["iterations"]
+        seen.add(settings)
+    assert len(seen) == 30
+
+
+def test_a_planner_without_a_space_is_refused() -> None:
+    with pytest.raises(ParameterError, match="search space"):
+        suggest(optuna.create_study().ask(), "CEMGD", by_name("wall_single"))
+
+
+def test_tuned_settings_survive_the_file(tmp_path: Path) -> None:
+    tuned = Tuned({}).with_entry(TARGET, {"settings": {"lr": 0.1, "iterations": 5}, "value": 1.0})
+    assert Tuned.load(tmp_path).settings(TARGET) is None
+    tuned.save(tmp_path)
+    assert Tuned.load(tmp_path).settings(TARGET) == (("iterations", 5), ("lr", 0.1))
