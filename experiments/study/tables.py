@@ -22,18 +22,23 @@ SETS: Mapping[str, Sequence[tuple[str, str, int]]] = {
     "1": [
         *(("push_t", "trajectory", steps) for steps in (8, 10, 12, 14, 16)),
         *(("wall_single", "random", steps) for steps in (8, 16)),
-        *(("point_maze", "random", steps) for steps in (8, 16)),
+        ("point_maze", "random", 16),
         ("wall_single_long", "long", 24),
         ("point_maze_long", "long", 40),
     ],
     "3": [
         *(("push_t", "trajectory", steps) for steps in (2, 4, 6)),
-        *(("point_maze", "random", steps) for steps in (2, 4, 6)),
+        *(("point_maze", "trajectory", steps) for steps in (2, 4, 6)),
         *(("wall_single", "random", steps) for steps in (2, 4, 6)),
     ],
-    "mpc": [("push_t", "trajectory", 8), ("point_maze", "random", 8), ("wall_single", "random", 8)],
+    "mpc": [("push_t", "trajectory", 8), ("point_maze", "random", 16), ("wall_single", "random", 8)],
 }
-"""Problem sets of the tables of planners; Table 4 is the times of Table 3.  H is 5 T environment steps."""
+"""Problem sets of the tables of planners; Table 4 is the times of Table 3.  H is 5 T environment steps.
+
+A goal of `trajectory` problems is where an episode was T steps later, so T steps suffice.  PointMaze's ball is slow to
+accelerate: in a few steps it is out of reach of random goals, whatever their lower bound says, and within reach of most
+goals of trajectories without doing anything, which the reports count.
+"""
 ABLATED = [("push_t", "trajectory", 8), ("wall_single", "random", 8)]
 """Where Tables 2 and 5 vary one thing at a time: the paper's Push-T at H = 40, and a task that our models know well."""
 SYNCS = (10, 25, 50, 100)
