@@ -1,43 +1,52 @@
-"""`python -m figures`: write the figures as PNG and PDF."""
+"""`python -m figures`: write the figures as PDF and PNG."""
 
 from __future__ import annotations
 
-import importlib
+import time
 from pathlib import Path
 from typing import Annotated
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import typer
 
-FIGURES = {
-    "theory-overview": "figures.theory_overview",
-    "planner-example": "figures.planner_example",
-    "world-models": "figures.world_models",
-}
-"""Name -> module whose `make()` returns the figure and its numbers."""
+from figures.registry import FIGURES, MissingError, produce
+
+app = typer.Typer(add_completion=False)
 
 
+@app.command()
 def main(
-    names: Annotated[
-        list[str] | None, typer.Argument(help=f"Which figures: {', '.join(FIGURES)}. Default: all.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Which figures; all by default.")] = None,
     output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("report/figures"),
+    show: Annotated[bool, typer.Option("--list", help="List the figures and stop.")] = False,
 ) -> None:
-    """Write figures as PNG and PDF."""
-    unknown = set(names or ()) - set(FIGURES)
-    if unknown:
+    """Write figures as PDF and PNG, and say what is missing for those that cannot be made.
+
+    Exit code 1: a figure that was asked for by name cannot be made.
+    """
+    if unknown := set(names or ()) - set(FIGURES):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: expected some of {', '.join(FIGURES)}")
+    if show:
+        for name in names or FIGURES:
+            typer.echo(f"{name:17} {FIGURES[name].about}")
+        return
     mpl.use("Agg")
-    output.mkdir(parents=True, exist_ok=True)
-    for name in names or FIGURES:
-        figure, _ = importlib.import_module(FIGURES[name]).make()
-        for suffix in ("png", "pdf"):
-            path = output / f"{name}.{suffix}"
-            figure.savefig(path)
-            typer.echo(path)
-        plt.close(figure)
+    chosen, missing = list(dict.fromkeys(names or FIGURES)), []
+    for number, name in enumerate(chosen, 1):
+        start, label = time.perf_counter(), f"[{number:{len(str(len(chosen)))}}/{len(chosen)}] {name}"
+        try:
+            paths = produce(name, output)
+        except MissingError as error:
+            missing.append(name)
+            typer.echo(f"{label}: missing: {error}")
+        else:
+            seconds = time.perf_counter() - start
+            typer.echo(f"{label}: {', '.join(map(str, paths))} ({seconds:.1f} s)")
+    if missing:
+        typer.echo(f"{len(chosen) - len(missing)} of {len(chosen)} written; missing: {', '.join(missing)}")
+        if names:
+            raise typer.Exit(1)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

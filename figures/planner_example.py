@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.planning_toys import BallAroundWall
-from figures.style import COLOURS, house_style
+from figures.style import COLOURS, WIDTH, house_style, panel_letters
 from grasp_theory import GRASP
 
 PROBLEMS, HORIZON = 12, 16
@@ -68,7 +68,7 @@ def example() -> Example:
 def draw(numbers: Example) -> Figure:
     """Draw the virtual states of one problem, and all plans."""
     with house_style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6), sharex=True, sharey=True)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharex=True, sharey=True)
         count = len(numbers.iterations)
         chosen = sorted({0, count // 4, count // 2, count - 1})
         for colour, k in zip(("#BBBBBB", COLOURS[5], COLOURS[0], COLOURS[1]), chosen, strict=False):
@@ -87,6 +87,7 @@ def draw(numbers: Example) -> Figure:
             _draw_wall(axes)
             axes.set_xlabel("x")
         left.set_ylabel("y")
+        panel_letters((left, right))
     return figure
 
 
@@ -103,7 +104,3 @@ def make() -> tuple[Figure, Example]:
     """Return the figure and its numbers."""
     numbers = example()
     return draw(numbers), numbers
-
-
-if __name__ == "__main__":
-    make()[0].savefig("planner-example.png")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from experiments.data import Episodes, stacked_frames
 from experiments.environments import by_name
 from experiments.environments.task import FRAMESKIP
-from figures.style import house_style
+from figures.style import WIDTH, house_style
 from grasp_theory.world_models import load
 
 TASKS = ("wall_single", "point_maze", "push_t")
@@ -73,9 +73,7 @@ def draw(predictions: list[Prediction]) -> Figure:
     """Draw two rows a task: what happened, and what the model predicted from the first picture."""
     rows = 2 * len(predictions)
     with house_style():
-        figure, grid = plt.subplots(
-            rows, len(STEPS), figsize=(len(STEPS) * 1.15 + 1.2, rows * 1.2), squeeze=False
-        )
+        figure, grid = plt.subplots(rows, len(STEPS), figsize=(WIDTH, rows * 1.12 + 0.2), squeeze=False)
         for k, prediction in enumerate(predictions):
             for row, label, pictures in (
                 (grid[2 * k], "happened", prediction.true),
@@ -86,6 +84,7 @@ def draw(predictions: list[Prediction]) -> Figure:
                     axes.set_xticks([])
                     axes.set_yticks([])
                     axes.grid(False)
+                    axes.spines[:].set_visible(True)
                     if k == 0 and label == "happened":
                         axes.set_title(f"step {step}")
                 row[0].set_ylabel(f"{prediction.task}\n{label}" if label == "happened" else label)
