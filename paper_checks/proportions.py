@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import stats
 
+from grasp_theory.paired_trials import holm as holm
 from linear_systems.errors import ParameterError
 
 CONFIDENCE = 0.95
@@ -57,17 +58,6 @@ def barnard(first: int, second: int, trials: int) -> float:
     # scipy takes the two samples as columns.
     table = [[first, second], [trials - first, trials - second]]
     return float(stats.barnard_exact(table, alternative="greater").pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values: rejecting those below a level keeps the family-wise error there."""
-    order = np.argsort(p_values)
-    adjusted = np.empty(len(p_values))
-    running = 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return [float(p) for p in adjusted]
 
 
 def stratified(pairs: Sequence[tuple[int, int]], trials: int) -> float:

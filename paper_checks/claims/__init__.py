@@ -18,6 +18,7 @@ from paper_checks.claims import (
     method_stop_gradient,
     moving_center,
     open_text,
+    replication,
     rollouts,
     table_5,
     tables,
@@ -79,4 +80,5 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *rollouts.CLAIMS,
     *ablations.CLAIMS,
     *table_5.CLAIMS,
+    *replication.CLAIMS,
 )

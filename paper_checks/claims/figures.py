@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import sympy as sp
 
+from paper_checks.claims.replication import NON_GREEDY, claim
 from paper_checks.comparisons import BASELINES, LONG, OURS, figure
 from paper_checks.engine import Run
+from paper_checks.our_experiments import COMMAND, OurExperiments, Share, load
 from paper_checks.proportions import wald_coverage
 from paper_checks.records import Claim, Evidence, Grade
+from paper_checks.replication import Majorities, Outcome, judged
 from paper_checks.tables import SUCCESS, TIME, TRIALS
 
 H50 = LONG[1]
@@ -161,9 +166,59 @@ def check_figure_7(run: Run) -> None:
     )
 
 
+# Figures 1, 3 and 4, by what our own figures of our models count
+
+_COUNTED = {
+    1: (r"figure1/distances/\w+/GRASP/latent/above_start", r"figure1/landscapes/\w+/rougher/gd than ours"),
+    3: (r"figure3/adversarial/.+/nearby",),
+    4: (r"figure4/virtual_states/\w+/feasible",),
+}
+"""The shares by which a figure is judged, fixed before they were measured.
+
+1: of GRASP's successful plans, those whose latent distance to the goal is at some time above that at the start; and
+problems around whose final plans gradient descent's loss has more local minima than GRASP's.  3: states from which a
+step of less than half the way fakes the goal, for each model.  4: final plans that are feasible in the environment.
+"""
+
+
+def _measured(
+    number: int, ours: OurExperiments, *, title: str, source: str, statement: str, missing: str
+) -> Claim:
+    """Return a figure's claim: judged by the shares counted for our figure of that number, if they decide it.
+
+    The claim replicates if each of them is more than one half (*most*, in `paper_checks.replication`).
+    """
+    make = partial(Claim, f"figure{number}", title, source, statement, figures=(number,))
+    patterns = _COUNTED[number]
+    shares = {
+        name: share
+        for name, share in ours.figures.items()
+        if share.n and any(re.fullmatch(pattern, name) for pattern in patterns)
+    }
+    if not all(any(re.fullmatch(pattern, name) for name in shares) for pattern in patterns):
+        return make(missing=f"{missing} Made by `python -m experiments figure-data`, then `{COMMAND}`.")
+    found = Majorities(shares)
+    if found.outcome is Outcome.INCONCLUSIVE:
+        return make(missing=f"Problems enough to decide. Our experiment is {found.text}.")
+    return make(check=partial(_check_most, found=found), assumptions=("On our models, not on the paper's.",))
+
+
+def _check_most(run: Run, found: Majorities) -> None:
+    run.examine(
+        "each of these happens on most problems",
+        judged,
+        found,
+        false_variants={"on 30 of 100 problems": Majorities(dict.fromkeys(found.shares, Share(30, 100)))},
+        true_variants={"on 90 of 100 problems": Majorities(dict.fromkeys(found.shares, Share(90, 100)))},
+    )
+
+
+_OURS = load()
+
 CLAIMS = (
-    Claim(
-        id="figure1",
+    _measured(
+        1,
+        _OURS,
         title="Figure 1: difficulty of the planning problem",
         source="Figure 1; Section 2",
         statement=(
@@ -172,12 +227,11 @@ CLAIMS = (
             "50)."
         ),
         missing=(
-            "A trained Push-T world model. Experiments that would show it: the latent and the true distance "
+            "Measurements on our models. Experiments that would show it: the latent and the true distance "
             "to the goal along successful plans (share that first rises) and slices of (3) and (10) along "
             "two random orthogonal action directions at each planner's final plan, on WallSingle with a "
             "door off the straight line."
         ),
-        figures=(1,),
     ),
     Claim(
         id="figure2",
@@ -189,8 +243,9 @@ CLAIMS = (
         statement="A diagram: nothing is measured or asserted beyond Eq. (3) and (8)–(10).",
         figures=(2,),
     ),
-    Claim(
-        id="figure3",
+    _measured(
+        3,
+        _OURS,
         title="Figure 3: state gradients of a world model are exploitable",
         source="Figure 3; Sections 3.1 and 3.3",
         statement=(
@@ -198,26 +253,25 @@ CLAIMS = (
             "finds a nearby state whose prediction under the zero action is the goal."
         ),
         missing=(
-            "A trained vision world model. The experiment that would show it: on held-out states of a "
+            "Measurements on our models. The experiment that would show it: on held-out states of a "
             "learned model, the smallest state perturbation (relative to the spread of the data) that "
             "brings the one-step prediction within the success radius of the goal, against the same for the "
             "action, and against a true simulator."
         ),
-        figures=(3,),
     ),
-    Claim(
-        id="figure4",
+    _measured(
+        4,
+        _OURS,
         title="Figure 4: virtual states become realistic, non-greedy paths",
         source="Figure 4; Section 4",
         statement=(
             "Optimised states find realistic, non-greedy paths at horizon 50 in all three environments."
         ),
         missing=(
-            "The three world models and a decoder. The experiment that would show it: over iterations of "
+            "Measurements on our models. The experiment that would show it: over iterations of "
             "GRASP, the dynamics residual of the virtual states and their decoded distance to walls, with "
             "the share of final plans that are feasible in the environment."
         ),
-        figures=(4,),
     ),
     Claim(
         id="figure5",
@@ -230,20 +284,7 @@ CLAIMS = (
             "The curves are those of Table 1's trials, of which it fixes the end and the half-way time.",
         ),
     ),
-    Claim(
-        id="figure6",
-        title="Figure 6: plans at horizon 80",
-        source="Figure 6; Section 4.3",
-        statement=(
-            "GRASP converges more consistently at longer horizons and finds the required non-greedy paths."
-        ),
-        missing=(
-            "The Push-T world model and the plans. The experiment that would show it: problems whose "
-            "geodesic length needs the horizon and whose path first moves away from the goal; success per "
-            "planner on exactly these."
-        ),
-        figures=(6,),
-    ),
+    claim(NON_GREEDY, _OURS, figures=(6,)),
     Claim(
         id="figure7",
         title="Figure 7: bad local minima of the relaxed dynamics",
