@@ -4,8 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SMOKE := report/smoke
 
-.PHONY: verify test slow lint clean
+.PHONY: verify test slow smoke lint clean
 
 verify: $(READY)
 	$(BIN)/python -m paper_checks $(ARGS)
@@ -15,6 +16,15 @@ test: $(READY)
 
 slow: $(READY)
 	$(BIN)/python -m pytest -n auto -m "slow and not gpu" $(ARGS)
+
+# Every command of the study once, in its quick mode and from nothing.
+smoke: $(READY)
+	rm -rf $(SMOKE)
+	$(BIN)/python -m experiments tune wall_single --quick --planner GRASP --results $(SMOKE)/tuning
+	for table in 1 2 3 4 5 mpc; do $(BIN)/python -m experiments table $$table --quick --results $(SMOKE) || exit 1; done
+	$(BIN)/python -m experiments status --results $(SMOKE) --compact
+	$(BIN)/python -m experiments figure-data --quick --out $(SMOKE)
+	$(BIN)/python -m figures --output $(SMOKE)/figures
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -10,6 +10,10 @@ from experiments.environments.problems import problems
 from experiments.environments.video import episode
 from experiments.evaluation import evaluate_command
 from experiments.evaluation.summary import models
+from experiments.study.command import status, table, tune
+from experiments.study.figure_data.command import figure_data
+from experiments.study.verdicts import verdicts
+from experiments.training.ablation import ablation
 from experiments.training.command import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -20,8 +24,14 @@ bench.command("planners")(bench_planners)
 app.command("episode")(episode)
 app.command("problems")(problems)
 app.command("train")(train)
+app.command("ablation")(ablation)
 app.command("evaluate")(evaluate_command)
 app.command("models")(models)
+app.command("table")(table)
+app.command("tune")(tune)
+app.command("status")(status)
+app.command("figure-data")(figure_data)
+app.command("verdicts")(verdicts)
 
 
 @app.callback()

@@ -166,7 +166,7 @@ def iterations(planner: Planner, given: PlanningProblem) -> Callable[[], None]:
     """Return a function that does the planner's next iteration."""
     assert given.seeds is not None
     rows = Rows(given, 1, given.seeds)
-    search, incumbents = planner._search(rows), Incumbents(rows)
+    search, incumbents = planner._search(rows), Incumbents(rows, stop_when_reached=True)
     done = iter(range(10**9))
     return lambda: search.step(next(done), incumbents)
 

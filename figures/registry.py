@@ -46,7 +46,7 @@ FIGURES = {
     "figure-4": _of_paper(4, "virtual states over planning iterations, decoded"),
     "figure-5": _of_paper(5, "success over time"),
     "figure-6": _of_paper(6, "virtual states of long plans, decoded"),
-    "figure-7": _of_paper(7, "a plan stuck in a bad minimum"),
+    "figure-7": _of_paper(7, "plans where the dynamics are only a penalty"),
     "smoothness": Entry("figures.smoothness", "Theorems 2 and 3: L_S and L_L over the horizon"),
     "conditioning": Entry("figures.conditioning", "where shooting, and where lifting, is better conditioned"),
     "transient-growth": Entry("figures.transient_growth", "Theorem 6: the constant before its rate"),

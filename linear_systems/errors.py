@@ -20,6 +20,10 @@ class InvalidInputError(ValueError):
         self.hint = hint
         super().__init__(f"{argument}: expected {expected}, found {found}. Try: {hint}.")
 
+    def __reduce__(self) -> tuple[type[InvalidInputError], tuple[str, str, str, str]]:
+        # An exception is pickled by its message; this one has four parts, and must come back from other processes.
+        return type(self), (self.argument, self.expected, self.found, self.hint)
+
 
 class ShapeError(InvalidInputError):
     """An array has the wrong number of axes or the wrong lengths."""

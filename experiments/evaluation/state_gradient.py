@@ -82,7 +82,14 @@ def state_gradient(
 def smallest_perturbation(
     model: WorldModel, states: Float[Tensor, " N *S"], goals: Float[Tensor, " N *S"], iterations: int
 ) -> Float[Tensor, " N"]:
-    """Return the smallest ‖δ‖ found with ‖F(s + δ, 0) − g‖ <= TARGET ‖F(s, 0) − g‖, infinity where there is none.
+    """Return the smallest ‖δ‖ found with ‖F(s + δ, 0) − g‖ <= TARGET ‖F(s, 0) − g‖, infinity where there is none."""
+    return _norms(faking_step(model, states, goals, iterations)).nan_to_num(nan=torch.inf)
+
+
+def faking_step(
+    model: WorldModel, states: Float[Tensor, " N *S"], goals: Float[Tensor, " N *S"], iterations: int
+) -> Float[Tensor, " N *S"]:
+    """Return the smallest δ found with ‖F(s + δ, 0) − g‖ <= TARGET ‖F(s, 0) − g‖, NaN where there is none.
 
     With u = δ / ‖g − s‖ and ρ = ‖F(s + δ, 0) − g‖ / ‖F(s, 0) − g‖ it descends ‖u‖² + c ρ² in u by Adam while the
     multiplier c of each row grows where ρ > TARGET and shrinks where ρ < TARGET, from δ = 0 and from δ = g − s, and
@@ -98,7 +105,7 @@ def smallest_perturbation(
     way = (goal - start) / size
     u = torch.cat([torch.zeros_like(way[:count]), way[count:]]).requires_grad_()
     multiplier = torch.ones_like(far)
-    best = torch.full_like(far, torch.inf)
+    best, kept = torch.full_like(far, torch.inf), torch.full_like(u, torch.nan, requires_grad=False)
     optimizer = torch.optim.Adam([u], lr=RATES[0])
     decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, (RATES[1] / RATES[0]) ** (1 / iterations))
     for _ in range(iterations):
@@ -106,12 +113,15 @@ def smallest_perturbation(
         length = _norms(u)
         u.grad = torch.autograd.grad((length.square() + multiplier * remaining.square()).sum(), u)[0]
         with torch.no_grad():
-            best = torch.where(remaining <= TARGET, torch.minimum(best, length), best)
+            better = (remaining <= TARGET) & (length < best)
+            best = torch.where(better, length, best)
+            kept[better] = u[better]
             change = ((remaining - TARGET) / TARGET).clamp(-1, 1)
             multiplier = (multiplier * (DUAL_RATE * change).exp()).clamp(*MULTIPLIERS)
         optimizer.step()
         decay.step()
-    return (best * far).view(2, count).amin(dim=0)
+    smaller = best.view(2, count).argmin(dim=0) * count + torch.arange(count, device=best.device)
+    return (size * kept)[smaller]
 
 
 def one_gradient_step(

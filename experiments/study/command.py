@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import optuna
 import polars as pl
 import typer
 from rich.console import Console
@@ -15,14 +13,14 @@ from rich.progress import track
 from rich.table import Table
 
 from experiments.environments import TASKS
+from experiments.study.cluster import ClusterError
 from experiments.study.execute import execute, runner
 from experiments.study.render import terminal, write
 from experiments.study.report import table_report
 from experiments.study.store import Store, existing
 from experiments.study.summary import current
 from experiments.study.tables import FULL, QUICK, TABLES, Profile, cells, modes, targets, units
-from experiments.study.tune import Target, Tuned
-from experiments.study.tune import tune as tune_target
+from experiments.study.tune import Target, Tuned, tune_all
 from experiments.study.unit import code_digest, unit_key
 from grasp_theory.world_models import available
 from linear_systems.errors import InvalidInputError, ParameterError
@@ -69,6 +67,9 @@ def table(
         report = table_report(number, found, current(store.rows()), others)
     except InvalidInputError as error:
         raise typer.BadParameter(str(error)) from error
+    except ClusterError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
     Console().print(terminal(report))
     for path in [] if out is None else write(report, out):
         typer.echo(path)
@@ -84,12 +85,9 @@ def tune(
     problems: Annotated[int | None, typer.Option(min=1, help="Tuning problems of each set.")] = None,
     planner: Annotated[str | None, typer.Option(help="Only this one.")] = None,
     workers: Workers = 1,
-    ray: Ray = None,
-    gpus: Gpus = 0.0,
     device: Device = "cpu",
 ) -> None:
     """Tune every planner with the same budget on tuning problems, for every set of the tables; goes on where it stopped."""
-    optuna.logging.set_verbosity(logging.WARNING)
     chosen = tasks or list(TASKS)
     budget, count = trials or (2 if quick else 20), problems or (4 if quick else 32)
     try:
@@ -103,10 +101,9 @@ def tune(
             for target in every_target(QUICK if quick else FULL)
             if target.task in chosen and planner in (None, target.planner)
         ]
-        store, compute = Store(results), runner(workers=workers, device=device, ray=ray, gpus=gpus)
         console = Console(stderr=True)
-        for target in track(wanted, description="tuning", console=console):
-            entry = tune_target(target, store, compute, trials=budget, problems=count, progress=False)
+        entries = tune_all(wanted, results, trials=budget, problems=count, workers=workers, device=device)
+        for target, entry in track(entries, total=len(wanted), description="tuning", console=console):
             Tuned.load(results).with_entry(target, entry).save(results)
             console.print(f"{target.name}: {entry['value']:.3f} (untuned {entry['default_value']:.3f})")
     except InvalidInputError as error:

@@ -75,7 +75,7 @@ def here(units: Sequence[Unit], device: str = "cpu") -> Iterator[tuple[Unit, pl.
 
 def processes(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, pl.DataFrame]]:
     """Compute units in several processes of one thread each."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _prepare)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), one_thread)
     try:
         futures = {pool.submit(run_unit, unit): unit for unit in units}
         for future in as_completed(futures):
@@ -95,6 +95,7 @@ def runner(*, workers: int = 1, device: str = "cpu", ray: str | None = None, gpu
     return lambda units: here(units, device)
 
 
-def _prepare() -> None:
+def one_thread() -> None:
+    """Let torch use one thread in this process: a worker has one core."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)

@@ -158,12 +158,12 @@ def _where(there: np.ndarray, values: np.ndarray) -> list[float | int | None]:
 @cache
 def _provenance(device: str) -> dict[str, object]:
     return {
-        "version": version("grasp-theory"), "commit": _commit(), "machine": machine(torch.device(device)),
+        "version": version("grasp-theory"), "commit": commit(), "machine": machine(torch.device(device)),
         "device": device, "threads": torch.get_num_threads(), "torch": f"{torch.__version__}, Python {platform.python_version()}",
     }  # fmt: skip
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Return the commit of the checkout, marked where files differ from it; None outside of git."""
     root = Path(__file__).parents[2]
     try:

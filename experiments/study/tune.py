@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import multiprocessing
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from optuna.trial import TrialState
 from experiments.data import atomic_file
 from experiments.environments import by_name
 from experiments.environments.task import Task
-from experiments.study.execute import Runner, execute
+from experiments.study.execute import Runner, execute, one_thread, runner
 from experiments.study.planners import BUDGET, EVALUATIONS, Settings, make_planner, settings_of, untuned
 from experiments.study.store import Store
 from experiments.study.unit import Unit, model_hash, unit_key
@@ -90,7 +94,7 @@ class Tuned:
 
 
 def tune(
-    target: Target, store: Store, runner: Runner, *, trials: int, problems: int, progress: bool = True
+    target: Target, store: Store, compute_units: Runner, *, trials: int, problems: int, progress: bool = True
 ) -> Mapping[str, Any]:
     """Tune one planner for one set, going on with what the stored study already has; return the entry for `Tuned`.
 
@@ -102,7 +106,7 @@ def tune(
     Arguments
         target: planner, task, kind and horizon.
         store: where rows and study lie.
-        runner: computes the trial's unit.
+        compute_units: computes the trial's unit.
         trials: in the study altogether.
         problems: of the tuning set.
 
@@ -112,7 +116,7 @@ def tune(
     store.folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=target.name,
-        storage=f"sqlite:///{store.folder / 'tuning.db'}",
+        storage=_storage(store.folder),
         direction="maximize",
         load_if_exists=True,
     )
@@ -140,7 +144,7 @@ def tune(
             target.task, target.kind, target.horizon, "tuning", 0, problems, target.model, target.planner, settings,
             mode="first",
         )  # fmt: skip
-        rows = compute(unit, store, runner, progress=progress)
+        rows = compute(unit, store, compute_units, progress=progress)
         study.tell(trial, score(rows, make_planner(target.planner, settings).iterations))
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = max(complete, key=lambda finished: (finished.value or 0.0, -finished.number))
@@ -150,9 +154,46 @@ def tune(
     }  # fmt: skip
 
 
-def compute(unit: Unit, store: Store, runner: Runner, *, progress: bool = False) -> pl.DataFrame:
+def tune_all(
+    targets: Sequence[Target],
+    folder: Path,
+    *,
+    trials: int,
+    problems: int,
+    workers: int = 1,
+    device: str = "cpu",
+) -> Iterator[tuple[Target, Mapping[str, Any]]]:
+    """Tune targets, in several processes if `workers` says so, and yield each with its entry once it is done."""
+    job = partial(_tune, folder=folder, trials=trials, problems=problems, device=device)
+    if workers == 1:
+        for target in targets:
+            yield target, job(target)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    optuna.storages.RDBStorage(_storage(folder))  # its tables are made once, not by each process
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), one_thread) as pool:
+        futures = {pool.submit(job, target): target for target in targets}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _storage(folder: Path) -> str:
+    return f"sqlite:///{folder / 'tuning.db'}"
+
+
+def _tune(target: Target, folder: Path, trials: int, problems: int, device: str) -> Mapping[str, Any]:
+    optuna.logging.set_verbosity(logging.WARNING)
+    return tune(
+        target, Store(folder), runner(device=device), trials=trials, problems=problems, progress=False
+    )
+
+
+def compute(unit: Unit, store: Store, compute_units: Runner, *, progress: bool = False) -> pl.DataFrame:
     """Return the rows of a unit, computed unless they are there."""
-    execute([unit], store, runner, progress=progress)
+    execute([unit], store, compute_units, progress=progress)
     return store.unit_rows(unit_key(unit))
 
 
@@ -223,8 +264,3 @@ def _rounded(number: float) -> float:
 
 def _seed(name: str, number: int) -> int:
     return zlib.crc32(f"{name} {number}".encode())
-
-
-def untuned_targets(targets: Sequence[Target], tuned: Tuned) -> list[Target]:
-    """Return the targets that have no tuned settings."""
-    return [target for target in targets if tuned.settings(target) is None]

@@ -179,7 +179,7 @@ def stored_model(name: str) -> WorldModel:
 def model_path(name: str) -> Path:
     """Return the path, without its ending, of a shipped model or of your own."""
     shipped = Path(world_models.__file__).parent / "shipped" / name
-    return shipped if shipped.with_name(f"{name}.json").exists() else Path(name)
+    return shipped if Path(f"{shipped}.json").exists() else Path(name)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -14,7 +15,7 @@ from experiments.environments import by_name
 from experiments.study.planners import BUDGET, EVALUATIONS, make_planner
 from experiments.study.store import Store
 from experiments.study.tables import ROWS
-from experiments.study.tune import PROMPTNESS, Target, Tuned, score, suggest, tune
+from experiments.study.tune import PROMPTNESS, Target, Tuned, score, suggest, tune, tune_all
 from experiments.study.unit import Unit, unit_key
 from grasp_theory import CEM, MPPI
 from linear_systems.errors import ParameterError
@@ -57,6 +58,15 @@ def test_a_study_in_pieces_is_the_same_study(tmp_path: Path) -> None:
     again = Landscape()
     assert tune(TARGET, Store(tmp_path / "pieces"), again, trials=8, problems=16, progress=False) == whole
     assert not again.units
+
+
+@pytest.mark.slow
+def test_targets_side_by_side_are_tuned_as_one_after_the_other(tmp_path: Path) -> None:
+    targets = [TARGET, replace(TARGET, planner="LatCo")]
+    apart = dict(tune_all(targets, tmp_path / "apart", trials=2, problems=1))
+    together = dict(tune_all(targets, tmp_path / "together", trials=2, problems=1, workers=2))
+    assert together == apart
+    assert set(apart) == set(targets)
 
 
 def test_a_trial_that_a_kill_left_running_is_tried_again(tmp_path: Path) -> None:

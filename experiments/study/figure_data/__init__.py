@@ -1,0 +1,6 @@
+"""What figures 1, 3, 4, 6 and 7 show, measured on the shipped world models: `python -m experiments figure-data`."""
+
+from experiments.study.figure_data.command import figure_data
+from experiments.study.figure_data.files import RESULTS, FigureData, read, shares
+
+__all__ = ["RESULTS", "FigureData", "figure_data", "read", "shares"]
