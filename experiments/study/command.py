@@ -19,7 +19,7 @@ from experiments.study.render import terminal, write
 from experiments.study.report import table_report
 from experiments.study.store import Store, existing
 from experiments.study.summary import current
-from experiments.study.tables import FULL, QUICK, TABLES, Profile, cells, modes, targets, units
+from experiments.study.tables import FULL, QUICK, TABLES, Profile, cells, modes, not_tuned, targets, units
 from experiments.study.tune import Target, Tuned, tune_all
 from experiments.study.unit import code_digest, unit_key
 from grasp_theory.world_models import available
@@ -59,11 +59,15 @@ def table(
     try:
         profile = _profile(quick, problems, timed)
         store = existing(results) if stored else Store(results)
-        found = cells(number, _tuned(results), profile)
+        tuned = _tuned(results)
+        lacking = not_tuned(number, tuned, profile)
+        if quick:
+            tuned = tuned.with_defaults(lacking)
+        found = cells(number, tuned, profile)
         if not stored:
             needed = units(found, modes(number), profile, _models())
             execute(needed, store, runner(workers=workers, device=device, ray=ray, gpus=gpus))
-        others = cells("2", _tuned(results), profile) if number == "5" else ()
+        others = cells("2", tuned, profile) if number == "5" else ()
         report = table_report(number, found, current(store.rows()), others)
     except InvalidInputError as error:
         raise typer.BadParameter(str(error)) from error
@@ -71,6 +75,9 @@ def table(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     Console().print(terminal(report))
+    if lacking:
+        names = ", ".join(target.name for target in lacking)
+        typer.echo(f"{'With default settings' if quick else 'Left out'}, for they are not tuned: {names}")
     for path in [] if out is None else write(report, out):
         typer.echo(path)
 
@@ -163,13 +170,14 @@ def _models() -> list[str]:
 
 
 def _lacking(number: str, tuned: Tuned, store: Store) -> str:
-    missing = [target for target in targets(number, FULL) if tuned.settings(target) is None]
-    if missing:
-        return f"table {number}: {len(missing)} planners to tune, first {missing[0].name}"
+    missing = not_tuned(number, tuned, FULL)
+    if len(missing) == len(targets(number, FULL)):
+        return f"table {number}: nothing is tuned"
     needed = units(cells(number, tuned, FULL), modes(number), FULL, _models())
     done = store.units()
     left = [unit for unit in needed if unit_key(unit) not in done]
-    return f"table {number}: {len(needed) - len(left)} of {len(needed)} units computed with the present code"
+    lacking = f"; {len(missing)} planners to tune, first {missing[0].name}" if missing else ""
+    return f"table {number}: {len(needed) - len(left)} of {len(needed)} units computed with the present code{lacking}"
 
 
 def _profile(quick: bool, problems: int | None, timed: int | None) -> Profile:

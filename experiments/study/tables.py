@@ -103,6 +103,8 @@ def sets(number: str, profile: Profile) -> list[tuple[str, str, int]]:
         raise ParameterError(
             "table", f"one of {', '.join(TABLES)}", repr(number), "the paper's number, or mpc"
         )
+    if number in ("2", "5"):
+        return list(ABLATED)
     every = SETS["3" if number == "4" else number]
     if not profile.thin:
         return list(every)
@@ -113,33 +115,38 @@ def sets(number: str, profile: Profile) -> list[tuple[str, str, int]]:
 
 
 def cells(number: str, tuned: Tuned, profile: Profile) -> list[Cell]:
-    """Return the cells of a table.
+    """Return the cells of a table, on the problem sets for which all its planners are tuned (see `not_tuned`).
 
     Raises
-        ParameterError: if there is no such table, or a planner of it has not been tuned.
+        ParameterError: if there is no such table, or nothing of it is tuned.
     """
+    lacking = not_tuned(number, tuned, profile)
+    missing = {(target.task, target.kind, target.horizon) for target in lacking}
+    there = [where for where in sets(number, profile) if where not in missing]
+    if not there:
+        raise ParameterError(
+            "tuned.json", f"settings for table {number}", "none",
+            f"python -m experiments tune {' '.join(dict.fromkeys(target.task for target in lacking))}",
+        )  # fmt: skip
     if number == "2":
-        return [cell for where in ABLATED for cell in _grasp_variants(where, tuned)]
+        return [cell for where in there for cell in _grasp_variants(where, tuned)]
     if number == "5":
-        return [cell for where in ABLATED for cell in _descent_variants(where, tuned)]
+        return [cell for where in there for cell in _descent_variants(where, tuned)]
     return [
-        Cell(ROWS[planner], heading(where), where, planner, best(Target(*where, planner), tuned))
-        for where in sets(number, profile)
+        Cell(ROWS[planner], heading(where), where, planner, _best(Target(*where, planner), tuned))
+        for where in there
         for planner in ROWS
     ]
 
 
-def best(target: Target, tuned: Tuned) -> Settings:
-    """Return the tuned settings of a target.
+def not_tuned(number: str, tuned: Tuned, profile: Profile) -> list[Target]:
+    """Return what a table needs and is not tuned."""
+    return [target for target in targets(number, profile) if tuned.settings(target) is None]
 
-    Raises
-        ParameterError: if it has not been tuned.
-    """
+
+def _best(target: Target, tuned: Tuned) -> Settings:
     settings = tuned.settings(target)
-    if settings is None:
-        raise ParameterError(
-            "tuned.json", f"settings of {target.name}", "none", f"python -m experiments tune {target.task}"
-        )
+    assert settings is not None  # `cells` leaves out what is not tuned
     return settings
 
 
@@ -195,7 +202,7 @@ def _grasp_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
 
     The paper's best noise is its σ = 0.5; the labels say ours in that unit, twice the tuned σ.
     """
-    ours = dict(best(Target(*where, "GRASP"), tuned))
+    ours = dict(_best(Target(*where, "GRASP"), tuned))
     full = make_planner("GRASP", tuple(ours.items()))
     assert isinstance(full, GRASP)
     sigma, sync = full.state_noise, full.sync_every
@@ -214,7 +221,7 @@ def _descent_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
     The paper's σ are variances (Eq. (107)): of the actions in units of the task's bounds, of the latent's entries in units
     of their standard deviation over the data.
     """
-    ours = dict(best(Target(*where, "GradientDescent"), tuned))
+    ours = dict(_best(Target(*where, "GradientDescent"), tuned))
     scale = by_name(where[0]).action_high
     found = []
     for mode, objective in (("default", "last"), ("all", "all")):

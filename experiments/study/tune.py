@@ -82,6 +82,14 @@ class Tuned:
         entry = self.entries.get(target.name)
         return None if entry is None else tuple(sorted(entry["settings"].items()))
 
+    def with_defaults(self, targets: Sequence[Target]) -> Tuned:
+        """Return these, and the untuned settings for targets without."""
+        filled = {
+            target.name: {"settings": dict(untuned(target.planner, by_name(target.task)))}
+            for target in targets
+        }
+        return Tuned({**filled, **self.entries})
+
     def with_entry(self, target: Target, entry: Mapping[str, Any]) -> Tuned:
         """Return these and one more."""
         return Tuned(dict(sorted({**self.entries, target.name: entry}.items())))

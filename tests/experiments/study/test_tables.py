@@ -14,9 +14,9 @@ from experiments.study.tables import (
     SYNCS,
     TABLES,
     Profile,
-    best,
     cells,
     modes,
+    not_tuned,
     sets,
     units,
 )
@@ -65,7 +65,7 @@ def test_the_paper_s_cells_are_there() -> None:
 def test_ablations_change_one_thing() -> None:
     for where in ABLATED:
         variants = [cell for cell in cells("2", TUNED, FULL) if cell.problem_set == where]
-        ours = make_planner("GRASP", best(Target(*where, "GRASP"), TUNED))
+        ours = make_planner("GRASP", TUNED.settings(Target(*where, "GRASP")) or ())
         assert isinstance(ours, GRASP)
         changes = [set(cell.settings) ^ set(settings_of(ours)) for cell in variants]
         fields = [{name for name, _ in change} for change in changes]
@@ -114,8 +114,15 @@ def test_units_are_paired_over_planners_and_timed_on_one_model() -> None:
     assert sum(unit.count for unit in walls if unit.mode == "batch") == 2 * 70
 
 
-def test_what_is_not_tuned_is_said() -> None:
+def test_what_is_not_tuned_is_left_out_and_said() -> None:
     with pytest.raises(ParameterError, match="experiments tune push_t"):
         cells("1", Tuned({}), FULL)
+    lacking = Target("wall_single", "random", 8, "CEM")
+    most = Tuned({name: entry for name, entry in TUNED.entries.items() if name != lacking.name})
+    assert not_tuned("1", most, FULL) == [lacking]
+    shown = {cell.problem_set for cell in cells("1", most, FULL)}
+    assert shown == set(sets("1", FULL)) - {("wall_single", "random", 8)}
+    assert cells("1", most.with_defaults([lacking]), FULL) == cells("1", TUNED, FULL)
+    assert not not_tuned("2", most, FULL)
     with pytest.raises(ParameterError, match="one of 1, 2"):
         sets("6", FULL)
