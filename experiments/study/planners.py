@@ -89,5 +89,6 @@ def untuned(name: str, task: Task) -> Settings:
         "MPPI": {"noise": scale},
         "CEMGD": {"initial_std": scale, "gradient_lr": 0.05 * scale},
     }
-    planner = planner_class(name)(**{**BUDGET[name], **scaled[name]})
+    lengths = {field: float(f"{value:.3g}") for field, value in scaled[name].items()}
+    planner = planner_class(name)(**{**BUDGET[name], **lengths})
     return settings_of(planner)

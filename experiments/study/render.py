@@ -70,8 +70,12 @@ def terminal(report: TableReport) -> RenderableType:
         parts.append(_filled("Times", *_details(report)))
     # Of the comparisons only those of the main outcome: the others are in the files.
     if report.comparisons:
-        main = [t for t in report.comparisons if t.pairing.outcome == report.comparisons[0].pairing.outcome]
-        parts.append(_filled("Paired comparisons", *_compared(replace(report, comparisons=main))))
+        outcome = report.comparisons[0].pairing.outcome
+        main = [tested for tested in report.comparisons if tested.pairing.outcome == outcome]
+        _, rows = _compared(replace(report, comparisons=main))
+        title = f"Paired comparisons of success {OUTCOME_WORDS[outcome]}"
+        short = [[name, f"{points} {interval}", one, p] for name, _, points, interval, one, _, p, _ in rows]
+        parts.append(_filled(title, ["compared", "points [95%]", "only one", "p (Holm)"], short))
     parts += [Text(f"warning: {warning}", "bold yellow") for warning in report.warnings]
     if report.missing:
         parts.append(Text("missing: " + "; ".join(map(_name, report.missing)), "yellow"))
@@ -247,6 +251,9 @@ def _facts(report: TableReport) -> Iterator[tuple[str, Sequence[str]]]:
     counts = [found for cell in report.cells if (found := cell.main) is not None]
     sizes = sorted({f"{found.trials} on {found.problems} problems" for found in counts})
     yield "trials a cell", sizes
+    idle = [f"{column} {share:.0%}" for column, share in report.idle.items() if share]
+    if idle:
+        yield "solved by doing nothing", idle
     yield from report.provenance.items()
 
 

@@ -76,6 +76,7 @@ class TableReport:
         comparisons: GRASP with every other row, the family of one outcome judged together.
         provenance: for each of `PROVENANCE` and for "models" and "problem sets", what the trials have.
         warnings: what a reader must know before comparing figures.
+        idle: by column, the share of the trials that are a success in the model before any action is planned.
     """
 
     number: str
@@ -83,6 +84,7 @@ class TableReport:
     comparisons: Sequence[Tested]
     provenance: Mapping[str, Sequence[str]]
     warnings: Sequence[str]
+    idle: Mapping[str, float]
 
     @property
     def missing(self) -> Sequence[Cell]:
@@ -126,7 +128,13 @@ def table_report(
         *_mixed_times(pl.concat(timed) if timed else rows.clear()),
         *_unequal(reports),
     ]
-    return TableReport(number, reports, comparisons, _provenance(used), warnings)
+    idle = {
+        cell.column: float((found["first_step"] == 0).fill_null(False).to_numpy().mean())
+        for cell, trials, single in reversed(by_cell)
+        for found in (single, trials)
+        if not found.is_empty()
+    }
+    return TableReport(number, reports, comparisons, _provenance(used), warnings, idle)
 
 
 def compare(
@@ -283,10 +291,12 @@ def _values(rows: pl.DataFrame, column: str) -> list[str]:
 
 
 def _mixed_times(timed: pl.DataFrame) -> list[str]:
+    """Say where times of one task were taken on or with different things; each task has code of its own."""
     return [
-        f"times are from more than one {name}: {', '.join(values)}; do not compare them"
+        f"times of {task} are from more than one {name}: {', '.join(values)}; do not compare them"
+        for (task,), rows in timed.group_by("task", maintain_order=True)
         for name in TIMED_ON
-        if len(values := _values(timed, name)) > 1
+        if len(values := _values(rows, name)) > 1
     ]
 
 

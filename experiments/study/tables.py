@@ -133,7 +133,7 @@ def cells(number: str, tuned: Tuned, profile: Profile) -> list[Cell]:
     if number == "5":
         return [cell for where in there for cell in _descent_variants(where, tuned)]
     return [
-        Cell(ROWS[planner], heading(where), where, planner, _best(Target(*where, planner), tuned))
+        Cell(ROWS[planner], heading(where), where, planner, best(Target(*where, planner), tuned))
         for where in there
         for planner in ROWS
     ]
@@ -144,9 +144,17 @@ def not_tuned(number: str, tuned: Tuned, profile: Profile) -> list[Target]:
     return [target for target in targets(number, profile) if tuned.settings(target) is None]
 
 
-def _best(target: Target, tuned: Tuned) -> Settings:
+def best(target: Target, tuned: Tuned) -> Settings:
+    """Return the tuned settings of a target.
+
+    Raises
+        ParameterError: if it has not been tuned.
+    """
     settings = tuned.settings(target)
-    assert settings is not None  # `cells` leaves out what is not tuned
+    if settings is None:
+        raise ParameterError(
+            "tuned.json", f"settings of {target.name}", "none", f"python -m experiments tune {target.task}"
+        )
     return settings
 
 
@@ -202,7 +210,7 @@ def _grasp_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
 
     The paper's best noise is its σ = 0.5; the labels say ours in that unit, twice the tuned σ.
     """
-    ours = dict(_best(Target(*where, "GRASP"), tuned))
+    ours = dict(best(Target(*where, "GRASP"), tuned))
     full = make_planner("GRASP", tuple(ours.items()))
     assert isinstance(full, GRASP)
     sigma, sync = full.state_noise, full.sync_every
@@ -221,7 +229,7 @@ def _descent_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
     The paper's σ are variances (Eq. (107)): of the actions in units of the task's bounds, of the latent's entries in units
     of their standard deviation over the data.
     """
-    ours = dict(_best(Target(*where, "GradientDescent"), tuned))
+    ours = dict(best(Target(*where, "GradientDescent"), tuned))
     scale = by_name(where[0]).action_high
     found = []
     for mode, objective in (("default", "last"), ("all", "all")):

@@ -95,6 +95,26 @@ def test_one_machine_gives_no_warning_and_unequal_counts_do() -> None:
     assert "have 2, 3 trials" in table_report("1", [GRASP, GD], unequal).warnings[0]
 
 
+def test_versions_of_the_code_are_mixed_within_a_task_only() -> None:
+    wall = MadeUpCell("GRASP", "WallSingle H=20", ("wall_single", "random", 4))
+    timed = [
+        rows_of(cell, [True] * 4, mode="single", seconds=[1.0] * 4, code=code)
+        for cell, code in ((GRASP, "a"), (wall, "b"))
+    ]
+    assert not any("code" in warning for warning in table_report("1", [GRASP, wall], pl.concat(timed)).warnings)
+    timed.append(rows_of(GD, [True] * 4, mode="single", seconds=[1.0] * 4, code="c"))
+    mixed = table_report("1", [GRASP, wall, GD], pl.concat(timed)).warnings
+    assert any("push_t are from more than one code: a, c" in warning for warning in mixed)
+
+
+def test_what_is_solved_by_doing_nothing_is_counted() -> None:
+    rows = rows_of(GRASP, [True] * 8 + [False] * 2)
+    steps = pl.Series([0] * 6 + [5, 5, None, None], dtype=pl.Int64)
+    report = table_report("1", [GRASP], rows.with_columns(first_step=steps))
+    assert report.idle == {GRASP.column: 0.6}
+    assert "doing nothing: H = 50 60%" in shown(report)
+
+
 def test_the_restricted_means_of_one_problem_set_share_their_limit() -> None:
     limits = {cell.times.limit for cell in table().cells if cell.times is not None}
     assert limits == {9.0}
