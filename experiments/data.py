@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from linear_systems.errors import ParameterError
 SHARD = 250
 """Episodes in one file: what a killed collection loses at most."""
 FORMAT = 1
+Arrays = tuple[Float[np.ndarray, "N L1 S"], Float[np.ndarray, "N L A"]]
+"""The states and actions of episodes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,24 +110,41 @@ def collect(
     Raises
         ParameterError: if a stored shard is damaged or was made with other settings.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     shards = []
     for shard in track(range(-(-episodes // SHARD)), description=f"{task.name}: episodes", transient=True):
         settings = {
             "format": FORMAT, "task": task.name, "length": length, "seed": seed, "shard": shard,
             "mixture": dict(sorted(mixture.items())),
         }  # fmt: skip
-        path = folder / f"{task.name}_{_digest(settings):08x}_{shard:04d}.npz"
-        if not path.exists():
-            rng = np.random.default_rng([seed, shard, _digest(settings)])
-            starts = task.sample_states(rng, SHARD)
-            states, actions = task.behaviour(rng, starts, length, mixture=mixture)
-            with atomic_file(path) as file:
-                np.savez_compressed(file, states=states, actions=actions, settings=json.dumps(settings))
-        shards.append(_read_shard(path, settings))
+        rng = np.random.default_rng([seed, shard, _digest(settings)])
+
+        def make(rng: np.random.Generator = rng) -> Arrays:
+            return task.behaviour(rng, task.sample_states(rng, SHARD), length, mixture=mixture)
+
+        shards.append(stored(folder, settings, shard, make))
     states = np.concatenate([shard[0] for shard in shards])[:episodes]
     actions = np.concatenate([shard[1] for shard in shards])[:episodes]
     return Episodes(task, states, actions)
+
+
+def stored(folder: Path, settings: Mapping[str, object], number: int, make: Callable[[], Arrays]) -> Arrays:
+    """Return states and actions made by `make`, now or in an earlier run: they are stored in one piece.
+
+    Arguments
+        folder: where the file lies; made if it is missing.
+        settings: everything that the arrays depend on, with "task", as JSON holds it.
+        number: of the file among those that belong together.
+
+    Raises
+        ParameterError: if a stored file is damaged or was made with other settings.
+    """
+    path = folder / f"{settings['task']}_{_digest(settings):08x}_{number:04d}.npz"
+    if not path.exists():
+        states, actions = make()
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            np.savez_compressed(file, states=states, actions=actions, settings=json.dumps(settings))
+    return _read_shard(path, settings)
 
 
 @contextmanager
@@ -146,14 +165,12 @@ def _digest(settings: Mapping[str, object]) -> int:
     return zlib.crc32(json.dumps(settings, sort_keys=True).encode())
 
 
-def _read_shard(
-    path: Path, settings: Mapping[str, object]
-) -> tuple[Float[np.ndarray, "N L1 S"], Float[np.ndarray, "N L A"]]:
+def _read_shard(path: Path, settings: Mapping[str, object]) -> Arrays:
     try:
         # np.load would leave a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            found = json.loads(str(stored["settings"]))
-            states, actions = stored["states"], stored["actions"]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            found = json.loads(str(archive["settings"]))
+            states, actions = archive["states"], archive["actions"]
     except Exception as error:
         raise ParameterError(
             "folder", f"a readable episode file {path.name}", f"{type(error).__name__}: {error}",

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from experiments.environments import by_name
 from experiments.environments.task import Task
-from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
 
 VIEW_SIZE = 256
 """Side in pixels of the pictures for human eyes."""
@@ -75,7 +75,7 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
     `reset(options=...)` sets, each unless it is left out,
     `state` (S,): where the episode starts, having been there in all frames;
     `history` (depth, S): in place of `state`, the states of the last `depth(task)` environment steps, newest first;
-    `goal` (S,).  A random start is no success; a given start and goal are taken as they are.
+    `goal` (S,).  A random start is no success; a given start and goal may be one.
 
     Arguments
         task: a task or its name.
@@ -85,6 +85,7 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
     Raises
         ParameterError: for an unknown task, render mode, size or option, or an action outside the action space.
         ShapeError, NonFiniteError: for a state or goal that is not S finite numbers.
+        InvalidInputError: for one that the task's physics refuses, such as a position inside a wall.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's own attribute)
@@ -168,7 +169,12 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
             raise ShapeError(name, f"shape {shape}", f"{states.shape}", f"components {self.task.state_names}")
         if not np.isfinite(states).all():
             raise NonFiniteError(name, "finite numbers", f"{states}", "take a state of sample_states")
-        return states.reshape(count, -1)
+        states = states.reshape(count, -1)
+        try:  # The physics knows which states there are; no step is taken.
+            self.task.simulate(states, np.zeros((count, 0, self.task.action_dim)))
+        except InvalidInputError as error:
+            raise type(error)(name, error.expected, error.found, error.hint) from error
+        return states
 
     def _observe(self) -> UInt8[np.ndarray, "*frames size size 3"]:
         stacked = np.stack([self._history[offset] for offset in self.task.frame_offsets])

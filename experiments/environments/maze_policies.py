@@ -152,13 +152,15 @@ class Mixture:
         unknown = sorted(set(weights) - set(POLICIES))
         if unknown:
             raise ParameterError("mixture", f"policies among {sorted(POLICIES)}", str(unknown), "check names")
-        shares = np.array(list(weights.values()), dtype=float)
+        # In one order, whatever the weights': the same weights are the same episodes.
+        names = [name for name in POLICIES if name in weights]
+        shares = np.array([weights[name] for name in names], dtype=float)
         if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
             found = str(dict(weights))
             raise ParameterError("mixture", "non-negative weights with a positive sum", found, "shares")
         drawn = rng.choice(len(shares), p=shares / shares.sum(), size=count)
         self._groups: list[tuple[Int[np.ndarray, " n"], Policy]] = []
-        for k, name in enumerate(weights):
+        for k, name in enumerate(names):
             rows = np.flatnonzero(drawn == k)
             self._groups.append((rows, POLICIES[name](rng, len(rows), maze)))
 

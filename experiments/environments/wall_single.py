@@ -172,7 +172,9 @@ class WallSingle:
             raise ParameterError(
                 "mixture", f"policies among {sorted(POLICIES)}", f"{unknown}", "check the names"
             )
-        weights = np.array(list(mixture.values()), dtype=float)
+        # In one order, whatever the mixture's: the same weights are the same episodes.
+        names = [name for name in POLICIES if name in mixture]
+        weights = np.array([mixture[name] for name in names], dtype=float)
         if not (weights.size and np.isfinite(weights).all() and (weights > 0).all()):
             raise ParameterError(
                 "mixture", "positive weights", f"{dict(mixture)}", "leave unused policies out"
@@ -181,7 +183,7 @@ class WallSingle:
         self._require_free(states)
         path, actions = np.empty((len(states), length + 1, 2)), np.empty((len(states), length, 2))
         chosen = rng.choice(len(weights), size=len(states), p=weights / weights.sum())
-        for k, policy in enumerate(mixture):
+        for k, policy in enumerate(names):
             rows = np.flatnonzero(chosen == k)
             act = POLICIES[policy](self, rng, len(rows))
             now = path[rows, 0] = states[rows]

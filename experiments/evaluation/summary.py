@@ -12,7 +12,9 @@ from grasp_theory.world_models import Card, available
 
 ERRORS = {
     "wall_single": (("all", "position", "px"),),
+    "wall_single_long": (("all", "position", "px"),),
     "point_maze": (("all", "position", "cells"),),
+    "point_maze_long": (("all", "position", "cells"),),
     "push_t": (("moving", "block", "px"), ("moving", "angle", "rad")),
 }
 """The open-loop errors shown: over which windows, of what, in which unit."""

@@ -23,7 +23,9 @@ WORK = Path("training")
 
 
 def train(
-    task: Annotated[str, typer.Argument(help="wall_single, point_maze or push_t.")],
+    task: Annotated[
+        str, typer.Argument(help="wall_single, point_maze, push_t, or one of the first two with _long.")
+    ],
     kind: Annotated[
         Kind, typer.Option(help="offline: behaviour data alone; robust: extra data.")
     ] = "offline",
@@ -33,7 +35,10 @@ def train(
     folder: Annotated[
         Path, typer.Option(help="Data, frames and checkpoints; a killed run resumes here.")
     ] = WORK,
-    out: Annotated[Path, typer.Option(help="Folder of the model's two files.")] = WORK / "models",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the model's two files; training/models, training/quick with --quick."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a model of the same name in OUT.")] = False,
     quick: Annotated[bool, typer.Option(help="A tiny model in seconds: to try the command.")] = False,
 ) -> None:
@@ -41,7 +46,7 @@ def train(
     try:
         trained = train_model(
             by_name(task), kind=kind, latent=latent, seed=seed, device=_device(device),
-            folder=folder, out=out, overwrite=overwrite, quick=quick,
+            folder=folder, out=out or WORK / ("quick" if quick else "models"), overwrite=overwrite, quick=quick,
         )  # fmt: skip
     except InvalidInputError as error:
         raise typer.BadParameter(str(error)) from error
@@ -98,6 +103,7 @@ def model_card(
         recipe=recipe.to_json(),
         training=trained.training,
         evaluation=evaluation,
+        dtype="float16",
     )
 
 
@@ -117,7 +123,7 @@ def _offline(path: Path, recipe: Recipe, device: torch.device) -> WorldModel:
             "train the offline model of the same seed first",
         )  # fmt: skip
     model = load_file(path, device=device)
-    if model.card is None or model.card.recipe != recipe.to_json():
+    if model.card is None or not recipe.is_told_by(model.card.recipe):
         raise ParameterError(
             "kind", f"an offline model {path.name} of the same recipe", "one of another (--quick, or an older version)",
             "train the offline model anew, or in another folder",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from linear_systems.errors import ParameterError
@@ -36,13 +36,15 @@ class Recipe:
     Arguments
         episodes, length: behaviour episodes, and environment steps of each.
         latent, latent_dim: kind and size of the latent.
-        encoder_depth, predictor_width, predictor_depth: see `Architecture`.
+        encoder_depth, predictor_width, predictor_depth, predictor_block: see `Architecture`.
         variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
             deviation and the squared off-diagonal covariances (Bardes et al., 2022).
         slowness: weight of the mean squared change of a latent in one model step.  With the two
             above it asks for the slowest uncorrelated features, whose distances follow how long the behaviour
             takes from one state to another.
         reconstruction: weight of the share of a picture's variance that the decoder misses, in the encoder's loss.
+        first_predictor: a stage before the predictor's own, after which latents are measured in what it misses
+            (`experiments.training.stages.measure_in_misses`); None for neither.
         encoder, predictor, decoder, probe: the stages.
         robust_predictor: the stage that makes an offline model robust.
         state_noise: standard deviation of the noise on the latents that a robust predictor starts from.
@@ -55,11 +57,13 @@ class Recipe:
     encoder_depth: int = 2
     predictor_width: int = 320
     predictor_depth: int = 2
+    predictor_block: Literal["plain", "gated"] = "plain"
     variance: float = 1.0
     covariance: float = 1.0
     slowness: float = 0.0
     reconstruction: float = 0.0
     encoder: Stage = field(default_factory=lambda: Stage(2000, 48, 1.5e-3, 2))
+    first_predictor: Stage | None = None
     predictor: Stage = field(default_factory=lambda: Stage(2500, 512, 1e-3, 8))
     decoder: Stage = field(default_factory=lambda: Stage(800, 96, 2e-3))
     probe: Stage = field(default_factory=lambda: Stage(2000, 1024, 2e-3))
@@ -69,6 +73,11 @@ class Recipe:
     def to_json(self) -> Mapping[str, Any]:
         """Return the fields as plain values."""
         return asdict(self)
+
+    def is_told_by(self, values: Mapping[str, Any]) -> bool:
+        """Return whether a card's values of `to_json` are this recipe; a field that an older card lacks has its default."""
+        defaults = {one.name: one.default for one in fields(self) if one.default is not MISSING}
+        return {**defaults, **values} == self.to_json()
 
 
 RECIPES: Mapping[tuple[str, Latent], Recipe] = {
@@ -84,12 +93,21 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
         length=100,
         latent_dim=40,
         encoder_depth=0,
+        predictor_block="gated",
         slowness=0.1,
         encoder=Stage(3500, 48, 1.5e-3, 2),
+        first_predictor=Stage(1500, 512, 1e-3, 2),
         predictor=Stage(5000, 512, 1e-3, 8),
-        decoder=Stage(2500, 96, 2e-3),
+        decoder=Stage(1500, 96, 2e-3),
         probe=Stage(5000, 1024, 2e-3),
     ),
+    ("wall_single_long", "flat"): Recipe(
+        episodes=2000,
+        length=400,
+        slowness=8.0,
+        encoder=Stage(1500, 64, 1e-3, 4),
+    ),
+    ("point_maze_long", "flat"): Recipe(episodes=2000, length=255, slowness=0.2, reconstruction=1.0),
     ("wall_single", "patch"): Recipe(
         episodes=2000,
         length=250,
@@ -100,8 +118,30 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
         encoder=Stage(1200, 48, 1e-3, 2),
         predictor=Stage(1000, 96, 1e-3, 5),
     ),
+    ("point_maze", "patch"): Recipe(
+        episodes=2000,
+        length=255,
+        latent="patch",
+        predictor_width=64,
+        slowness=0.2,
+        reconstruction=1.0,
+        encoder=Stage(1500, 48, 1e-3, 2),
+        predictor=Stage(1000, 96, 1e-3, 5),
+    ),
+    ("push_t", "patch"): Recipe(
+        episodes=8000,
+        length=100,
+        latent="patch",
+        predictor_width=96,
+        slowness=0.1,
+        reconstruction=1.0,
+        encoder=Stage(3000, 48, 1e-3, 2),
+        predictor=Stage(2000, 96, 1e-3, 5),
+        decoder=Stage(2500, 96, 2e-3),
+        probe=Stage(5000, 1024, 2e-3),
+    ),
 }
-"""By task and latent: the recipes of the shipped models, and one for patch latents."""
+"""By task and latent: the recipes of the shipped models, and others for patch latents."""
 
 
 def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:
@@ -123,6 +163,7 @@ def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:
         latent_dim=4,
         predictor_width=96,
         encoder=Stage(100, 32, 4e-3, 2),
+        first_predictor=recipe.first_predictor and Stage(50, 64, 2e-3, 2),
         predictor=Stage(600, 64, 2e-3, 2),
         robust_predictor=replace(recipe.robust_predictor, steps=50, batch=128),
         decoder=replace(recipe.decoder, steps=20, batch=64),

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from experiments.data import Episodes
+from experiments.data import Arrays, Episodes, stored
 from experiments.environments.problems import Problems, make_problems
 from experiments.environments.task import Task
 from experiments.evaluation.exploitability import environment_actions, make_plans, planners
 from experiments.evaluation.sizes import FULL, trials
-from grasp_theory.world_models.model import WorldModel
+from grasp_theory.planners.search import Planner
+from grasp_theory.world_models import WorldModel, fingerprint
+
+FORMAT = 1
 
 
 def replayed_plans(
-    task: Task, model: WorldModel, *, seed: int, problems: int, iterations: int = 150
+    task: Task, model: WorldModel, *, seed: int, problems: int, folder: Path, iterations: int = 150
 ) -> Episodes:
     """Return episodes that execute, in the true environment, plans made with `model` on training problems.
+
+    They are made now or read from `folder`, a file for each planner.
 
     The problems are of the kind and horizon that an evaluation plans for, but for the purpose "training": no
     evaluation or tuning sees them.  Half of the plans are GRASP's and half those of gradient descent with noise.
@@ -29,19 +35,31 @@ def replayed_plans(
         model: the model that plans, on any device.
         seed: of problems and planners.
         problems: how many, for each planner; twice as many episodes are returned.
+        folder: where the files lie.
         iterations: of each planner.
+
+    Raises
+        ParameterError: if a stored file is damaged or was made with other settings.
     """
     trial = trials(task)
     parts = []
     chosen = planners(task, replace(FULL, grasp=iterations, descent=iterations))
     for k, (name, planner) in enumerate(chosen.items()):
-        Console(stderr=True).print(f"replaying {problems} plans of {name}")
-        given = make_problems(
-            task.name, trial.plan_kind, horizon=trial.horizon, count=problems, purpose="training",
-            seed=2 * seed + k,
-        )  # fmt: skip
-        actions = environment_actions(task, make_plans(task, model, given, planner, seed).actions)
-        parts.append(_episodes(task, given, task.simulate(given.starts, actions), actions))
+        settings = {
+            "format": FORMAT, "task": task.name, "replays of": fingerprint(model), "planner": repr(planner),
+            "kind": trial.plan_kind, "horizon": trial.horizon, "problems": problems, "seed": seed,
+        }  # fmt: skip
+
+        def make(k: int = k, name: str = name, planner: Planner = planner) -> Arrays:
+            Console(stderr=True).print(f"replaying {problems} plans of {name}")
+            given = make_problems(
+                task.name, trial.plan_kind, horizon=trial.horizon, count=problems, purpose="training",
+                seed=2 * seed + k,
+            )  # fmt: skip
+            actions = environment_actions(task, make_plans(task, model, given, planner, seed).actions)
+            return _episodes(task, given, task.simulate(given.starts, actions), actions)
+
+        parts.append(stored(folder, settings, k, make))
     return Episodes(task, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
@@ -50,7 +68,7 @@ def _episodes(
     problems: Problems,
     states: Float[np.ndarray, "N L1 S"],
     actions: Float[np.ndarray, "N L A"],
-) -> tuple[Float[np.ndarray, "N longer1 S"], Float[np.ndarray, "N longer A"]]:
+) -> Arrays:
     """Return the states and actions of replays, with what came before their starts.
 
     A problem knows its past at the frame offsets alone; NaN marks what nobody looks at.

@@ -25,6 +25,7 @@ from experiments.training.replay import replayed_plans
 from experiments.training.stages import (
     Frames,
     encode_all,
+    measure_in_misses,
     measure_in_steps,
     normalise_frames,
     normalise_latents,
@@ -33,7 +34,7 @@ from experiments.training.stages import (
     train_predictor,
     train_probe,
 )
-from grasp_theory.world_models import Architecture, WorldModel, fingerprint
+from grasp_theory.world_models import Architecture, WorldModel, fingerprint, round_weights
 
 DATA_SEED = 0
 """Seed of the behaviour data of every shipped model; evaluation draws its own."""
@@ -101,8 +102,16 @@ class Run:
             clock.stage("encoder", train_encoder(trainer, model, recipe, frames, episodes.model_actions))
         raw = encode_all(model, frames.pixels, self.device)
         normalise_latents(model, raw)
-        latents = model.normalise_latents(raw)
-        behaviour = (latents, self._tensor(episodes.model_actions), 1.0)
+        latents, actions = model.normalise_latents(raw), self._tensor(episodes.model_actions)
+        if recipe.first_predictor is not None:
+            first = [(latents, actions, 1.0)]
+            log = train_predictor(
+                trainer, model, recipe.first_predictor, first, state_noise=0.0, name="first_predictor"
+            )
+            clock.stage("first_predictor", log)
+            measure_in_misses(model, latents, actions)
+            latents = model.normalise_latents(raw)
+        behaviour = (latents, actions, 1.0)
         clock.stage(
             "predictor", train_predictor(trainer, model, recipe.predictor, [behaviour], state_noise=0.0)
         )
@@ -110,6 +119,7 @@ class Run:
         clock.stage("probe", train_probe(trainer, model, recipe, latents, self._tensor(targets)))
         clock.stage("decoder", train_decoder(trainer, model, recipe, latents, frames))
         measure_in_steps(model, latents)
+        round_weights(model)  # as it will be stored
         facts = {"behaviour": _describe(episodes, "offline", DATA_SEED)}
         return Trained(model.requires_grad_(False), facts, clock.facts(self.device))
 
@@ -125,7 +135,11 @@ class Run:
             "behaviour": self._collect("offline", recipe.episodes, DATA_SEED),
             "contacts": self._collect("robust", recipe.episodes // 2, EXTRA_SEED),
             "replays": replayed_plans(
-                self.task, model, seed=self.seed, problems=min(REPLAYS, recipe.episodes // 2)
+                self.task,
+                model,
+                seed=self.seed,
+                folder=self.folder / "data",
+                problems=min(REPLAYS, recipe.episodes // 2),
             ),
         }
         data = []
@@ -137,6 +151,7 @@ class Run:
         model.predictor.requires_grad_(True)
         log = train_predictor(trainer, model, recipe.robust_predictor, data, state_noise=recipe.state_noise)
         clock.stage("predictor", log)
+        round_weights(model)
         sources = {
             "behaviour": _describe(named["behaviour"], "offline", DATA_SEED),
             "contacts": _describe(named["contacts"], "robust", EXTRA_SEED),
@@ -157,6 +172,7 @@ class Run:
             frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
             encoder_depth=recipe.encoder_depth,
             encoder=encoder, predictor_width=recipe.predictor_width, predictor_depth=recipe.predictor_depth,
+            predictor_block=recipe.predictor_block,
         )  # fmt: skip
 
     def _collect(self, kind: Kind, episodes: int, seed: int) -> Episodes:
@@ -178,8 +194,11 @@ class Run:
         }  # fmt: skip
         if given is not None:
             key["given"] = fingerprint(given)
-        name = f"{self.task.name}-{kind}-{self.recipe.latent}-{self.seed}"
-        return Trainer(self.seed, self.device, self.folder / "runs" / name, json.dumps(key, sort_keys=True))
+        text = json.dumps(key, sort_keys=True)
+        # Runs of another recipe (--quick, an ablation) or other data have checkpoints of their own.
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        name = f"{self.task.name}-{kind}-{self.recipe.latent}-{self.seed}-{digest}"
+        return Trainer(self.seed, self.device, self.folder / "runs" / name, text)
 
     def _tensor(self, values: Float[np.ndarray, " ..."]) -> Float[Tensor, " ..."]:
         return torch.from_numpy(values).float().to(self.device)

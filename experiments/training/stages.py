@@ -27,6 +27,10 @@ COLOUR_FLOOR = 1e-3
 """Smallest eigenvalue of the colours' covariance that counts, relative to the largest."""
 STEP_FLOOR = 1e-3
 """Smallest eigenvalue of the covariance of a model step that counts, relative to the largest."""
+MISS_FLOOR = 1e-2
+"""Smallest eigenvalue of the covariance of the predictor's misses that counts, relative to the largest."""
+MISSES = 2000
+"""Most episodes whose model steps tell what the predictor misses."""
 COLLAPSED_RANK = 0.1
 """Effective rank of a batch of latents, relative to their dimension, below which the encoder is called collapsed."""
 COLLAPSED_SPREAD = 0.05
@@ -171,10 +175,36 @@ def measure_in_steps(model: WorldModel, latents: Float[Tensor, "N M *S"]) -> Non
     Arguments
         latents: of the training data, normalised.
     """
-    change = latents.diff(dim=1).flatten(0, -2).double()
-    eigenvalues, vectors = torch.linalg.eigh(change.T @ change / len(change))
-    scales = eigenvalues.clamp_min(STEP_FLOOR * float(eigenvalues[-1])).rsqrt()
-    transform = vectors @ torch.diag(scales) @ vectors.T
+    _whiten(model, latents.diff(dim=1).flatten(0, -2), latents, STEP_FLOOR)
+
+
+@torch.no_grad()
+def measure_in_misses(
+    model: WorldModel, latents: Float[Tensor, "N M *S"], actions: Float[Tensor, "N M1 m"]
+) -> None:
+    """Change the model's coordinates so that its predictor misses equally far in every direction.
+
+    As `measure_in_steps`, with C of what the predictor misses in one model step, over `MISSES` episodes: directions that
+    can be told to a pixel weigh more in a loss than those that are mostly noise, as in the likelihood of errors of
+    covariance C.
+
+    Arguments
+        latents: of the training data, normalised.
+        actions: between them.
+    """
+    before, after = latents[:MISSES, :-1].flatten(0, 1), latents[:MISSES, 1:].flatten(0, 1)
+    missed = model.step(before, actions[:MISSES].flatten(0, 1)) - after
+    _whiten(model, missed.flatten(0, -2), latents, MISS_FLOOR)
+
+
+def _whiten(
+    model: WorldModel, vectors: Float[Tensor, "K d"], latents: Float[Tensor, "N M *S"], floor: float
+) -> None:
+    """Change coordinates by C^(-1/2) of these vectors, its eigenvalues raised to a share of the largest."""
+    double = vectors.double()
+    eigenvalues, basis = torch.linalg.eigh(double.T @ double / len(double))
+    scales = eigenvalues.clamp_min(floor * float(eigenvalues[-1])).rsqrt()
+    transform = basis @ torch.diag(scales) @ basis.T
     flat = latents.flatten(0, 1).double() @ transform
     model.change_coordinates(transform / (flat - flat.mean(dim=0)).square().mean().sqrt())
 
@@ -186,6 +216,7 @@ def train_predictor(
     data: Sequence[tuple[Float[Tensor, "N M *S"], Float[Tensor, "N M1 m"], float]],
     *,
     state_noise: float,
+    name: str = "predictor",
 ) -> Fitted:
     """Train the predictor open loop on data sets of latents (normalised), actions, and their share of a batch.
 
@@ -214,7 +245,7 @@ def train_predictor(
         first, last = (float(errors.detach()[:, step].mean().sqrt()) for step in (0, -1))
         return value, {"first": first, "last": last}
 
-    return trainer.fit("predictor", model.predictor, stage, loss)
+    return trainer.fit(name, model.predictor, stage, loss)
 
 
 def train_decoder(

@@ -15,6 +15,7 @@ from grasp_theory.world_models.checkpoint import (
     load,
     load_file,
     read_card,
+    round_weights,
     save,
 )
 from grasp_theory.world_models.model import WorldModel
@@ -30,5 +31,6 @@ __all__ = [
     "load",
     "load_file",
     "read_card",
+    "round_weights",
     "save",
 ]

@@ -11,6 +11,8 @@ from linear_systems.validation import positive_integer
 
 HEADS = 4
 """Attention heads of the predictor of patch latents."""
+LATER = frozenset({"predictor_block"})
+"""Fields that older cards lack: what such a card does not say has its default."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Architecture:
         encoder_depth: hidden layers between the key points and a flat latent; 0 for a linear map.
         predictor_width: hidden width of the predictor.
         predictor_depth: residual blocks (flat) or transformer layers (patch) of the predictor.
+        predictor_block: "plain" or "gated" residual blocks (flat); a gated one multiplies.
 
     Raises
         ParameterError: for a size that is not a positive integer or does not fit the others, or a name that is
@@ -48,15 +51,17 @@ class Architecture:
     encoder_depth: int = 2
     predictor_width: int = 320
     predictor_depth: int = 2
+    predictor_block: Literal["plain", "gated"] = "plain"
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name not in ("latent", "encoder"):
+            if field.name not in ("latent", "encoder", "predictor_block"):
                 least = 0 if field.name == "encoder_depth" else 1
                 value = positive_integer(field.name, getattr(self, field.name), minimum=least)
                 object.__setattr__(self, field.name, value)
         _one_of("latent", self.latent, ("flat", "patch"))
         _one_of("encoder", self.encoder, ("own", "frozen"))
+        _one_of("predictor_block", self.predictor_block, ("plain", "gated"))
         if self.image_size % 16:
             raise ParameterError(
                 "image_size", "a multiple of 16", str(self.image_size), "64, the size of the shipped models"
@@ -92,7 +97,7 @@ class Architecture:
             ParameterError: if a field is missing, unknown, or has a value that it cannot have.
         """
         names = {field.name for field in fields(cls)}
-        if set(values) != names:
+        if not names - LATER <= set(values) <= names:
             raise ParameterError(
                 "architecture", f"exactly the fields {sorted(names)}", str(sorted(values)),
                 "a card written by this version of grasp_theory",

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from typing import Any, Literal
 
-from grasp_theory.world_models.architecture import Architecture
+from grasp_theory.world_models.architecture import LATER, Architecture
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 
-FORMAT = 1
-"""Version of the files that this code writes and reads."""
+FORMAT = 2
+"""Version of the files that this code writes; it reads version 1 too, which had no `dtype`: weights in float32."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Card:
         training: at least "wall_seconds" and "cpu_seconds", and what they were measured on: the "machine",
             the "threads" of one operation and the version of "torch".
         evaluation: measured quality: open-loop errors, probe errors with their intervals, and the like.
+        dtype: the type of the stored weights, "float32" or "float16"; statistics (buffers) are in float32 always.
         licence: of the weights.
         code_version: of grasp-theory, which trained the model.
         sha256: of the file of the weights; None until it is saved.
@@ -87,6 +88,7 @@ class Card:
     recipe: Mapping[str, Any]
     training: Mapping[str, Any]
     evaluation: Mapping[str, Any]
+    dtype: Literal["float32", "float16"] = "float32"
     licence: str = "MIT"
     code_version: str = field(default_factory=lambda: version("grasp-theory"))
     sha256: str | None = None
@@ -97,6 +99,7 @@ class Card:
         lower = isinstance(self.task, str) and re.fullmatch("[a-z0-9_]+", self.task)
         _require(bool(lower), "task", "lower-case letters, digits and underscores", repr(self.task))
         _require(self.kind in ("offline", "robust"), "kind", "'offline' or 'robust'", repr(self.kind))
+        _require(self.dtype in ("float32", "float16"), "dtype", "'float32' or 'float16'", repr(self.dtype))
         positive_integer("seed", self.seed, minimum=0)
         for name in ("licence", "code_version"):
             _text(name, getattr(self, name))
@@ -155,14 +158,16 @@ class Card:
             isinstance(written, int) and not isinstance(written, bool) and written >= 1,
             "format", "the format version of a card", repr(written),
         )  # fmt: skip
+        assert isinstance(written, int)
         _require(
-            written == FORMAT, "format", f"version {FORMAT}, which this grasp-theory reads", f"version {written}",
+            written <= FORMAT, "format", f"version {FORMAT} at most, which this grasp-theory reads", f"version {written}",
             "upgrade grasp-theory: the file was written by a newer one",
         )  # fmt: skip
-        _fields("card", values, {"format", "name"} | {f.name for f in fields(cls)})
+        names = {"format", "name"} | {f.name for f in fields(cls)}
+        _fields("card", values, names - {"dtype"} if written == 1 else names)
         read = {name: value for name, value in values.items() if name not in ("format", "name")}
         for name, kind in (("actions", ActionLayout), ("architecture", Architecture)):
-            _fields(name, read[name], {f.name for f in fields(kind)})
+            _fields(name, read[name], {f.name for f in fields(kind)}, optional=LATER)
             read[name] = kind(**read[name])
         for name in ("frame_offsets", "probe_names"):
             _require(isinstance(read[name], list), name, "a list", repr(read[name]))
@@ -195,9 +200,9 @@ def _named(argument: str, values: object, names: set[str]) -> set[str]:
     return set(values)
 
 
-def _fields(argument: str, values: object, names: set[str]) -> None:
-    """Refuse what is not an object with exactly these names."""
-    unknown = sorted(_named(argument, values, names) - names)
+def _fields(argument: str, values: object, names: set[str], optional: frozenset[str] = frozenset()) -> None:
+    """Refuse what is not an object with exactly these names, of which some may be left out."""
+    unknown = sorted(_named(argument, values, names - optional) - names)
     _require(not unknown, argument, f"the fields {sorted(names)} alone", f"unknown {unknown}")
 
 

@@ -1,7 +1,9 @@
 """World models in files: `NAME.safetensors` holds the weights, `NAME.json` the card.
 
 Reading verifies the weights against the card's SHA-256 and every tensor against the architecture, and runs no code
-of the files: there is no pickle in them.
+of the files: there is no pickle in them.  Weights are stored in float32, or in half the bytes as float16; statistics
+(the model's buffers) are in float32 always.  A file holds exactly the model that it was saved from: `round_weights`
+comes first, so that a model is measured as it will be read.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError
 
 WEIGHTS, CARD = ".safetensors", ".json"
+DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}
+"""The types that a card may name for the stored weights."""
 
 
 class CheckpointError(InvalidInputError):
@@ -38,13 +42,14 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
 
     Arguments
         model: in float32, on any device.
-        card: what is known of it; its digests are filled in.
+        card: what is known of it, and with its `dtype` how the weights are stored; its digests are filled in.
         path: the files' common path; a suffix .safetensors is left out.
         overwrite: whether files that are there may be replaced.
 
     Raises
         ParameterError: if the card's architecture is not the model's, or a file exists and may not be replaced.
-        DTypeError, NonFiniteError: if the weights are not float32, or not finite.
+        DTypeError, NonFiniteError: if the weights are not float32, or not finite; or if they are to be stored in
+            float16 and that does not hold them exactly.
     """
     weights_path, card_path = _paths(path)
     if card.architecture != model.architecture:
@@ -67,7 +72,15 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
             raise DTypeError("model", "weights in float32", f"{tensor.dtype} in {name}", "model.float()")
         if not bool(torch.isfinite(tensor).all()):
             raise NonFiniteError("model", "finite weights", f"NaN or infinity in {name}", "train it anew")
-    weights = safetensors.torch.save(tensors)
+    types = _stored_types(model, card)
+    stored = {name: tensor.to(types[name]) for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        if not torch.equal(stored[name].float(), tensor):
+            raise DTypeError(
+                "model", f"weights that {card.dtype} holds exactly", f"others in {name}",
+                "round_weights(model) before measuring it",
+            )  # fmt: skip
+    weights = safetensors.torch.save(stored)
     encoder = model.frozen_encoder
     written = replace(
         card, sha256=_sha256(weights), encoder_sha256=None if encoder is None else fingerprint(encoder)
@@ -77,6 +90,25 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
     _replace(weights_path, weights)
     _replace(card_path, text.encode())
     return written
+
+
+def round_weights(model: WorldModel) -> None:
+    """Round a model's weights to what float16 holds, in place; statistics (buffers) stay as they are.
+
+    A weight moves by 2⁻¹¹ of itself at most, or by 2⁻²⁵ where it is smaller than 2⁻¹⁴.
+
+    Raises
+        NonFiniteError: if a weight is beyond the range of float16 (65504), or not finite.
+    """
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            rounded = weight.half().to(weight.dtype)
+            if not bool(torch.isfinite(rounded).all()):
+                raise NonFiniteError(
+                    "model", "weights within the range of float16, ±65504", f"a larger one in {name}",
+                    "store it in float32",
+                )  # fmt: skip
+            weight.copy_(rounded)
 
 
 def load_file(
@@ -202,13 +234,21 @@ def _load(
     # On "meta" no weight is drawn: the caller's random numbers are left alone.
     with torch.device("meta"):
         model = WorldModel(card.architecture, encoder)
-    _check_tensors(weights_file.name, tensors, model.state_dict())
-    model.load_state_dict(tensors, assign=True)
+    _check_tensors(weights_file.name, tensors, model.state_dict(), _stored_types(model, card))
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     model.card = card
     return model.eval().requires_grad_(False).to(device=device, dtype=dtype)
 
 
-def _check_tensors(file: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def _stored_types(model: WorldModel, card: Card) -> dict[str, torch.dtype]:
+    """Return the type in which each tensor lies in the file: the card's for weights, float32 for statistics."""
+    weights = {name for name, _ in model.named_parameters()}
+    return {name: DTYPES[card.dtype] if name in weights else torch.float32 for name in model.state_dict()}
+
+
+def _check_tensors(
+    file: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], types: Mapping[str, torch.dtype]
+) -> None:
     hint = "a card and weights of the same training"
     missing, unknown = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     if missing or unknown:
@@ -217,9 +257,9 @@ def _check_tensors(file: str, found: Mapping[str, Tensor], expected: Mapping[str
         )
     for name, tensor in expected.items():
         shape, dtype = tuple(found[name].shape), found[name].dtype
-        if shape != tuple(tensor.shape) or dtype != tensor.dtype:
+        if shape != tuple(tensor.shape) or dtype != types[name]:
             raise CheckpointError(
-                file, f"{name} of shape {tuple(tensor.shape)} and {tensor.dtype}",
+                file, f"{name} of shape {tuple(tensor.shape)} and {types[name]}",
                 f"shape {shape} and {dtype}", hint,
             )  # fmt: skip
 

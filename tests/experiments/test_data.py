@@ -40,6 +40,18 @@ def test_more_episodes_begin_with_the_same_ones_and_another_seed_does_not(tmp_pa
     assert not np.array_equal(other.states, few.states)
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_the_order_of_a_mixture_does_not_matter(tmp_path, name):
+    task = by_name(name)
+    for kind in ("offline", "robust"):
+        mixture = task.mixtures[kind]
+        made = [
+            collect(task, episodes=3, length=10, seed=0, folder=tmp_path / f"{kind}{k}", mixture=given)
+            for k, given in enumerate((dict(mixture), dict(reversed(mixture.items()))))
+        ]
+        assert np.array_equal(made[0].actions, made[1].actions)
+
+
 def test_a_killed_collection_makes_only_what_is_missing(tmp_path):
     whole = some(tmp_path)
     files = sorted(tmp_path.iterdir())

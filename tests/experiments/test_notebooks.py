@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +24,12 @@ ABSOLUTE_PATH = re.compile(
     r"(?<![\w./:])/(?:home|root|Users|usr|opt|mnt|srv|tmp|var|work|private|workspace)/|\b[A-Za-z]:\\\\?Users"
 )
 
+LINK = re.compile(r"\]\(([^)#]+)\)")
+QUOTED = re.compile(r"```.*?```|`[^`]*`|\$[^$]*\$|\]\([^)]*\)", re.DOTALL)
+MEASURED = re.compile(r"\d+\.\d|\d\s?%")
+"""Decimals and percentages: what a run gives, and so must stand where a cell computed it."""
+PICTURE = re.compile(r'src="data:image/gif;base64,([A-Za-z0-9+/=]+)"')
+
 for_each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -30,6 +39,16 @@ def load(path: Path) -> dict[str, Any]:
 
 def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def prose(notebook: dict[str, Any]) -> list[str]:
+    """What the text cells say."""
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+
+
+def measured_in(text: str) -> list[str]:
+    """Which figures stand in a text, apart from code, formulas and addresses."""
+    return MEASURED.findall(QUOTED.sub("", text))
 
 
 def kinds(cell: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -94,6 +113,44 @@ def test_what_is_stored_names_no_machine(path: Path) -> None:
             output.get("data", {}).pop("image/png", None)
         found = ABSOLUTE_PATH.search(json.dumps(cell, ensure_ascii=False))
         assert found is None, (cell["id"], found)
+
+
+@for_each
+def test_links_lead_to_files_that_are_there(path: Path) -> None:
+    targets = [target for text in prose(load(path)) for target in LINK.findall(text) if "://" not in target]
+    assert targets
+    for target in targets:
+        assert (path.parent / target).exists(), target
+
+
+@for_each
+def test_measured_figures_are_in_outputs_only(path: Path) -> None:
+    for text in prose(load(path)):
+        assert measured_in(text) == [], text
+
+
+@pytest.mark.parametrize("text", ["it takes 3.2 s", "solved in 80% of", "about 7 % more"])
+def test_a_measured_figure_in_the_text_is_noticed(text: str) -> None:
+    assert measured_in(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["five of 64×64 px", "`x = 0.1`", "$\\sigma = 0.5$", "[a](v1.2/b.md)", "Eq. (31)"]
+)
+def test_other_figures_may_stand_in_the_text(text: str) -> None:
+    assert measured_in(text) == []
+
+
+def test_the_animation_moves_and_comes_with_the_notebook() -> None:
+    cells = code_cells(load(ROOT / "experiments" / "notebooks" / "comparing_planners.ipynb"))
+    pages = ["".join(out.get("data", {}).get("text/html", "")) for cell in cells for out in cell["outputs"]]
+    encoded = [found for page in pages for found in PICTURE.findall(page)]
+    assert len(encoded) == 1
+    frames = iio.imread(base64.b64decode(encoded[0]), extension=".gif")
+    assert len(frames) > 10
+    executed, predicted = np.array_split(frames, 2, axis=2)
+    assert (executed[0] != executed[-1]).any()
+    assert (predicted[0] != predicted[-1]).any()
 
 
 @pytest.mark.parametrize("text", ["/home/ada/x", "saved to /tmp/x.png", '"/Users/ada/x"', r"C:\Users\ada"])

@@ -16,6 +16,7 @@ SMALL = Architecture(
 )  # fmt: skip
 ARCHITECTURES = {
     "flat": SMALL,
+    "flat, gated blocks": replace(SMALL, predictor_block="gated"),
     "patch": replace(SMALL, latent="patch"),
     "flat, frozen encoder": replace(SMALL, encoder="frozen"),
     "patch, frozen encoder": replace(SMALL, latent="patch", encoder="frozen"),

@@ -11,7 +11,7 @@ from experiments.environments import TASKS, by_name
 from experiments.environments.base import TaskEnv, depth, sample_goals, sample_histories, with_goal
 from experiments.environments.task import Task
 from experiments.environments.wall_single import WALL_SINGLE
-from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
 
 IDS = ["WallSingle", "WallSingleLong", "PointMaze", "PointMazeLong", "PushT"]
 CLOSE = {"state": np.array([20.0, 30.0]), "goal": np.array([24.9, 30.0])}
@@ -156,12 +156,23 @@ def test_the_goal_is_marked_and_the_state_stays_clear(name: str) -> None:
         ({"history": [20, 30]}, ShapeError, "history"),
         ({"goal": [[20, 30]]}, ShapeError, "goal"),
         ({"goal": [20, np.nan]}, NonFiniteError, "goal"),
+        ({"goal": [32, 40]}, ParameterError, "goal"),
+        ({"goal": [2, 30]}, ParameterError, "goal"),
+        ({"state": [32, 40]}, ParameterError, "state"),
+        ({"history": [[32, 40]]}, ParameterError, "history"),
     ],
 )
 def test_bad_options_are_refused(options: dict[str, object], error: type[Exception], argument: str) -> None:
     with pytest.raises(error) as caught:
         TaskEnv(WALL_SINGLE).reset(options=options)
     assert caught.value.argument == argument
+
+
+def test_a_goal_inside_a_wall_of_the_maze_is_refused() -> None:
+    env = TaskEnv("point_maze")
+    with pytest.raises(InvalidInputError, match="goal"):
+        env.reset(options={"goal": [0, 0, 0, 0]})
+    assert env.reset(seed=0, options={"goal": [-1, -1, 0, 0]})[1]["goal"][0] == -1
 
 
 @pytest.mark.parametrize("action", [[1.1, 0.0], [np.nan, 0.0], [0.1], [[0.1, 0.1]]])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from experiments.environments import by_name
@@ -18,6 +20,8 @@ TARGETS = {
     "push_t": [("moving", "block", {4: 15.0, 10: 30.0}), ("moving", "angle", {4: 0.2, 10: 0.4})],
 }
 """What the open-loop errors of the shipped models are meant to be, in px, cells and radians."""
+NONE = [("all", "position", {1: inf, 4: inf, 10: inf, 20: inf})]
+"""For the long tasks, of whose models nothing was asked but to be better than a state that stays put."""
 
 
 MISSED = {("push_t", "block", 4), ("push_t", "block", 10)}
@@ -49,7 +53,7 @@ def test_a_card_is_complete(card: Card):
 
 @pytest.mark.parametrize("card", OFFLINE, ids=lambda card: card.name)
 def test_the_model_is_as_good_as_meant_and_better_than_a_state_that_stays_put(card: Card):
-    for windows, error, limits in TARGETS[card.task]:
+    for windows, error, limits in TARGETS.get(card.task, NONE):
         for step, limit in limits.items():
             entry = card.evaluation["open_loop"][windows][str(step)]["errors"][error]
             assert entry["model"]["mean"]["high"] < entry["identity"]["mean"]["low"]

@@ -1,9 +1,12 @@
 """`python -m experiments train`: a model file and its card from nothing, and clear refusals."""
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from experiments.__main__ import app
+from experiments.training import command
 from experiments.training.recipe import recipe_for
 from grasp_theory.world_models import CheckpointError, load_file
 
@@ -38,6 +41,7 @@ def test_offline_and_robust_models_with_their_cards(folder, tmp_path):
         assert card.training["wall_seconds"] > 0
         assert card.evaluation["task"] == "wall_single"
         assert card.evaluation["quick"] is True
+        assert card.dtype == "float16"
         assert {"open_loop", "rank_correlation", "greedy", "exploitability"} <= set(card.evaluation)
     assert set(cards[0].data) == {"behaviour"}
     assert {"behaviour", "contacts", "replays"} <= set(cards[1].data)
@@ -70,6 +74,16 @@ def test_a_model_that_is_there_is_not_trained_over(tmp_path):
         file.unlink()
 
 
+def test_quick_and_full_models_have_folders_of_their_own(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        command, "train_model", lambda *_, out, **__: asked.append(out) or out / "wall_single-offline-flat-0"
+    )
+    for words in ((), ("--quick",), ("--quick", "--out", tmp_path)):
+        assert train("wall_single", *words).exit_code == 0
+    assert asked == [Path("training/models"), Path("training/quick"), tmp_path]
+
+
 def test_a_robust_model_needs_its_offline_one(tmp_path):
     said = refusal("wall_single", "--kind", "robust", "--quick", "--folder", tmp_path, "--out", tmp_path)
     assert "train the offline model" in said
@@ -82,7 +96,7 @@ def test_a_robust_model_needs_its_offline_one(tmp_path):
         (("wall_single", "--kind", "online"), "offline"),
         (("wall_single", "--latent", "round"), "patch"),
         (("wall_single", "--device", "abacus"), "abacus"),
-        (("push_t", "--latent", "patch"), "wall_single (patch)"),
+        (("wall_single_long", "--latent", "patch"), "wall_single (patch)"),
     ],
 )
 def test_wrong_arguments_are_named_with_what_is_possible(tmp_path, words, expected):

@@ -11,13 +11,19 @@ import torch
 from world_model_cases import ARCHITECTURES, card_for
 
 from grasp_theory.world_models import Architecture, Card
+from grasp_theory.world_models.architecture import LATER
 from linear_systems.errors import ParameterError
 
 pytestmark = pytest.mark.usefixtures("types_unchecked")
 
 SAVED = card_for(sha256="0" * 64)
 FIELDS = sorted(SAVED.to_json())
-NESTED = [(part, name) for part in ("actions", "architecture", "training") for name in SAVED.to_json()[part]]
+NESTED = [
+    (part, name)
+    for part in ("actions", "architecture", "training")
+    for name in SAVED.to_json()[part]
+    if name not in LATER
+]
 
 
 def _changed(path: str, value: object) -> dict[str, Any]:
@@ -70,6 +76,13 @@ def test_a_missing_inner_field_is_refused(part: str, name: str) -> None:
         Card.from_json(values)
 
 
+def test_a_card_from_before_a_field_of_the_architecture_was_there_has_its_default() -> None:
+    values = SAVED.to_json()
+    for name in LATER:
+        del values["architecture"][name]
+    assert Card.from_json(values) == SAVED
+
+
 @pytest.mark.parametrize("part", [None, "actions", "architecture"])
 def test_an_unknown_field_is_refused(part: str | None) -> None:
     values = SAVED.to_json()
@@ -78,10 +91,18 @@ def test_an_unknown_field_is_refused(part: str | None) -> None:
         Card.from_json(values)
 
 
-@pytest.mark.parametrize("written", [2, 17])
+@pytest.mark.parametrize("written", [3, 17])
 def test_a_future_format_asks_for_an_upgrade_whatever_its_fields(written: int) -> None:
     with pytest.raises(ParameterError, match="upgrade grasp-theory"):
         Card.from_json({"format": written, "fields of": "the future"})
+
+
+def test_a_card_of_version_1_knows_no_types() -> None:
+    values = SAVED.to_json() | {"format": 1}
+    with pytest.raises(ParameterError, match=r"unknown \['dtype'\]"):
+        Card.from_json(values)
+    del values["dtype"]
+    assert Card.from_json(values) == SAVED
 
 
 @pytest.mark.parametrize("written", [0, -1, True, "1", 1.0, None])
@@ -105,7 +126,7 @@ def test_what_is_no_format_is_refused(written: object) -> None:
         ("training", []), ("training.wall_seconds", -1.0), ("training.cpu_seconds", "12"),
         ("evaluation", {"error": float("nan")}), ("evaluation", {"error": float("inf")}), ("evaluation", "good"),
         ("sha256", "0" * 63), ("sha256", "G" * 64), ("sha256", 0), ("encoder_sha256", "0" * 64),
-        ("name", "push_t-offline-flat-0"),
+        ("name", "push_t-offline-flat-0"), ("dtype", "float64"), ("dtype", None),
     ],
 )  # fmt: skip
 def test_an_impossible_value_is_refused(path: str, value: object) -> None:

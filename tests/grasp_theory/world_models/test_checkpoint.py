@@ -25,6 +25,7 @@ from grasp_theory.world_models import (
     fingerprint,
     load_file,
     read_card,
+    round_weights,
     save,
 )
 from linear_systems.errors import DTypeError, NonFiniteError, ParameterError
@@ -136,6 +137,100 @@ class TestRoundTrip:
         assert sorted(os.listdir(tmp_path / "new")) == ["model-0.1.json", "model-0.1.safetensors"]
         for path in (tmp_path / "new" / "model-0.1", str(tmp_path / "new" / "model-0.1.safetensors")):
             assert load_file(path).card == read_card(path)
+
+
+class TestHalf:
+    """Weights in float16: half the bytes, and still exactly the model that was saved."""
+
+    @pytest.fixture
+    def model(self) -> WorldModel:
+        model = world_model().eval().requires_grad_(False)
+        round_weights(model)
+        return model
+
+    @pytest.fixture
+    def stored(self, model: WorldModel, tmp_path: Path) -> Path:
+        save(model, card_for(dtype="float16"), tmp_path / "half")
+        return tmp_path / "half"
+
+    @every_architecture
+    def test_the_model_comes_back_to_the_bit(self, architecture: Architecture, tmp_path: Path) -> None:
+        model = world_model(architecture)
+        round_weights(model)
+        written = save(model, card_for(architecture, dtype="float16"), tmp_path / "model")
+        read = load_file(tmp_path / "model", encoder_of(architecture))
+        assert read.card == written
+        assert {tensor.dtype for tensor in read.state_dict().values()} == {torch.float32}
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(read.state_dict()[name], tensor), name
+
+    def test_weights_take_two_bytes_and_statistics_four(self, model: WorldModel, stored: Path) -> None:
+        tensors = safetensors.torch.load(_weights(stored).read_bytes())
+        weights = {name for name, _ in model.named_parameters()}
+        for name, tensor in tensors.items():
+            assert tensor.dtype == (torch.float16 if name in weights else torch.float32), name
+
+    def test_rounding_is_to_nearest_and_leaves_statistics_alone(self) -> None:
+        model, before = world_model(), world_model()
+        round_weights(model)
+        for (name, weight), old in zip(model.named_parameters(), before.parameters(), strict=True):
+            allowed = (old.abs() * 2.0**-11).clamp_min(2.0**-25)
+            assert bool(((weight - old).abs() <= allowed).all()), name
+        assert any(
+            not torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True)
+        )
+        for (name, buffer), old in zip(model.named_buffers(), before.buffers(), strict=True):
+            assert torch.equal(buffer, old), name
+
+    def test_weights_that_were_not_rounded_are_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(DTypeError, match="round_weights"):
+            save(world_model(), card_for(dtype="float16"), tmp_path / "model")
+        assert os.listdir(tmp_path) == []
+
+    @pytest.mark.parametrize("value", [65520.0, -1e6, float("nan"), float("inf")])
+    def test_weights_beyond_the_range_are_refused(self, value: float) -> None:
+        model = world_model()
+        with torch.no_grad():
+            next(model.parameters()).view(-1)[0] = value
+        with pytest.raises(NonFiniteError, match="65504"):
+            round_weights(model)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda t: t.update({"predictor.enter.bias": torch.zeros(16)}), r"enter.bias .*float16.*float32"),
+            (lambda t: t.update({"predictor.enter.bias": torch.zeros(16).bfloat16()}), r"float16.*bfloat16"),
+            (lambda t: t.update(probe_mean=torch.zeros(3).half()), r"probe_mean .*float32.*float16"),
+        ],
+        ids=["float32 weights", "bfloat16 weights", "float16 statistics"],
+    )
+    def test_another_type_than_the_card_says(
+        self, stored: Path, change: Callable[[dict[str, Tensor]], Any], message: str
+    ) -> None:
+        _change_tensors(stored, change)
+        with pytest.raises(CheckpointError, match=message):
+            load_file(stored)
+
+    @pytest.mark.usefixtures("types_unchecked")
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16", 16])
+    def test_a_card_that_says_another_type(self, stored: Path, dtype: object) -> None:
+        values = json.loads(_card(stored).read_text())
+        values["dtype"] = dtype
+        _card(stored).write_text(json.dumps(values))
+        with pytest.raises(CheckpointError, match=r"float32.*float16"):
+            load_file(stored)
+
+
+def test_a_file_of_version_1_is_read_as_it_was(stored: Path) -> None:
+    before = load_file(stored).state_dict()
+    values = json.loads(_card(stored).read_text())
+    assert values.pop("dtype") == "float32"
+    _card(stored).write_text(json.dumps(values | {"format": 1}))
+    read = load_file(stored)
+    assert read.card is not None
+    assert read.card.dtype == "float32"
+    for name, tensor in before.items():
+        assert torch.equal(read.state_dict()[name], tensor), name
 
 
 class TestSaving:

@@ -12,8 +12,9 @@ from world_model_cases import ARCHITECTURES, SMALL, FrozenEncoder, frames_for, w
 
 from grasp_theory import GRASP, Dynamics, PlanningProblem, rollout
 from grasp_theory.world_models import Architecture, WorldModel
+from grasp_theory.world_models.architecture import LATER
 from grasp_theory.world_models.encoders import KeypointEncoder, Standardise, moments
-from grasp_theory.world_models.predictors import PatchTransformer
+from grasp_theory.world_models.predictors import GatedBlock, PatchTransformer
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
@@ -233,6 +234,19 @@ def test_standardised_features_have_mean_0_and_variance_1_in_training_and_are_re
     torch.testing.assert_close(layer.eval()(values[:1]), out[:1], atol=1e-6, rtol=1e-6)
 
 
+def test_a_gated_block_multiplies() -> None:
+    block = GatedBlock(2).to(torch.float64)
+    with torch.no_grad():
+        block.enter.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]))
+        block.enter.bias.copy_(torch.tensor([0.0, 0.0, 20.0, 20.0]))  # gelu is the identity there
+        block.leave.weight.copy_(torch.eye(2))
+        block.leave.bias.copy_(torch.tensor([0.5, 0.0]))
+    hidden = torch.tensor([[3.0, 1.0]], dtype=torch.float64)
+    x, y = block.norm(hidden)[0]
+    wanted = torch.stack([x * (y + 20) + 0.5, y * (x + 20)])[None]
+    torch.testing.assert_close(block(hidden), wanted)
+
+
 def test_patches_are_told_apart_by_their_positions_alone() -> None:
     architecture = ARCHITECTURES["patch"]
     predictor = PatchTransformer(architecture).to(torch.float64)
@@ -329,7 +343,7 @@ class TestArchitecture:
         ("field", "value"),
         [
             ("latent", "round"), ("encoder", "theirs"), ("image_size", 40), ("latent_dim", 0),
-            ("frames", True), ("encoder_width", 3), ("predictor_depth", -1),
+            ("frames", True), ("encoder_width", 3), ("predictor_depth", -1), ("predictor_block", "square"),
         ],
     )  # fmt: skip
     @pytest.mark.usefixtures("types_unchecked")
@@ -342,6 +356,13 @@ class TestArchitecture:
         with pytest.raises(ParameterError, match=field):
             replace(ARCHITECTURES["patch"], **{field: value})
         assert replace(SMALL, **{field: value})
+
+    def test_a_field_that_older_cards_lack_has_its_default(self) -> None:
+        values = SMALL.to_json()
+        for name in LATER:
+            del values[name]
+        assert Architecture.from_json(values) == SMALL
+        assert SMALL.predictor_block == "plain"
 
     def test_missing_and_unknown_fields(self) -> None:
         values = SMALL.to_json()

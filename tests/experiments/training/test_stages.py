@@ -1,0 +1,72 @@
+"""Coordinates of latents: in what a predictor misses and in model steps."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from experiments.environments import by_name
+from experiments.training.recipe import Stage, recipe_for
+from experiments.training.run import Run
+from experiments.training.stages import measure_in_misses, measure_in_steps
+from grasp_theory.world_models import Architecture, WorldModel
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def case():
+    """A model in float64 with latents and actions that it cannot foretell: it misses far in one direction."""
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    model = (
+        WorldModel(Architecture("flat", 2, 3, latent_dim=3, predictor_width=8)).double().requires_grad_(False)
+    )
+    spread = torch.tensor([[3.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.5, 0.5]], dtype=torch.float64)
+    latents = torch.randn(50, 12, 3, generator=generator, dtype=torch.float64) @ spread
+    return model, latents, torch.randn(50, 11, 2, generator=generator, dtype=torch.float64)
+
+
+def moments(vectors: torch.Tensor) -> torch.Tensor:
+    """Return the second moments of vectors, relative to their mean square."""
+    flat = vectors.flatten(0, 1)
+    moment = flat.T @ flat / len(flat)
+    return moment / moment.diagonal().mean()
+
+
+def test_in_what_a_predictor_misses_it_misses_alike_in_every_direction(case):
+    model, latents, actions = case
+
+    def missed(z: torch.Tensor) -> torch.Tensor:
+        return model.step(z[:, :-1], actions) - z[:, 1:]
+
+    assert not torch.allclose(moments(missed(latents)), torch.eye(3, dtype=torch.float64), atol=0.5)
+    told = model.probe(model.step(latents[:, :-1], actions))
+    measure_in_misses(model, latents, actions)
+    changed = latents @ model.latent_map
+    torch.testing.assert_close(moments(missed(changed)), torch.eye(3, dtype=torch.float64), atol=1e-9, rtol=0)
+    centred = changed - changed.mean(dim=(0, 1))
+    assert float(centred.square().mean()) == pytest.approx(1.0)
+    # Only the coordinates are others: what the model foretells is the same.
+    torch.testing.assert_close(model.probe(model.step(changed[:, :-1], actions)), told)
+
+
+def test_in_steps_a_typical_step_is_as_long_in_every_direction(case):
+    model, latents, _ = case
+    measure_in_steps(model, latents)
+    changed = latents @ model.latent_map
+    eye = torch.eye(3, dtype=torch.float64)
+    torch.testing.assert_close(moments(changed.diff(dim=1)), eye, atol=1e-9, rtol=0)
+    assert not torch.allclose(moments(latents.diff(dim=1)), eye, atol=0.5)
+
+
+def test_a_recipe_may_ask_for_a_first_predictor(tmp_path):
+    recipe = replace(
+        recipe_for("wall_single", "flat", quick=True), predictor_block="gated", episodes=4,
+        encoder=Stage(2, 8, 1e-3), first_predictor=Stage(3, 8, 1e-3), predictor=Stage(3, 8, 1e-3),
+    )  # fmt: skip
+    run = Run(by_name("wall_single"), recipe, 0, tmp_path, CPU)
+    trained, again = run.offline(), run.offline()
+    assert list(trained.training["stages"]) == ["encoder", "first_predictor", "predictor", "probe", "decoder"]
+    for name, value in trained.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
