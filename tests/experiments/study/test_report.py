@@ -101,7 +101,9 @@ def test_versions_of_the_code_are_mixed_within_a_task_only() -> None:
         rows_of(cell, [True] * 4, mode="single", seconds=[1.0] * 4, code=code)
         for cell, code in ((GRASP, "a"), (wall, "b"))
     ]
-    assert not any("code" in warning for warning in table_report("1", [GRASP, wall], pl.concat(timed)).warnings)
+    assert not any(
+        "code" in warning for warning in table_report("1", [GRASP, wall], pl.concat(timed)).warnings
+    )
     timed.append(rows_of(GD, [True] * 4, mode="single", seconds=[1.0] * 4, code="c"))
     mixed = table_report("1", [GRASP, wall, GD], pl.concat(timed)).warnings
     assert any("push_t are from more than one code: a, c" in warning for warning in mixed)
