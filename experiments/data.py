@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from rich.progress import track
 
-from experiments.environments.task import FRAMESKIP, Task
+from experiments.environments.task import FRAMESKIP, Task, stacked_frames
 from linear_systems.errors import ParameterError
 
 SHARD = 250
@@ -75,14 +75,6 @@ def frame_states(
     times = episodes.first + FRAMESKIP * steps[..., None] - np.array(episodes.task.frame_offsets)
     states: Float[np.ndarray, "*batch K S"] = episodes.states[which[..., None], times]
     return states
-
-
-def stacked_frames(
-    task: Task, states: Float[np.ndarray, "*batch K S"], size: int
-) -> UInt8[np.ndarray, "*batch K size size 3"]:
-    """Draw one picture for each state of a stack of states."""
-    pictures = task.render(states.reshape(-1, states.shape[-1]), size)
-    return pictures.reshape(*states.shape[:-1], size, size, 3)
 
 
 def collect(

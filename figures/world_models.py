@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from experiments.data import Episodes, stacked_frames
+from experiments.data import Episodes
 from experiments.environments import by_name
-from experiments.environments.task import FRAMESKIP
+from experiments.environments.task import FRAMESKIP, stacked_frames
 from figures.style import WIDTH, house_style
 from grasp_theory.world_models import load
 

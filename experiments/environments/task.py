@@ -84,3 +84,11 @@ class Task(Protocol):
         self, targets: Float[np.ndarray, "N P"], states: Float[np.ndarray, "N S"]
     ) -> dict[str, Float[np.ndarray, " N"]]:
         """Return named errors of decoded probe targets against true states, in the task's units."""
+
+
+def stacked_frames(
+    task: Task, states: Float[np.ndarray, "*batch K S"], size: int
+) -> UInt8[np.ndarray, "*batch K size size 3"]:
+    """Draw one picture for each state of a stack of states."""
+    pictures = task.render(states.reshape(-1, states.shape[-1]), size)
+    return pictures.reshape(*states.shape[:-1], size, size, 3)

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from experiments.data import stacked_frames
 from experiments.environments.base import sample_goals, sample_histories
-from experiments.environments.task import FRAMESKIP, Task
+from experiments.environments.task import FRAMESKIP, Task, stacked_frames
 from grasp_theory.world_models import WorldModel
 from linear_systems.errors import NonFiniteError, ParameterError
 

@@ -18,7 +18,7 @@ from experiments.study.execute import execute, runner
 from experiments.study.render import terminal, write
 from experiments.study.report import table_report
 from experiments.study.store import Store, existing
-from experiments.study.summary import current
+from experiments.study.summary import current, outdated
 from experiments.study.tables import FULL, QUICK, TABLES, Profile, cells, modes, not_tuned, targets, units
 from experiments.study.tune import Target, Tuned, tune_all
 from experiments.study.unit import code_digest, unit_key
@@ -68,13 +68,16 @@ def table(
             needed = units(found, modes(number), profile, _models())
             execute(needed, store, runner(workers=workers, device=device, ray=ray, gpus=gpus))
         others = cells("2", tuned, profile) if number == "5" else ()
-        report = table_report(number, found, current(store.rows()), others)
+        rows = store.rows()
+        report = table_report(number, found, current(rows), others)
     except InvalidInputError as error:
         raise typer.BadParameter(str(error)) from error
     except ClusterError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     Console().print(terminal(report))
+    if old := outdated(rows):
+        typer.echo(f"{old} stored trials of older code, models or problems are left out")
     if lacking:
         names = ", ".join(target.name for target in lacking)
         typer.echo(f"{'With default settings' if quick else 'Left out'}, for they are not tuned: {names}")
@@ -98,6 +101,13 @@ def tune(
     chosen = tasks or list(TASKS)
     budget, count = trials or (2 if quick else 20), problems or (4 if quick else 32)
     try:
+        if quick and results == RESULTS:
+            raise ParameterError(
+                "results",
+                "a folder of your own with --quick",
+                "that of the repository",
+                "--results my_results",
+            )
         unknown = set(chosen) - set(TASKS)
         if unknown:
             raise ParameterError(
@@ -111,7 +121,7 @@ def tune(
         console = Console(stderr=True)
         entries = tune_all(wanted, results, trials=budget, problems=count, workers=workers, device=device)
         for target, entry in track(entries, total=len(wanted), description="tuning", console=console):
-            Tuned.load(results).with_entry(target, entry).save(results)
+            Tuned.add(results, target, entry)
             console.print(f"{target.name}: {entry['value']:.3f} (untuned {entry['default_value']:.3f})")
     except InvalidInputError as error:
         raise typer.BadParameter(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
@@ -17,6 +18,7 @@ from experiments.study.store import Store
 from experiments.study.trial import run_unit
 from experiments.study.unit import Unit, unit_key
 from grasp_theory import CEM, GRASP, MPPI, GradientDescent, LatCo
+from linear_systems.errors import ParameterError
 
 Runner = Callable[[Sequence[Unit]], Iterable[tuple[Unit, pl.DataFrame]]]
 """Computes units and yields each with its rows as soon as these are there, in any order."""
@@ -74,8 +76,8 @@ def here(units: Sequence[Unit], device: str = "cpu") -> Iterator[tuple[Unit, pl.
 
 
 def processes(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, pl.DataFrame]]:
-    """Compute units in several processes of one thread each."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), one_thread)
+    """Compute units in several processes of one thread each, which end when this one is killed."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), be_a_worker)
     try:
         futures = {pool.submit(run_unit, unit): unit for unit in units}
         for future in as_completed(futures):
@@ -85,7 +87,15 @@ def processes(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, pl.Da
 
 
 def runner(*, workers: int = 1, device: str = "cpu", ray: str | None = None, gpus: float = 0.0) -> Runner:
-    """Return what computes units: `workers` processes, or with an address a Ray cluster ("local" starts one here)."""
+    """Return what computes units: `workers` processes, or with an address a Ray cluster ("local" starts one here).
+
+    Raises
+        ParameterError: for a device other than the CPU with several processes or Ray (there, ask for `gpus`).
+    """
+    if device != "cpu" and (workers > 1 or ray is not None):
+        raise ParameterError(
+            "device", "cpu with --workers or --ray", repr(device), "--gpus with --ray, or one process"
+        )
     if ray is not None:
         from experiments.study.cluster import on_ray
 
@@ -95,7 +105,15 @@ def runner(*, workers: int = 1, device: str = "cpu", ray: str | None = None, gpu
     return lambda units: here(units, device)
 
 
-def one_thread() -> None:
-    """Let torch use one thread in this process: a worker has one core."""
+def be_a_worker() -> None:
+    """Prepare a worker process: one thread of torch, and none of it left when its parent is gone, however that ended."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -74,7 +74,7 @@ class TableReport:
         number: the paper's number of it, or "mpc".
         cells: in the order of the table.
         comparisons: GRASP with every other row, the family of one outcome judged together.
-        provenance: for each of `PROVENANCE` and for "models" and "problem sets", what the trials have.
+        provenance: for each of `PROVENANCE`, the machine's load, models and problem sets, what the trials have.
         warnings: what a reader must know before comparing figures.
         idle: by column, the share of the trials that are a success in the model before any action is planned.
     """
@@ -152,9 +152,11 @@ def compare(
     for cell in (*cells, *others):
         if is_ours(cell):
             references.setdefault(cell.problem_set, cell)
+    # Two rows about the same trials (Table 5's two ways of no noise) are one comparison.
+    different = [cell for at, cell in enumerate(cells) if not any(same_trials(cell, c) for c in cells[:at])]
     pairings = (
         pair(rows, references[cell.problem_set], cell, outcome, modes)
-        for cell in cells
+        for cell in different
         if cell.problem_set in references and not same_trials(references[cell.problem_set], cell)
     )
     return [pairing for pairing in pairings if pairing is not None]
@@ -283,7 +285,9 @@ def _provenance(used: pl.DataFrame) -> dict[str, list[str]]:
     sets = sorted(
         {f"{task}-{kind}-{T}" for task, kind, T in used.select("task", "kind", "horizon").iter_rows()}
     )
-    return {**named, "models": _values(used, "model"), "problem sets": sets}
+    load = used["load"].drop_nulls().to_numpy()
+    loads = [f"{load.min():.1f} to {load.max():.1f}"] if len(load) else []
+    return {**named, "load average": loads, "models": _values(used, "model"), "problem sets": sets}
 
 
 def _values(rows: pl.DataFrame, column: str) -> list[str]:

@@ -70,17 +70,28 @@ class Store:
         return rows.filter(pl.col("unit") == unit)
 
     def rows(self) -> pl.DataFrame:
-        """Return all rows, in an order that does not depend on when they were computed; no trial is there twice.
+        """Return the rows of all units, in an order that does not depend on when they were computed.
+
+        A trial that is part of two units (one of 6 problems, say, and one of 50) is there with both.
 
         Raises
             StoreError: if a file is damaged; it names the file.
         """
-        files = [self.archive] if self.archive.exists() else []
-        # After a compaction that was killed half-way, a unit may be in both.
-        frames = [_read(path) for path in [*files, *sorted(self.parts.glob("*.parquet"))]]
-        if not frames:
+        for _ in range(_READINGS - 1):
+            try:
+                return self._rows()
+            except FileNotFoundError:  # a compaction moved it meanwhile
+                continue
+        return self._rows()
+
+    def _rows(self) -> pl.DataFrame:
+        # The archive last: a part that a compaction moves between the two readings is then in it.
+        parts = [_read(path) for path in sorted(self.parts.glob("*.parquet"))]
+        archive = [_read(self.archive)] if self.archive.exists() else []
+        if not parts and not archive:
             return pl.DataFrame(schema=SCHEMA)
-        return pl.concat(frames).unique("key", keep="last").sort(*_ORDER, "key")
+        # A unit may be in both: after a compaction that was killed half-way, or computed again.
+        return pl.concat([*archive, *parts]).unique(["unit", "key"], keep="last").sort(*_ORDER, "key", "unit")
 
     def compact(self) -> int:
         """Put all rows into `trials.parquet`, remove the parts, and return the number of rows.
@@ -115,12 +126,15 @@ class Store:
             yield
 
 
+_READINGS = 3
 _ORDER = ("task", "kind", "horizon", "purpose", "mode", "planner", "settings", "model", "seed", "problem")
 
 
 def _read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(path, columns=columns)
+    except FileNotFoundError:
+        raise
     except Exception as error:  # polars has several of its own
         raise StoreError(
             "folder", f"{path.name} to be a readable Parquet file", f"{type(error).__name__}: {error}",

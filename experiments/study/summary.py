@@ -94,20 +94,40 @@ class TimeCurve:
 
 
 def current(rows: pl.DataFrame, *, models: str = "offline-flat", purpose: str = "reporting") -> pl.DataFrame:
-    """Return the rows that count: of one kind of model, with its latest weights, each trial once (the latest).
+    """Return the rows that count: of one kind of model, computed with the latest of everything, each trial once.
+
+    The latest is what the row that was finished last has: of a model its weights, of a task its code, of a place in a
+    problem set the problem.  Rows with anything older are left out, so that no comparison mixes the two.  Of a trial that
+    was computed in several units the one planned beside most others counts, and then the latest.
 
     Arguments
         rows: of the store.
         models: kind and latent of the models, as in their names.
         purpose: of the problem sets.
     """
-    kept = rows.filter(
+    kept = _latest(_asked_for(rows, models, purpose))
+    trial = ["task", "kind", "horizon", "planner", "settings", "mode", *TRIAL]
+    return kept.sort("batch", "finished").unique(trial, keep="last", maintain_order=True).sort(trial)
+
+
+def outdated(rows: pl.DataFrame, *, models: str = "offline-flat", purpose: str = "reporting") -> int:
+    """Return how many rows `current` leaves out because there are newer weights, code or problems."""
+    asked_for = _asked_for(rows, models, purpose)
+    return len(asked_for) - len(_latest(asked_for))
+
+
+def _asked_for(rows: pl.DataFrame, models: str, purpose: str) -> pl.DataFrame:
+    return rows.filter(
         pl.col("purpose") == purpose, pl.col("model").str.contains(f"-{models}-", literal=True)
     )
-    latest = pl.col("model_hash").sort_by("finished").last().over("model")
-    trial = ["task", "kind", "horizon", "planner", "settings", "mode", *TRIAL]
-    kept = kept.filter(pl.col("model_hash") == latest)
-    return kept.sort("finished").unique(trial, keep="last", maintain_order=True).sort(trial)
+
+
+def _latest(rows: pl.DataFrame) -> pl.DataFrame:
+    problem = ["task", "kind", "horizon", "problem"]
+    for what, where in {"model_hash": ["model"], "code": ["task"], "problem_hash": problem}.items():
+        latest = pl.col(what).sort_by("finished").last().over(where)
+        rows = rows.filter(pl.col(what).eq_missing(latest))
+    return rows
 
 
 def trials_of(rows: pl.DataFrame, cell: Cell, *modes: str) -> pl.DataFrame:

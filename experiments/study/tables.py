@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import sqrt
 from typing import Any
 
@@ -42,6 +43,7 @@ goals of trajectories without doing anything, which the reports count.
 ABLATED = [("push_t", "trajectory", 8), ("wall_single", "random", 8)]
 """Where Tables 2 and 5 vary one thing at a time: the paper's Push-T at H = 40, and a task that our models know well."""
 SYNCS = (10, 25, 50, 100)
+TIMED_CHUNK = 5
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,11 @@ def units(
     """Return the units that fill cells, those of the first problems first; `models` are the names there are."""
     made: dict[Unit, None] = {}
     for first in range(0, profile.problems, profile.chunk):
-        for seed in profile.seeds:
-            for cell in cells:
-                for mode in modes:
-                    made.update(dict.fromkeys(_units(cell, mode, profile, models, first, seed)))
+        for mode in modes:
+            for seed in profile.seeds:
+                parts = [_units(cell, mode, profile, models, first, seed) for cell in cells]
+                for turn in zip_longest(*parts):
+                    made.update(dict.fromkeys(unit for unit in turn if unit is not None))
     return list(made)
 
 
@@ -189,12 +192,25 @@ def _units(
     task, kind, horizon = cell.problem_set
     model = f"{task}-offline-flat-{seed}"
     problems = profile.timed if mode in ("single", "mpc") else profile.problems
-    count = min(profile.chunk, problems - first)
-    if model not in models or count < 1 or (mode == "single" and seed != profile.seeds[0]):
+    if model not in models or (mode == "single" and seed != profile.seeds[0]):
         return []
     kinds: Any = kind
+    # Planners take turns every few problems, so that a busy minute of the machine does not fall on one of them.
+    size = TIMED_CHUNK if mode == "single" else profile.chunk
     return [
-        Unit(task, kinds, horizon, "reporting", first, count, model, cell.planner, cell.settings, mode=mode)
+        Unit(
+            task,
+            kinds,
+            horizon,
+            "reporting",
+            at,
+            min(size, problems - at),
+            model,
+            cell.planner,
+            cell.settings,
+            mode=mode,
+        )
+        for at in range(first, min(first + profile.chunk, problems), size)
     ]
 
 
@@ -224,23 +240,23 @@ def _grasp_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
 
 
 def _descent_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
-    """Return Table 5's rows: the tuned GD with the noise and the loss of each.
+    """Return Table 5's rows: the tuned GD with the noise and the loss of each, not tuned anew, and the tuned GD itself.
 
     The paper's σ are variances (Eq. (107)): of the actions in units of the task's bounds, of the latent's entries in units
     of their standard deviation over the data.
     """
     ours = dict(best(Target(*where, "GradientDescent"), tuned))
     scale = by_name(where[0]).action_high
-    found = []
+    found = [_variant("tuned", where, "GradientDescent", ours)]
     for mode, objective in (("default", "last"), ("all", "all")):
         for label, state, action in _NOISES:
             changed = {
                 "objective": objective, "state_noise": round(sqrt(state), 3),
                 "action_noise": round(scale * sqrt(action), 3),
             }  # fmt: skip
-            # Noised rollouts are not the model's own: plans are judged apart, as often as GRASP's.
+            # Noised rollouts are not the model's own: plans are judged apart, as often as the others are.
             if state:
-                changed["check_every"] = 25
+                changed["check_every"] = 1
             found.append(_variant(f"{mode}: {label}", where, "GradientDescent", ours | changed))
     return found
 

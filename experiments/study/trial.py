@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import time
@@ -26,6 +27,7 @@ from experiments.study.unit import (
     Unit,
     code_digest,
     model_hash,
+    problem_hashes,
     problem_set,
     stored_model,
     trial_keys,
@@ -37,6 +39,7 @@ from grasp_theory import Plan, Planner, Status
 SCHEMA: Mapping[str, Any] = {
     "key": pl.String, "unit": pl.String,
     "task": pl.String, "kind": pl.String, "horizon": pl.Int64, "purpose": pl.String, "problem": pl.Int64,
+    "problem_hash": pl.String,
     "model": pl.String, "model_kind": pl.String, "model_seed": pl.Int64, "model_hash": pl.String,
     "planner": pl.String, "settings": pl.String, "seed": pl.Int64, "mode": pl.String, "batch": pl.Int64,
     "shortest_steps": pl.Float64,
@@ -45,7 +48,7 @@ SCHEMA: Mapping[str, Any] = {
     "model_distance": pl.Float64, "true_distance": pl.Float64, "loss": pl.Float64,
     "iterations": pl.Int64, "seconds": pl.Float64, "diverged": pl.Boolean, "replans": pl.Int64,
     "code": pl.String, "version": pl.String, "commit": pl.String, "machine": pl.String, "device": pl.String,
-    "threads": pl.Int64, "torch": pl.String, "finished": pl.String,
+    "threads": pl.Int64, "load": pl.Float64, "torch": pl.String, "finished": pl.String,
 }  # fmt: skip
 """Columns of a row.
 
@@ -58,6 +61,7 @@ final_model, final_true: the same of the plan of least loss after the whole budg
 model_distance, true_distance, loss: at the end of the returned plan; the task's distance, and ‖s_T − g‖².
 seconds: wall time of planning, of the whole unit where problems are planned side by side.
 replans: closed loop only: replannings until success in the environment (null: never within the limit).
+load: of the machine over the minute before the unit was done: processes that wanted a core.
 """
 
 
@@ -75,11 +79,18 @@ def run_unit(unit: Unit, device: str = "cpu") -> pl.DataFrame:
         "model": unit.model, "model_kind": card.kind, "model_seed": card.seed, "model_hash": model_hash(unit.model),
         "planner": unit.planner, "settings": unit.settings_json, "seed": unit.seed, "mode": unit.mode,
         "batch": 1 if unit.mode == "single" else unit.count, "code": code_digest(unit.task), **_provenance(device),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load": round(os.getloadavg()[0], 2), "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
-    steps = problems.shortest_steps
+    steps, hashes = problems.shortest_steps, problem_hashes(unit.set_name)
     rows = [
-        {**shared, "key": key, "problem": index, "shortest_steps": float(steps[index]), **outcome}
+        {
+            **shared,
+            "key": key,
+            "problem": index,
+            "problem_hash": hashes[index],
+            "shortest_steps": float(steps[index]),
+            **outcome,
+        }
         for key, index, outcome in zip(trial_keys(unit), unit.indices, outcomes, strict=True)
     ]
     return pl.DataFrame([{name: row.get(name) for name in SCHEMA} for row in rows], schema=SCHEMA)

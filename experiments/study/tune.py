@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import math
@@ -21,7 +22,7 @@ from optuna.trial import TrialState
 from experiments.data import atomic_file
 from experiments.environments import by_name
 from experiments.environments.task import Task
-from experiments.study.execute import Runner, execute, one_thread, runner
+from experiments.study.execute import Runner, be_a_worker, execute, runner
 from experiments.study.planners import BUDGET, EVALUATIONS, Settings, make_planner, settings_of, untuned
 from experiments.study.store import Store
 from experiments.study.unit import Unit, model_hash, unit_key
@@ -66,7 +67,7 @@ class Tuned:
     """The best settings of each target, read from and written to `tuned.json`.
 
     Arguments
-        entries: name of the target -> settings, value, trials, problems, model_hash.
+        entries: name of the target -> settings, value, trials, problems, model_hash, codes.
     """
 
     entries: Mapping[str, Mapping[str, Any]]
@@ -93,6 +94,14 @@ class Tuned:
     def with_entry(self, target: Target, entry: Mapping[str, Any]) -> Tuned:
         """Return these and one more."""
         return Tuned(dict(sorted({**self.entries, target.name: entry}.items())))
+
+    @classmethod
+    def add(cls, folder: Path, target: Target, entry: Mapping[str, Any]) -> None:
+        """Add an entry to a folder's `tuned.json`; several processes may."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".tuned.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            cls.load(folder).with_entry(target, entry).save(folder)
 
     def save(self, folder: Path) -> None:
         """Write `tuned.json`, whole or not at all."""
@@ -153,12 +162,13 @@ def tune(
             mode="first",
         )  # fmt: skip
         rows = compute(unit, store, compute_units, progress=progress)
+        trial.set_user_attr("code", rows["code"][0])
         study.tell(trial, score(rows, make_planner(target.planner, settings).iterations))
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     best = max(complete, key=lambda finished: (finished.value or 0.0, -finished.number))
     return {
         "settings": best.user_attrs["settings"], "value": best.value, "default_value": complete[0].value,
-        "trials": len(complete), **fixed,
+        "trials": len(complete), "codes": sorted({trial.user_attrs.get("code") or "?" for trial in complete}), **fixed,
     }  # fmt: skip
 
 
@@ -179,7 +189,7 @@ def tune_all(
         return
     folder.mkdir(parents=True, exist_ok=True)
     optuna.storages.RDBStorage(_storage(folder))  # its tables are made once, not by each process
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), one_thread) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), be_a_worker) as pool:
         futures = {pool.submit(job, target): target for target in targets}
         try:
             for future in as_completed(futures):

@@ -40,6 +40,7 @@ _CODE = (
     "grasp_theory/world_models/predictors.py",
     "experiments/evaluation/observe.py",
     "experiments/environments/raster.py",
+    "experiments/environments/task.py",
     "experiments/study/judge.py",
     "experiments/study/loop.py",
     "experiments/study/trial.py",
@@ -142,7 +143,7 @@ def trial_keys(unit: Unit) -> list[str]:
         unit.mode,
         code_digest(unit.task),
     ]
-    return [_sha256([*shared, unit.set_name, str(i), problem]) for i, problem in enumerate(_problem_digests(unit.set_name))
+    return [_sha256([*shared, unit.set_name, str(i), problem]) for i, problem in enumerate(problem_hashes(unit.set_name))
             if i in unit.indices]  # fmt: skip
 
 
@@ -211,7 +212,8 @@ def _is_text(part: ast.stmt) -> bool:
 
 
 @cache
-def _problem_digests(name: str) -> tuple[str, ...]:
+def problem_hashes(name: str) -> tuple[str, ...]:
+    """Return the SHA-256 of each problem of a stored set: of what is behind its pictures, and the horizon."""
     problems = problem_set(name)
     return tuple(
         hashlib.sha256(start.tobytes() + goal.tobytes() + str(horizon).encode()).hexdigest()

@@ -12,9 +12,9 @@ import torch
 import typer
 from rich.console import Console
 
-from experiments.data import atomic_file, stacked_frames
+from experiments.data import atomic_file
 from experiments.environments import by_name
-from experiments.environments.task import Task
+from experiments.environments.task import Task, stacked_frames
 from experiments.evaluation.faithfulness import distance_ranks, greedy_success
 from experiments.evaluation.open_loop import STEPS, held_out_windows, open_loop
 from experiments.evaluation.sizes import FULL, QUICK, Sizes

@@ -23,7 +23,7 @@ from experiments.study.store import Store
 from experiments.study.unit import Unit, code_digest, model_path, unit_key
 from linear_systems.errors import ParameterError
 
-NOT_RESULTS = ("first_seconds", "seconds", "finished")
+NOT_RESULTS = ("first_seconds", "seconds", "load", "finished")
 OWN = "models/mine"
 # Seconds each, so that a node is in the middle of one when it is killed.
 UNITS = [

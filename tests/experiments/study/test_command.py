@@ -124,6 +124,15 @@ def test_mistakes_are_explained(arguments: list[str], words: str, results: Path)
     assert words in " ".join(said.output.replace("│", " ").split())
 
 
+def test_quick_tuning_does_not_replace_what_ships(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "RESULTS", results)
+    before = Tuned.load(results)
+    said = RUNNER.invoke(app, ["tune", "wall_single", "--quick", "--results", str(results)])
+    assert said.exit_code == 2
+    assert "folder of your own" in " ".join(said.output.replace("│", " ").split())
+    assert Tuned.load(results) == before
+
+
 def test_without_settings_of_its_own_a_folder_uses_those_that_ship(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

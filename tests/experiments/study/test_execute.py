@@ -11,18 +11,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 from polars.testing import assert_frame_equal
 from study_cases import fake_rows, small_unit
 
-from experiments.study.execute import execute, here, processes, work
+from experiments.study.execute import execute, here, processes, runner, work
 from experiments.study.store import Store
 from experiments.study.unit import Unit, unit_key
 from linear_systems.errors import ParameterError
 
 ROOT = Path(__file__).parents[3]
 SIX = [small_unit(first=first, mode=mode) for first in (0, 2, 4) for mode in ("batch", "first")]
-NOT_RESULTS = ("first_seconds", "seconds", "finished")
+NOT_RESULTS = ("first_seconds", "seconds", "load", "finished")
 
 
 def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
@@ -67,12 +68,41 @@ def test_processes_give_the_same_rows(tmp_path: Path) -> None:
     assert_frame_equal(one.rows().drop(NOT_RESULTS), two.rows().drop(NOT_RESULTS))
 
 
+@pytest.mark.slow
+def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:
+    many = "list(replace(SIX[0], first=2 * i) for i in range(90))"
+    code = RUN.replace("execute(SIX,", f"execute({many},").replace(
+        ", here, progress", ", lambda u: processes(u, 2), progress"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    store = Store(tmp_path)
+    while not store.units():
+        assert run.poll() is None
+        time.sleep(0.05)
+    family = psutil.Process(run.pid).children(recursive=True)
+    assert len(family) >= 2
+    run.kill()
+    run.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+
+
+def test_a_device_is_refused_where_it_would_be_ignored() -> None:
+    with pytest.raises(ParameterError, match="device"):
+        runner(workers=2, device="cuda")
+    with pytest.raises(ParameterError, match="gpus"):
+        runner(ray="auto", device="cuda")
+
+
 RUN = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 sys.path[:0] = ["tests/support", "tests/experiments/study"]
 from test_execute import SIX
-from experiments.study.execute import execute, here
+from experiments.study.execute import execute, here, processes
 from experiments.study.store import Store
 execute(SIX, Store(Path(sys.argv[1])), here, progress=False)
 """

@@ -9,6 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from study_cases import fake_rows
 
+from experiments.study import store as store_module
 from experiments.study.store import Store, StoreError, existing
 from linear_systems.errors import ParameterError
 
@@ -47,6 +48,36 @@ def test_a_compaction_killed_before_it_removed_the_parts_loses_and_doubles_nothi
     part.write_bytes(content)
     assert len(store.rows()) == 2
     assert store.compact() == 2
+
+
+def test_units_that_share_trials_keep_all_their_rows(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write("few", fake_rows("few", 2).with_columns(key=pl.Series(["k0", "k1"])))
+    store.write("many", fake_rows("many", 3).with_columns(key=pl.Series(["k0", "k1", "k2"])))
+    for _ in range(2):
+        assert len(store.rows()) == 5
+        assert len(store.unit_rows("few")) == 2
+        assert len(store.unit_rows("many")) == 3
+        assert store.units() == {"few", "many"}
+        store.compact()
+
+
+def test_reading_goes_on_where_a_compaction_moves_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.write("a", fake_rows("a"))
+    read, calls = store_module._read, []
+
+    def moved_once(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+        calls.append(path.name)
+        if len(calls) == 1:
+            monkeypatch.setattr(store_module, "_read", read)
+            store.compact()
+        return read(path, columns)
+
+    monkeypatch.setattr(store_module, "_read", moved_once)
+    assert len(store.rows()) == 2
 
 
 def test_an_unfinished_file_is_no_result(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from study_rows import MadeUpCell, rows_of
 from experiments.study.summary import (
     clustered_share,
     current,
+    outdated,
     seconds_in_batch,
     success,
     time_to_success,
@@ -59,11 +60,31 @@ def test_clustered_intervals_cover_where_independent_ones_do_not() -> None:
 def test_only_the_latest_weights_count_and_every_trial_once() -> None:
     old = rows_of(GRASP, [True, True], model_hash="old", finished="2025-01-01T00:00:00+00:00")
     first = rows_of(GRASP, [False, False], finished="2026-01-01T00:00:00+00:00")
-    again = rows_of(GRASP, [True], finished="2026-01-02T00:00:00+00:00", code="newer")
+    again = rows_of(GRASP, [True], finished="2026-01-02T00:00:00+00:00", batch=2)
     tuning = rows_of(GRASP, [True], purpose="tuning")
     other = rows_of(GRASP, [True], model="push_t-robust-flat-0")
-    found = current(pl.concat([again, old, first, tuning, other]))
-    assert found.select("problem", "first_model").rows() == [(0, True), (1, False)]
+    stored = pl.concat([again, old, first, tuning, other])
+    assert current(stored).select("problem", "first_model").rows() == [(0, True), (1, False)]
+    assert outdated(stored) == 2
+
+
+@pytest.mark.parametrize("change", [{"code": "newer"}, {"problem_hash": "another"}])
+def test_rows_of_older_code_or_problems_are_left_out_and_not_mixed_in(change: dict[str, str]) -> None:
+    before = rows_of(GRASP, [False, False], finished="2026-01-01T00:00:00+00:00")
+    gd = rows_of(GD, [True, True], finished="2026-01-01T00:00:00+00:00")
+    after = rows_of(GRASP, [True], finished="2026-01-02T00:00:00+00:00", **change)
+    stored = pl.concat([before, gd, after])
+    # New code makes all of the task's older rows old, a new problem those of its place.
+    others = [] if "code" in change else [("GRASP", 1, False), ("GradientDescent", 1, True)]
+    found = current(stored).select("planner", "problem", "first_model").rows()
+    assert sorted(found) == [("GRASP", 0, True), *others]
+    assert outdated(stored) == len(stored) - len(found)
+
+
+def test_of_a_trial_in_two_units_the_one_beside_most_others_counts() -> None:
+    many = rows_of(GRASP, [False] * 3, finished="2026-01-01T00:00:00+00:00")
+    few = rows_of(GRASP, [True], finished="2026-01-02T00:00:00+00:00")
+    assert not current(pl.concat([few, many]))["first_model"].any()
 
 
 def test_a_cell_is_its_planner_settings_and_problem_set() -> None:

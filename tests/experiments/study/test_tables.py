@@ -82,7 +82,13 @@ def test_ablations_change_one_thing() -> None:
 def test_table_5_varies_noise_and_loss() -> None:
     variants = [cell for cell in cells("5", TUNED, FULL) if cell.problem_set == ABLATED[1]]
     made = {cell.row: make_planner(cell.planner, cell.settings) for cell in variants}
-    assert len(made) == 14
+    assert len(made) == 15
+    assert made["tuned"] == make_planner(
+        "GradientDescent", TUNED.settings(Target(*ABLATED[1], "GradientDescent")) or ()
+    )
+    # All of them are looked at after every iteration.
+    assert {planner.check_every for planner in made.values()} <= {None, 1}
+    assert all((planner.check_every == 1) == (planner.state_noise > 0) for planner in made.values())  # type: ignore[attr-defined]
     noisy = made["all: σ_s = 0.5, σ_a = 0.5"]
     assert isinstance(noisy, GradientDescent)
     # Variances of 0.5; actions are bounded by 1.8 in WallSingle.
@@ -109,7 +115,11 @@ def test_units_are_paired_over_planners_and_timed_on_one_model() -> None:
     assert problems("GRASP") == problems("CEM") == problems("GradientDescent")
     single = [unit for unit in found if unit.mode == "single"]
     assert {unit.model[-1] for unit in single} == {"0"}
-    assert {unit.indices for unit in single} == {range(20)}
+    assert {unit.indices for unit in single} == {range(at, at + 5) for at in (0, 5, 10, 15)}
+    # Planners take turns on a set: all have been timed on the first problems before one is on the next.
+    turns = [(u.first, u.planner) for u in single if (u.task, u.horizon) == ("wall_single", 4)]
+    assert [first for first, _ in turns] == sorted(first for first, _ in turns)
+    assert len({planner for _, planner in turns[:5]}) == 5
     walls: list[Unit] = [u for u in found if (u.task, u.horizon, u.planner) == ("wall_single", 4, "GRASP")]
     assert sum(unit.count for unit in walls if unit.mode == "batch") == 2 * 70
 

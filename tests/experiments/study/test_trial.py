@@ -23,7 +23,7 @@ from experiments.study.trial import SCHEMA, run_unit
 from experiments.study.unit import problem_set, stored_model, trial_keys, unit_key
 from grasp_theory import GradientDescent
 
-TIMES = ("first_seconds", "seconds", "finished")
+TIMES = ("first_seconds", "seconds", "load", "finished")
 
 
 def results(rows: pl.DataFrame) -> pl.DataFrame:
@@ -39,7 +39,17 @@ def test_rows_have_every_column_and_say_where_they_come_from() -> None:
     assert rows["problem"].to_list() == [3, 4]
     steps = problem_set(unit.set_name).shortest_steps
     assert rows["shortest_steps"].to_list() == pytest.approx(steps[3:5].tolist())
-    for column in ("model_hash", "code", "version", "machine", "device", "torch", "finished"):
+    for column in (
+        "model_hash",
+        "problem_hash",
+        "load",
+        "code",
+        "version",
+        "machine",
+        "device",
+        "torch",
+        "finished",
+    ):
         assert rows[column].null_count() == 0, column
 
 
@@ -158,7 +168,7 @@ def test_closed_loop_rows() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["point_maze", "push_t"])
 def test_every_task_can_be_studied(task: str) -> None:
-    kind = "trajectory" if task == "push_t" else "random"
+    kind = "trajectory"
     for mode in ("batch", "single", "mpc"):
         rows = run_unit(small_unit(task=task, kind=kind, model=f"{task}-offline-flat-0", mode=mode))
         assert len(rows) == 2
