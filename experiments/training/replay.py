@@ -21,13 +21,20 @@ FORMAT = 1
 
 
 def replayed_plans(
-    task: Task, model: WorldModel, *, seed: int, problems: int, folder: Path, iterations: int = 150
+    task: Task,
+    model: WorldModel,
+    *,
+    seed: int,
+    problems: int,
+    folder: Path,
+    iterations: int = 150,
+    shortest: int = 1,
 ) -> Episodes:
     """Return episodes that execute, in the true environment, plans made with `model` on training problems.
 
     They are made now or read from `folder`, a file for each planner.
 
-    The problems are of the kind and horizon that an evaluation plans for, but for the purpose "training": no
+    The problems are of the kind that an evaluation plans for, and of its horizon, but for the purpose "training": no
     evaluation or tuning sees them.  Half of the plans are GRASP's and half those of gradient descent with noise.
 
     Arguments
@@ -37,23 +44,25 @@ def replayed_plans(
         problems: how many, for each planner; twice as many episodes are returned.
         folder: where the files lie.
         iterations: of each planner.
+        shortest: model steps that the plans have at least, so that a window of training fits in.
 
     Raises
         ParameterError: if a stored file is damaged or was made with other settings.
     """
     trial = trials(task)
+    horizon = max(trial.horizon, shortest)
     parts = []
     chosen = planners(task, replace(FULL, grasp=iterations, descent=iterations))
     for k, (name, planner) in enumerate(chosen.items()):
         settings = {
             "format": FORMAT, "task": task.name, "replays of": fingerprint(model), "planner": repr(planner),
-            "kind": trial.plan_kind, "horizon": trial.horizon, "problems": problems, "seed": seed,
+            "kind": trial.plan_kind, "horizon": horizon, "problems": problems, "seed": seed,
         }  # fmt: skip
 
         def make(k: int = k, name: str = name, planner: Planner = planner) -> Arrays:
             Console(stderr=True).print(f"replaying {problems} plans of {name}")
             given = make_problems(
-                task.name, trial.plan_kind, horizon=trial.horizon, count=problems, purpose="training",
+                task.name, trial.plan_kind, horizon=horizon, count=problems, purpose="training",
                 seed=2 * seed + k,
             )  # fmt: skip
             actions = environment_actions(task, make_plans(task, model, given, planner, seed).actions)

@@ -140,6 +140,7 @@ class Run:
                 seed=self.seed,
                 folder=self.folder / "data",
                 problems=min(REPLAYS, recipe.episodes // 2),
+                shortest=recipe.robust_predictor.unroll,
             ),
         }
         data = []

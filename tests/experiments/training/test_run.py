@@ -19,7 +19,7 @@ from experiments.environments import by_name
 from experiments.evaluation.sizes import trials
 from experiments.training import replay
 from experiments.training.fit import Trainer
-from experiments.training.recipe import Stage, recipe_for
+from experiments.training.recipe import RECIPES, Stage, recipe_for
 from experiments.training.replay import replayed_plans
 from experiments.training.run import Run
 from experiments.training.stages import Frames, encode_all, train_encoder
@@ -134,6 +134,17 @@ def test_replayed_plans_happened_in_the_environment_and_are_reproducible(tmp_pat
     assert np.isfinite(episodes.model_actions).all()
     other = replayed_plans(task, model, seed=4, problems=2, folder=tmp_path / "a", iterations=2)
     assert not np.array_equal(episodes.states, other.states, equal_nan=True)
+
+
+def test_replays_are_long_enough_for_a_window(tmp_path):
+    """Push-T is evaluated at a horizon that is shorter than the windows that robust predictors are trained on."""
+    task, unroll = by_name("push_t"), RECIPES["push_t", "flat"].robust_predictor.unroll
+    assert trials(task).horizon < unroll
+    torch.manual_seed(0)
+    model = WorldModel(architecture(8, frames=2, probe_dim=8))
+    given = {"seed": 3, "problems": 2, "folder": tmp_path, "iterations": 1}
+    assert replayed_plans(task, model, shortest=unroll, **given).model_actions.shape[1] == unroll
+    assert replayed_plans(task, model, **given).model_actions.shape[1] == trials(task).horizon
 
 
 def test_stored_replays_are_not_made_again_but_for_another_model(tmp_path, monkeypatch):
