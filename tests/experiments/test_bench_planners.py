@@ -34,7 +34,7 @@ def test_the_looped_version_is_the_planner() -> None:
     search = planner._search(rows := Rows(given, 1, given.seeds))
     looped = bench_planners.LoopedGRASP(given, planner)
     for k in range(4):
-        search.step(k, Incumbents(rows))
+        search.step(k, Incumbents(rows, stop_when_reached=True))
         looped.step()
     assert search.actions.abs().max() > 1e-4
     torch.testing.assert_close(torch.stack([torch.stack(row) for row in looped.actions]), search.actions)
