@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -17,6 +14,7 @@ from experiments.evaluation.open_loop import held_out_windows, open_loop
 from experiments.evaluation.sizes import FULL, QUICK, SEED, stream
 from experiments.evaluation.state_gradient import state_gradient
 from experiments.evaluation.statistics import Json
+from experiments.threads import one_thread
 from grasp_theory.world_models import WorldModel
 from linear_systems.errors import ParameterError, ShapeError
 
@@ -56,7 +54,7 @@ def evaluate(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=Console(stderr=True), transient=True, disable=not progress,
     )  # fmt: skip
-    with bar, _one_thread():
+    with bar, one_thread():
         stage = bar.add_task("held-out episodes", total=6)
 
         def next_stage(name: str) -> None:
@@ -74,16 +72,6 @@ def evaluate(
         next_stage("state gradient")
         result["state_gradient"] = state_gradient(task, model, windows, sizes, seed)
     return result
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _check(task: Task, model: WorldModel, seed: int) -> None:

@@ -103,3 +103,9 @@ def after_model_step(task: Task, path: Float[np.ndarray, "N L+1 S"]) -> Float[np
             "keep the states before the step",
         )  # fmt: skip
     return path[:, [path.shape[1] - 1 - offset for offset in task.frame_offsets]]
+
+
+def environment_actions(task: Task, actions: Float[Tensor, "N T m"]) -> Float[np.ndarray, "N L A"]:
+    """Return the environment actions of model actions, first action first."""
+    taken: Float[np.ndarray, "N L A"] = actions.double().cpu().numpy()
+    return taken.reshape(len(taken), actions.shape[1] * FRAMESKIP, task.action_dim)

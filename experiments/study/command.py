@@ -28,7 +28,12 @@ from linear_systems.errors import InvalidInputError, ParameterError
 RESULTS = Path(__file__).parents[1] / "results"
 """Where the results that come with the repository lie."""
 
-Results = Annotated[Path, typer.Option(help="Folder of the results; a killed run goes on there.")]
+Results = Annotated[
+    Path,
+    typer.Option(
+        help="Folder of the results; a killed run goes on there.", show_default="experiments/results"
+    ),
+]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Few problems, one model, first and last horizon: minutes.")
 ]
@@ -99,7 +104,7 @@ def tune(
 ) -> None:
     """Tune every planner with the same budget on tuning problems, for every set of the tables; goes on where it stopped."""
     chosen = tasks or list(TASKS)
-    budget, count = trials or (2 if quick else 20), problems or (4 if quick else 32)
+    budget, count = trials or (2 if quick else 12), problems or (4 if quick else 32)
     try:
         if quick and results == RESULTS:
             raise ParameterError(

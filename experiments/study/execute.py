@@ -17,6 +17,7 @@ from experiments.study.planners import make_planner
 from experiments.study.store import Store
 from experiments.study.trial import run_unit
 from experiments.study.unit import Unit, unit_key
+from experiments.threads import one_thread
 from grasp_theory import CEM, GRASP, MPPI, GradientDescent, LatCo
 from linear_systems.errors import ParameterError
 
@@ -66,13 +67,9 @@ def work(unit: Unit) -> float:
 
 def here(units: Sequence[Unit], device: str = "cpu") -> Iterator[tuple[Unit, pl.DataFrame]]:
     """Compute one unit after the other in this process, with one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         for unit in units:
             yield unit, run_unit(unit, device)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def processes(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, pl.DataFrame]]:

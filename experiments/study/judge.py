@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from experiments.environments.problems import Problems
-from experiments.environments.task import FRAMESKIP, Task
-from experiments.evaluation.observe import decoded_states, encode
+from experiments.environments.task import Task
+from experiments.evaluation.observe import decoded_states, encode, environment_actions
 from grasp_theory import PlanningProblem
 from grasp_theory.world_models import WorldModel
 
@@ -95,9 +95,3 @@ class Judge:
 def noise_seeds(seed: int, indices: range) -> Tensor:
     """Return a seed for each problem, different for different (seed, problem) below a million problems."""
     return torch.tensor([1_000_000 * seed + index for index in indices])
-
-
-def environment_actions(task: Task, actions: Float[Tensor, "N T m"]) -> Float[np.ndarray, "N L A"]:
-    """Return the environment actions of model actions, first action first."""
-    taken: Float[np.ndarray, "N L A"] = actions.double().cpu().numpy()
-    return taken.reshape(len(taken), actions.shape[1] * FRAMESKIP, task.action_dim)

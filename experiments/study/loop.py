@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from experiments.evaluation.observe import after_model_step, encode
-from experiments.study.judge import Judge, environment_actions, noise_seeds
+from experiments.evaluation.observe import after_model_step, encode, environment_actions
+from experiments.study.judge import Judge, noise_seeds
 from grasp_theory import Planner
 
 SHORTEST = 4

@@ -135,7 +135,7 @@ def _read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
         frame = pl.read_parquet(path, columns=columns)
     except FileNotFoundError:
         raise
-    except Exception as error:  # polars has several of its own
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise StoreError(
             "folder", f"{path.name} to be a readable Parquet file", f"{type(error).__name__}: {error}",
             "delete the file: its trials are computed again",

@@ -28,6 +28,8 @@ from experiments.study.store import Store
 from experiments.study.unit import Unit, model_hash, unit_key
 from linear_systems.errors import ParameterError
 
+STARTUP = 4
+"""Trials drawn at random before the estimator has a say; the same however long the study, so that it can be prolonged."""
 PROMPTNESS = 0.01
 """What finding a plan at once is worth, against finding it with the last iteration, in units of a success."""
 
@@ -151,9 +153,7 @@ def tune(
     task = by_name(target.task)
     finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     for number in range(finished, trials):
-        study.sampler = optuna.samplers.TPESampler(
-            seed=_seed(target.name, number), n_startup_trials=max(4, trials // 3)
-        )
+        study.sampler = optuna.samplers.TPESampler(seed=_seed(target.name, number), n_startup_trials=STARTUP)
         trial = study.ask()
         settings = untuned(target.planner, task) if number == 0 else suggest(trial, target.planner, task)
         trial.set_user_attr("settings", dict(settings))

@@ -12,7 +12,8 @@ from rich.console import Console
 from experiments.data import Arrays, Episodes, stored
 from experiments.environments.problems import Problems, make_problems
 from experiments.environments.task import Task
-from experiments.evaluation.exploitability import environment_actions, make_plans, planners
+from experiments.evaluation.exploitability import make_plans, planners
+from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import FULL, trials
 from grasp_theory.planners.search import Planner
 from grasp_theory.world_models import WorldModel, fingerprint

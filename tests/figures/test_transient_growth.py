@@ -40,7 +40,8 @@ def test_one_rate_and_a_constant_that_grows_with_the_horizon(fast: Powers) -> No
     assert fast.envelope is None
     peaks = [logs.max() for logs in fast.logs.values()]
     assert np.diff(peaks).min() > 1
-    # At the least doubling the horizon multiplies the logarithm's growth: log C_T grows linearly in T.
+    # T doubles twice: log C_T grows by twice as much the second time where it is linear in T, as much where it is
+    # logarithmic, and four times where it is quadratic.  What is not linear yet at the shortest T leaves less than half.
     assert (peaks[2] - peaks[1]) / (peaks[1] - peaks[0]) == pytest.approx(2, abs=0.5)
 
 

@@ -15,10 +15,11 @@ from experiments.environments import by_name
 from experiments.environments.base import depth
 from experiments.environments.problems import Kind, Problems, make_problems
 from experiments.environments.task import FRAMESKIP, Task
+from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import stream
 from experiments.study.figure_data.files import RESULTS
 from experiments.study.figure_data.sizes import SEED
-from experiments.study.judge import Judge, environment_actions
+from experiments.study.judge import Judge
 from experiments.study.planners import Settings, make_planner, untuned
 from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP, Plan, Planner

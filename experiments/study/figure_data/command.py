@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +27,7 @@ from experiments.study.figure_data.landscapes import landscapes
 from experiments.study.figure_data.sizes import FULL, QUICK, SEED, Sizes
 from experiments.study.figure_data.traps import bad_minima
 from experiments.study.figure_data.virtual_states import LONG, PLANNERS, long_plans, virtual_states
+from experiments.threads import one_thread
 from grasp_theory.world_models import available
 
 Measure = Callable[[Sizes], tuple[dict[str, np.ndarray], dict[str, Json]]]
@@ -65,7 +65,7 @@ def figure_data(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=console, transient=True,
     )  # fmt: skip
-    with bar, _one_thread():
+    with bar, one_thread():
         numbers = only or list(FIGURES)
         total = sum(len(FIGURES[number]) for number in numbers)
         stage = bar.add_task("figures", total=total)
@@ -133,13 +133,3 @@ def inputs() -> dict[str, Json]:
     }
     models: dict[str, Json] = {card.name: card.sha256 for card in available() if card.task in TASKS}
     return {"models": models, "settings": settings}
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -76,7 +76,7 @@ def test_ablations_change_one_thing() -> None:
             "state_noise",
             "stop_state_gradient",
         }
-        assert {make_planner("GRASP", c.settings).sync_every for c in variants} >= {None, *SYNCS}  # type: ignore[attr-defined]
+        assert {make_planner("GRASP", c.settings).sync_every for c in variants} >= {None, *SYNCS}
 
 
 def test_table_5_varies_noise_and_loss() -> None:
@@ -88,7 +88,7 @@ def test_table_5_varies_noise_and_loss() -> None:
     )
     # All of them are looked at after every iteration.
     assert {planner.check_every for planner in made.values()} <= {None, 1}
-    assert all((planner.check_every == 1) == (planner.state_noise > 0) for planner in made.values())  # type: ignore[attr-defined]
+    assert all((planner.check_every == 1) == (planner.state_noise > 0) for planner in made.values())
     noisy = made["all: σ_s = 0.5, σ_a = 0.5"]
     assert isinstance(noisy, GradientDescent)
     # Variances of 0.5; actions are bounded by 1.8 in WallSingle.

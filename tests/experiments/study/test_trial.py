@@ -16,8 +16,9 @@ from torch import Tensor
 from experiments.environments import by_name
 from experiments.environments.problems import make_problems
 from experiments.environments.task import FRAMESKIP
+from experiments.evaluation.observe import environment_actions
 from experiments.study import loop
-from experiments.study.judge import Judge, environment_actions, noise_seeds
+from experiments.study.judge import Judge, noise_seeds
 from experiments.study.loop import closed_loop
 from experiments.study.trial import SCHEMA, run_unit
 from experiments.study.unit import problem_set, stored_model, trial_keys, unit_key
