@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 BATCH = ("batch", "first")
 """The modes that success is reported from: side by side, for the whole budget or until the first success."""
 SOONER = "sooner"
-"""The outcome of being the first to have a plan that the model believes; trials that neither solves are ties."""
+"""The outcome of being the first to have a plan that the model believes.
+
+Ties are trials that neither solves, and those that both solve before any planning, where times are of the looking alone.
+"""
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,11 @@ def pair(
     if outcome not in (*OUTCOMES, SOONER):
         raise ParameterError("outcome", f"one of {(*OUTCOMES, SOONER)}", repr(outcome), "check the spelling")
     modes = ("single",) if outcome == SOONER else modes
-    column = "first_seconds" if outcome == SOONER else outcome
+    score = _SECONDS if outcome == SOONER else pl.col(outcome)
     both = (
         trials_of(rows, first, *modes)
-        .select(*TRIAL, pl.col(column).alias("one"))
-        .join(trials_of(rows, second, *modes).select(*TRIAL, pl.col(column).alias("other")), on=TRIAL)
+        .select(*TRIAL, score.alias("one"))
+        .join(trials_of(rows, second, *modes).select(*TRIAL, score.alias("other")), on=TRIAL)
         .sort(TRIAL)
     )
     if outcome != SOONER:
@@ -122,6 +125,10 @@ def family(pairings: Sequence[Pairing]) -> tuple[Tested, ...]:
         Tested(pairing, p, *pairing.record.interval(level), pairing.record.detectable(level))
         for pairing, p in zip(pairings, adjusted, strict=True)
     )
+
+
+_SECONDS = pl.when(pl.col("first_step") == 0).then(0.0).otherwise(pl.col("first_seconds"))
+"""Seconds of planning until success in the model; none for a start that is a success already."""
 
 
 def _score(values: pl.Series, outcome: str) -> Float[np.ndarray, " N"]:

@@ -29,6 +29,7 @@ PLACES: Mapping[str, Sequence[tuple[int, str, str, int, str]]] = {
         (1, task, "random", 8, b) for task in ("wall_single", "point_maze") for b in BASELINES
     ],
     "ours-faster": [(1, "push_t", "trajectory", T, b) for T in (8, 10, 16) for b in BASELINES],
+    "ours-faster-short": [(3, "push_t", "trajectory", T, "CEM") for T in (2, 4)],
     "ours-sync": [(2, "push_t", "trajectory", 8, "No Sync")],
     "ours-noise": [(2, "push_t", "trajectory", 8, "σ = 0.0")],
     "ours-stopgrad": [(2, "push_t", "trajectory", 8, "Flow")],

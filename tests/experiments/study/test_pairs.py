@@ -51,6 +51,16 @@ def test_sooner_counts_who_solves_first_and_neither_as_a_tie() -> None:
     assert (found.record.first_only, found.record.second_only, found.record.trials) == (1, 2, 5)
 
 
+def test_starts_that_are_a_success_already_are_a_tie_however_long_the_looking_took() -> None:
+    rows = pl.concat([
+        rows_of(GRASP, [True, True, True], mode="single", seconds=[0.01, 0.03, 0.5]),
+        rows_of(GD, [True, True, True], mode="single", seconds=[0.02, 0.02, 0.3]),
+    ]).with_columns(pl.when(pl.col("problem") < 2).then(0).otherwise(1).alias("first_step"))  # fmt: skip
+    found = pair(rows, GRASP, GD, SOONER)
+    assert found is not None
+    assert (found.record.first_only, found.record.second_only, found.record.trials) == (0, 1, 3)
+
+
 def test_a_family_is_judged_together() -> None:
     cells = [MadeUpCell(f"GD {i}", planner="GradientDescent", settings=(("lr", float(i)),)) for i in range(4)]
     rng = np.random.default_rng(0)
