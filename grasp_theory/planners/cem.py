@@ -120,7 +120,8 @@ class CEMSearch(Search):
         elites = self.improve(_pick(plans, order), incumbents)
         self.memory = elites[:, : round(options.kept_elites * options.elites)]
         keep = options.momentum
-        self.actions = keep * self.actions + (1 - keep) * elites.mean(1)
+        # Rounding takes a mean of plans at their bounds beyond them.
+        self.actions = rows.problem.clip(keep * self.actions + (1 - keep) * elites.mean(1))
         self.std = (keep * self.std + (1 - keep) * elites.std(1)).clamp(min=options.min_std)
 
     def improve(
@@ -175,7 +176,7 @@ def refine_around(
     plans = torch.cat([actions.unsqueeze(1), plans], dim=1)
     order = sample_losses(rows, plans).topk(noise.shape[1] // 10, dim=1, largest=False).indices
     elites = _pick(plans, order)
-    return elites.mean(1), elites.std(1)
+    return rows.problem.clip(elites.mean(1)), elites.std(1)
 
 
 def _pick(plans: Float[Tensor, "rows N T m"], order: Tensor) -> Float[Tensor, "rows elites T m"]:

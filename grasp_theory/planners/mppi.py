@@ -68,7 +68,8 @@ class _MPPISearch(Search):
         plans = rows.problem.clip(self.actions.unsqueeze(1) + sigma * deviations)
         losses = sample_losses(rows, plans)
         self.show(plans[torch.arange(len(plans), device=plans.device), losses.argmin(1)], incumbents)
-        self.actions = (_weights(losses, options.temperature)[:, :, None, None] * plans).sum(1)
+        mean = (_weights(losses, options.temperature)[:, :, None, None] * plans).sum(1)
+        self.actions = rows.problem.clip(mean)  # rounding takes a mean of plans at their bounds beyond them
 
 
 def _weights(losses: Tensor, temperature: float) -> Tensor:

@@ -19,7 +19,7 @@ from planner_cases import (
 )
 from torch import Tensor
 
-from grasp_theory import Observation, Planner, PlanningProblem, Status, rollout
+from grasp_theory import MPPI, Observation, Planner, PlanningProblem, Status, rollout
 from grasp_theory.objectives import rollout_loss
 from linear_systems.errors import ParameterError
 
@@ -113,6 +113,14 @@ def test_actions_stay_within_bounds(planner: Planner) -> None:
     assert plan.actions.min() >= -0.1
     assert plan.actions.max() <= 0.2
     assert plan.actions.abs().max() > 0
+
+
+def test_rounding_takes_no_mean_of_plans_beyond_their_bounds() -> None:
+    low, high = torch.tensor([-0.3]), torch.tensor([0.7])
+    problem = pendulum_problem(batch=40, dtype=torch.float32, action_bounds=(low, high), reached=None)
+    plan = MPPI(samples=30, iterations=6, noise=3.0).plan(replace(problem, goal=problem.initial_state + 1.0))
+    assert (plan.actions == high).any()
+    assert (plan.actions <= high).all()
 
 
 @every_planner
