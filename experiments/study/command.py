@@ -15,7 +15,7 @@ from rich.table import Table
 from experiments.environments import TASKS
 from experiments.study.cluster import ClusterError
 from experiments.study.execute import execute, runner
-from experiments.study.render import terminal, write
+from experiments.study.render import brief, terminal, write
 from experiments.study.report import table_report
 from experiments.study.store import Store, existing
 from experiments.study.summary import current, outdated
@@ -59,6 +59,7 @@ def table(
     gpus: Gpus = 0.0,
     device: Device = "cpu",
     out: Annotated[Path | None, typer.Option(help="Write Markdown, CSV and JSON to this folder too.")] = None,
+    short: Annotated[bool, typer.Option("--brief", help="Print the figures only, as Markdown.")] = False,
 ) -> None:
     """Compute what a table lacks and show it beside the paper's."""
     try:
@@ -80,12 +81,15 @@ def table(
     except ClusterError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    Console().print(terminal(report))
-    if old := outdated(rows):
-        typer.echo(f"{old} stored trials of older code, models or problems are left out")
-    if lacking:
-        names = ", ".join(target.name for target in lacking)
-        typer.echo(f"{'With default settings' if quick else 'Left out'}, for they are not tuned: {names}")
+    if short:
+        typer.echo(brief(report))
+    else:
+        Console().print(terminal(report))
+        if old := outdated(rows):
+            typer.echo(f"{old} stored trials of older code, models or problems are left out")
+        if lacking:
+            names = ", ".join(target.name for target in lacking)
+            typer.echo(f"{'With default settings' if quick else 'Left out'}, for they are not tuned: {names}")
     for path in [] if out is None else write(report, out):
         typer.echo(path)
 

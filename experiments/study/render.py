@@ -56,6 +56,15 @@ def markdown(report: TableReport) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def brief(report: TableReport) -> str:
+    """Return only the figures of a table, as Markdown for a page of other things."""
+    tables = []
+    for group in _groups(report):
+        rows = [[row, *map(_brief_cell, cells)] for row, cells in group.rows]
+        tables.append(_markdown_table([group.title, *group.headings], rows))
+    return "\n\n".join(tables)
+
+
 def terminal(report: TableReport) -> RenderableType:
     """Return a table, its comparisons and where it was computed, for a terminal."""
     parts: list[RenderableType] = []
@@ -133,6 +142,18 @@ def _groups(report: TableReport) -> Iterator[_Group]:
 def _markdown_cell(report: CellReport | None) -> str:
     *ours, paper = _texts(report)
     return " / ".join(ours) + (f"<br>*paper: {paper}*" if paper else "")
+
+
+def _brief_cell(report: CellReport | None) -> str:
+    if report is None or report.missing:
+        return NONE
+    parts, true, timed = [_rate(report.main)], report.outcomes["first_true"], report.times
+    if true is not None:
+        parts.append(f"true {100 * true.rate.value:.1f}")
+    if timed is not None and timed.median_solved is not None:
+        parts.append(f"{timed.median_solved.value:.2g} s")
+    shown, paper = ", ".join(parts), report.paper
+    return shown if paper is None else f"{shown}<br>*{_printed(paper).replace(' / ', ', ')}*"
 
 
 def _terminal_cell(report: CellReport | None) -> str:

@@ -53,6 +53,9 @@ def test_a_table_is_computed_once_and_shown_again(results: Path) -> None:
     finished = rows["finished"].max()
     call("table", 3, "--quick", "--results", results, "--problems", 2, "--timed", 1)
     call("table", 3, "--stored", "--quick", "--results", results)
+    assert call("table", 3, "--brief", "--stored", "--quick", "--results", results).startswith(
+        "| WallSingle | H=20 |"
+    )
     assert Store(results).rows()["finished"].max() == finished
 
 

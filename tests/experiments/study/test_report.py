@@ -12,7 +12,7 @@ from rich.console import Console
 from study_rows import MadeUpCell, rows_of
 
 from experiments.study.paper_tables import _plain, _tables, printed
-from experiments.study.render import markdown, terminal, write
+from experiments.study.render import brief, markdown, terminal, write
 from experiments.study.report import TableReport, flat, table_report, to_json
 from paper_checks.tables import SUCCESS, TABLES
 
@@ -76,6 +76,8 @@ def test_every_text_has_our_figures_the_papers_and_the_gaps() -> None:
         assert "more than one machine: m, other" in text
         assert "+45.0" in text
         assert "CEM, H = 50 (push_t-trajectory-10)" in text
+    assert "75.0 [" in brief(report)
+    assert "2 s<br>*43.4, 15.2 s*" in brief(report)
     assert len(report.missing) == 2
     assert "| CEM | —" in markdown(report)
 
