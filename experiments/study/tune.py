@@ -8,7 +8,7 @@ import logging
 import math
 import multiprocessing
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,8 @@ from linear_systems.errors import ParameterError
 
 STARTUP = 4
 """Trials drawn at random before the estimator has a say; the same however long the study, so that it can be prolonged."""
+HANDED = "handed over by"
+"""The attribute of a trial with a neighbour's settings."""
 PROMPTNESS = 0.01
 """What finding a plan at once is worth, against finding it with the last iteration, in units of a success."""
 
@@ -58,6 +60,13 @@ class Target:
         """The problem set's name, without its purpose."""
         return f"{self.task}-{self.kind}-{self.horizon}"
 
+    def neighbours(self, targets: Iterable[Target]) -> list[Target]:
+        """Return the targets of the same planner and task at the next shorter and the next longer horizon."""
+        same = [one for one in targets if (one.planner, one.task) == (self.planner, self.task)]
+        shorter = sorted((one for one in same if one.horizon < self.horizon), key=lambda one: -one.horizon)
+        longer = sorted((one for one in same if one.horizon > self.horizon), key=lambda one: one.horizon)
+        return shorter[:1] + longer[:1]
+
     @property
     def model(self) -> str:
         """The model to tune on: the first of its kind."""
@@ -69,7 +78,8 @@ class Tuned:
     """The best settings of each target, read from and written to `tuned.json`.
 
     Arguments
-        entries: name of the target -> settings, value, trials, problems, model_hash, codes.
+        entries: name of the target -> settings, value, trials, handed (trials of neighbours' settings), problems,
+            model_hash, codes.
     """
 
     entries: Mapping[str, Mapping[str, Any]]
@@ -113,7 +123,14 @@ class Tuned:
 
 
 def tune(
-    target: Target, store: Store, compute_units: Runner, *, trials: int, problems: int, progress: bool = True
+    target: Target,
+    store: Store,
+    compute_units: Runner,
+    *,
+    trials: int,
+    problems: int,
+    neighbours: Sequence[Target] = (),
+    progress: bool = True,
 ) -> Mapping[str, Any]:
     """Tune one planner for one set, going on with what the stored study already has; return the entry for `Tuned`.
 
@@ -122,12 +139,15 @@ def tune(
     goes on as if it had not been.  A trial plans the first `problems` tuning problems with the first model until success in the
     model; its value is the share solved, and by `PROMPTNESS` how early.
 
+    After its own trials a target tries the best of its neighbours' own: few trials miss much that a neighbour found.
+
     Arguments
         target: planner, task, kind and horizon.
         store: where rows and study lie.
         compute_units: computes the trial's unit.
-        trials: in the study altogether.
+        trials: in the study altogether, apart from those of neighbours' settings.
         problems: of the tuning set.
+        neighbours: whose best settings to try too; their own trials must be done.
 
     Raises
         ParameterError: if the model that the study was begun with has changed.
@@ -151,11 +171,8 @@ def tune(
     for begun in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
         study.tell(begun.number, state=TrialState.FAIL)  # in flight when an earlier run was killed
     task = by_name(target.task)
-    finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-    for number in range(finished, trials):
-        study.sampler = optuna.samplers.TPESampler(seed=_seed(target.name, number), n_startup_trials=STARTUP)
-        trial = study.ask()
-        settings = untuned(target.planner, task) if number == 0 else suggest(trial, target.planner, task)
+
+    def attempt(trial: optuna.Trial, settings: Settings) -> None:
         trial.set_user_attr("settings", dict(settings))
         unit = Unit(
             target.task, target.kind, target.horizon, "tuning", 0, problems, target.model, target.planner, settings,
@@ -164,12 +181,43 @@ def tune(
         rows = compute(unit, store, compute_units, progress=progress)
         trial.set_user_attr("code", rows["code"][0])
         study.tell(trial, score(rows, make_planner(target.planner, settings).iterations))
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best = max(complete, key=lambda finished: (finished.value or 0.0, -finished.number))
+
+    for number in range(len(_own(study)), trials):
+        study.sampler = optuna.samplers.TPESampler(seed=_seed(target.name, number), n_startup_trials=STARTUP)
+        trial = study.ask()
+        attempt(
+            trial,
+            untuned(target.planner, task) if number == 0 else suggest(trial, target.planner, task),
+        )
+    for neighbour in neighbours:
+        found = _best(_own(optuna.load_study(study_name=neighbour.name, storage=_storage(store.folder))))
+        if found not in [one.user_attrs["settings"] for one in _complete(study)]:
+            trial = study.ask()
+            trial.set_user_attr(HANDED, neighbour.name)
+            attempt(trial, tuple(sorted(found.items())))
+    complete, own = _complete(study), _own(study)
+    best = _best(complete)
     return {
-        "settings": best.user_attrs["settings"], "value": best.value, "default_value": complete[0].value,
-        "trials": len(complete), "codes": sorted({trial.user_attrs.get("code") or "?" for trial in complete}), **fixed,
+        "settings": best, "value": max(trial.value or 0.0 for trial in complete), "default_value": own[0].value,
+        "trials": len(own), "handed": len(complete) - len(own),
+        "codes": sorted({trial.user_attrs.get("code") or "?" for trial in complete}), **fixed,
     }  # fmt: skip
+
+
+def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def _own(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials that are not of a neighbour's settings."""
+    return [trial for trial in _complete(study) if HANDED not in trial.user_attrs]
+
+
+def _best(trials: Sequence[optuna.trial.FrozenTrial]) -> dict[str, Any]:
+    """Return the settings of the best trial, of the first if there are several."""
+    best = max(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
+    settings: dict[str, Any] = best.user_attrs["settings"]
+    return settings
 
 
 def tune_all(
@@ -181,16 +229,30 @@ def tune_all(
     workers: int = 1,
     device: str = "cpu",
 ) -> Iterator[tuple[Target, Mapping[str, Any]]]:
-    """Tune targets, in several processes if `workers` says so, and yield each with its entry once it is done."""
+    """Tune targets, in several processes if `workers` says so, and yield each with its entry once it is done.
+
+    All are tuned first; then those with neighbours among them try the best settings of these and are yielded again.
+    """
     job = partial(_tune, folder=folder, trials=trials, problems=problems, device=device)
+    everyone = {target: target.neighbours(targets) for target in targets}
+    yield from _in_processes([(target, ()) for target in targets], job, folder, workers)
+    yield from _in_processes([pair for pair in everyone.items() if pair[1]], job, folder, workers)
+
+
+def _in_processes(
+    jobs: Sequence[tuple[Target, Sequence[Target]]],
+    job: Callable[[Target, Sequence[Target]], Mapping[str, Any]],
+    folder: Path,
+    workers: int,
+) -> Iterator[tuple[Target, Mapping[str, Any]]]:
     if workers == 1:
-        for target in targets:
-            yield target, job(target)
+        for target, neighbours in jobs:
+            yield target, job(target, neighbours)
         return
     folder.mkdir(parents=True, exist_ok=True)
     optuna.storages.RDBStorage(_storage(folder))  # its tables are made once, not by each process
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), be_a_worker) as pool:
-        futures = {pool.submit(job, target): target for target in targets}
+        futures = {pool.submit(job, target, neighbours): target for target, neighbours in jobs}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -202,11 +264,14 @@ def _storage(folder: Path) -> str:
     return f"sqlite:///{folder / 'tuning.db'}"
 
 
-def _tune(target: Target, folder: Path, trials: int, problems: int, device: str) -> Mapping[str, Any]:
+def _tune(
+    target: Target, neighbours: Sequence[Target], folder: Path, trials: int, problems: int, device: str
+) -> Mapping[str, Any]:
     optuna.logging.set_verbosity(logging.WARNING)
     return tune(
-        target, Store(folder), runner(device=device), trials=trials, problems=problems, progress=False
-    )
+        target, Store(folder), runner(device=device), trials=trials, problems=problems, neighbours=neighbours,
+        progress=False,
+    )  # fmt: skip
 
 
 def compute(unit: Unit, store: Store, compute_units: Runner, *, progress: bool = False) -> pl.DataFrame:

@@ -60,9 +60,42 @@ def test_a_study_in_pieces_is_the_same_study(tmp_path: Path) -> None:
     assert not again.units
 
 
+def test_neighbours_are_the_next_horizons_of_the_same_planner_and_task() -> None:
+    every = [replace(TARGET, horizon=T) for T in (2, 4, 6, 8)]
+    others = [replace(TARGET, horizon=5, planner="CEM"), replace(TARGET, horizon=5, task="push_t")]
+    assert [one.horizon for one in TARGET.neighbours(every + others)] == [2, 6]
+    assert [one.horizon for one in every[-1].neighbours(every)] == [6]
+    assert not others[0].neighbours(every + others)
+
+
+def test_what_a_neighbour_found_is_tried_once(tmp_path: Path) -> None:
+    longer = replace(TARGET, horizon=6)
+    best = tune(longer, Store(tmp_path), Landscape(), trials=8, problems=16, progress=False)
+    landscape = Landscape()
+    for _ in range(2):
+        entry = tune(
+            TARGET, Store(tmp_path), landscape, trials=1, problems=16, neighbours=[longer], progress=False
+        )
+    assert len(landscape.units) == 2
+    assert landscape.units[1].settings == tuple(sorted(best["settings"].items()))
+    assert (entry["trials"], entry["handed"], entry["settings"]) == (1, 1, best["settings"])
+    assert entry["value"] > entry["default_value"]
+    # A neighbour hands over what it found itself, not what it was handed.
+    other = tune(
+        replace(TARGET, horizon=2),
+        Store(tmp_path),
+        Landscape(),
+        trials=1,
+        problems=16,
+        neighbours=[TARGET],
+        progress=False,
+    )
+    assert other["handed"] == 0
+
+
 @pytest.mark.slow
 def test_targets_side_by_side_are_tuned_as_one_after_the_other(tmp_path: Path) -> None:
-    targets = [TARGET, replace(TARGET, planner="LatCo")]
+    targets = [TARGET, replace(TARGET, planner="LatCo"), replace(TARGET, horizon=2)]
     apart = dict(tune_all(targets, tmp_path / "apart", trials=2, problems=1))
     together = dict(tune_all(targets, tmp_path / "together", trials=2, problems=1, workers=2))
     assert together == apart
