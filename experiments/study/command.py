@@ -129,8 +129,7 @@ def tune(
         ]
         console = Console(stderr=True)
         entries = tune_all(wanted, results, trials=budget, problems=count, workers=workers, device=device)
-        again = sum(bool(target.neighbours(wanted)) for target in wanted)
-        for target, entry in track(entries, total=len(wanted) + again, description="tuning", console=console):
+        for target, entry in track(entries, total=len(wanted), description="tuning", console=console):
             Tuned.add(results, target, entry)
             console.print(f"{target.name}: {entry['value']:.3f} (untuned {entry['default_value']:.3f})")
     except InvalidInputError as error:

@@ -30,8 +30,8 @@ from linear_systems.errors import ParameterError
 
 STARTUP = 4
 """Trials drawn at random before the estimator has a say; the same however long the study, so that it can be prolonged."""
-HANDED = "handed over by"
-"""The attribute of a trial with a neighbour's settings."""
+HANDED = "handed over"
+"""The attribute of a trial of a neighbour's settings."""
 PROMPTNESS = 0.01
 """What finding a plan at once is worth, against finding it with the last iteration, in units of a success."""
 
@@ -129,7 +129,7 @@ def tune(
     *,
     trials: int,
     problems: int,
-    neighbours: Sequence[Target] = (),
+    handed: Sequence[Settings] = (),
     progress: bool = True,
 ) -> Mapping[str, Any]:
     """Tune one planner for one set, going on with what the stored study already has; return the entry for `Tuned`.
@@ -139,15 +139,15 @@ def tune(
     goes on as if it had not been.  A trial plans the first `problems` tuning problems with the first model until success in the
     model; its value is the share solved, and by `PROMPTNESS` how early.
 
-    After its own trials a target tries the best of its neighbours' own: few trials miss much that a neighbour found.
+    After its own trials a target tries what it is handed: few trials miss much that was found at a neighbouring horizon.
 
     Arguments
         target: planner, task, kind and horizon.
         store: where rows and study lie.
         compute_units: computes the trial's unit.
-        trials: in the study altogether, apart from those of neighbours' settings.
+        trials: in the study altogether, apart from those of settings that were handed over.
         problems: of the tuning set.
-        neighbours: whose best settings to try too; their own trials must be done.
+        handed: the best settings of its neighbours, to try too unless they have been.
 
     Raises
         ParameterError: if the model that the study was begun with has changed.
@@ -189,16 +189,15 @@ def tune(
             trial,
             untuned(target.planner, task) if number == 0 else suggest(trial, target.planner, task),
         )
-    for neighbour in neighbours:
-        found = _best(_own(optuna.load_study(study_name=neighbour.name, storage=_storage(store.folder))))
-        if found not in [one.user_attrs["settings"] for one in _complete(study)]:
+    for settings in handed:
+        if dict(settings) not in [one.user_attrs["settings"] for one in _complete(study)]:
             trial = study.ask()
-            trial.set_user_attr(HANDED, neighbour.name)
-            attempt(trial, tuple(sorted(found.items())))
+            trial.set_user_attr(HANDED, True)
+            attempt(trial, settings)
     complete, own = _complete(study), _own(study)
-    best = _best(complete)
+    best = max(complete, key=lambda finished: (finished.value or 0.0, -finished.number))
     return {
-        "settings": best, "value": max(trial.value or 0.0 for trial in complete), "default_value": own[0].value,
+        "settings": best.user_attrs["settings"], "value": best.value, "default_value": own[0].value,
         "trials": len(own), "handed": len(complete) - len(own),
         "codes": sorted({trial.user_attrs.get("code") or "?" for trial in complete}), **fixed,
     }  # fmt: skip
@@ -209,15 +208,8 @@ def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _own(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the trials that are not of a neighbour's settings."""
+    """Return the trials that are not of settings that were handed over."""
     return [trial for trial in _complete(study) if HANDED not in trial.user_attrs]
-
-
-def _best(trials: Sequence[optuna.trial.FrozenTrial]) -> dict[str, Any]:
-    """Return the settings of the best trial, of the first if there are several."""
-    best = max(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
-    settings: dict[str, Any] = best.user_attrs["settings"]
-    return settings
 
 
 def tune_all(
@@ -231,28 +223,40 @@ def tune_all(
 ) -> Iterator[tuple[Target, Mapping[str, Any]]]:
     """Tune targets, in several processes if `workers` says so, and yield each with its entry once it is done.
 
-    All are tuned first; then those with neighbours among them try the best settings of these and are yielded again.
+    All are tuned first; then each tries the best settings of its neighbours, in rounds, until there are none that it has
+    not tried.  Entries that this changes are yielded again.
     """
     job = partial(_tune, folder=folder, trials=trials, problems=problems, device=device)
-    everyone = {target: target.neighbours(targets) for target in targets}
-    yield from _in_processes([(target, ()) for target in targets], job, folder, workers)
-    yield from _in_processes([pair for pair in everyone.items() if pair[1]], job, folder, workers)
+    entries: dict[Target, Mapping[str, Any]] = {}
+    handed: dict[Target, list[Settings]] = {target: [] for target in targets}
+    while True:
+        changed = False
+        for target, entry in _in_processes(list(handed.items()), job, folder, workers):
+            if entry != entries.get(target):
+                changed, entries[target] = True, entry
+                yield target, entry
+        if not changed:
+            return
+        handed = {
+            target: [tuple(sorted(entries[one]["settings"].items())) for one in target.neighbours(targets)]
+            for target in targets
+        }
 
 
 def _in_processes(
-    jobs: Sequence[tuple[Target, Sequence[Target]]],
-    job: Callable[[Target, Sequence[Target]], Mapping[str, Any]],
+    jobs: Sequence[tuple[Target, Sequence[Settings]]],
+    job: Callable[[Target, Sequence[Settings]], Mapping[str, Any]],
     folder: Path,
     workers: int,
 ) -> Iterator[tuple[Target, Mapping[str, Any]]]:
     if workers == 1:
-        for target, neighbours in jobs:
-            yield target, job(target, neighbours)
+        for target, handed in jobs:
+            yield target, job(target, handed)
         return
     folder.mkdir(parents=True, exist_ok=True)
     optuna.storages.RDBStorage(_storage(folder))  # its tables are made once, not by each process
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), be_a_worker) as pool:
-        futures = {pool.submit(job, target, neighbours): target for target, neighbours in jobs}
+        futures = {pool.submit(job, target, handed): target for target, handed in jobs}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -265,11 +269,11 @@ def _storage(folder: Path) -> str:
 
 
 def _tune(
-    target: Target, neighbours: Sequence[Target], folder: Path, trials: int, problems: int, device: str
+    target: Target, handed: Sequence[Settings], folder: Path, trials: int, problems: int, device: str
 ) -> Mapping[str, Any]:
     optuna.logging.set_verbosity(logging.WARNING)
     return tune(
-        target, Store(folder), runner(device=device), trials=trials, problems=problems, neighbours=neighbours,
+        target, Store(folder), runner(device=device), trials=trials, problems=problems, handed=handed,
         progress=False,
     )  # fmt: skip
 

@@ -71,26 +71,29 @@ def test_neighbours_are_the_next_horizons_of_the_same_planner_and_task() -> None
 def test_what_a_neighbour_found_is_tried_once(tmp_path: Path) -> None:
     longer = replace(TARGET, horizon=6)
     best = tune(longer, Store(tmp_path), Landscape(), trials=8, problems=16, progress=False)
-    landscape = Landscape()
+    landscape, found = Landscape(), tuple(sorted(best["settings"].items()))
     for _ in range(2):
         entry = tune(
-            TARGET, Store(tmp_path), landscape, trials=1, problems=16, neighbours=[longer], progress=False
+            TARGET, Store(tmp_path), landscape, trials=1, problems=16, handed=[found], progress=False
         )
     assert len(landscape.units) == 2
-    assert landscape.units[1].settings == tuple(sorted(best["settings"].items()))
+    assert landscape.units[1].settings == found
     assert (entry["trials"], entry["handed"], entry["settings"]) == (1, 1, best["settings"])
     assert entry["value"] > entry["default_value"]
-    # A neighbour hands over what it found itself, not what it was handed.
-    other = tune(
-        replace(TARGET, horizon=2),
-        Store(tmp_path),
-        Landscape(),
-        trials=1,
-        problems=16,
-        neighbours=[TARGET],
-        progress=False,
-    )
-    assert other["handed"] == 0
+
+
+def test_settings_are_handed_on_until_every_target_has_tried_its_neighbours_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landscape = Landscape()
+    monkeypatch.setattr("experiments.study.tune.runner", lambda device: landscape)
+    targets = [replace(TARGET, horizon=T) for T in (2, 4, 6)]
+    entries: dict[Target, list[float]] = {}
+    for target, entry in tune_all(targets, tmp_path, trials=6, problems=200):
+        entries.setdefault(target, []).append(entry["value"])
+    assert len({values[-1] for values in entries.values()}) == 1
+    assert max(values[0] for values in entries.values()) == entries[targets[0]][-1]
+    assert len(dict.fromkeys(landscape.units)) == len(landscape.units)
 
 
 @pytest.mark.slow
