@@ -57,7 +57,11 @@ def markdown(report: TableReport) -> str:
 
 
 def brief(report: TableReport) -> str:
-    """Return only the figures of a table, as Markdown for a page of other things."""
+    """Return only the figures of a table, as Markdown for a page of other things.
+
+    Each cell: success in the model with its interval, in the environment for the first plan that the model believes and
+    for the final one, and median seconds of the solved; below it the paper's success and seconds.
+    """
     tables = []
     for group in _groups(report):
         rows = [[row, *map(_brief_cell, cells)] for row, cells in group.rows]
@@ -147,9 +151,10 @@ def _markdown_cell(report: CellReport | None) -> str:
 def _brief_cell(report: CellReport | None) -> str:
     if report is None or report.missing:
         return NONE
-    parts, true, timed = [_rate(report.main)], report.outcomes["first_true"], report.times
-    if true is not None:
-        parts.append(f"true {100 * true.rate.value:.1f}")
+    parts, timed = [_rate(report.main)], report.times
+    true = [found for name in ("first_true", "final_true") if (found := report.outcomes[name]) is not None]
+    if true:
+        parts.append("true " + " / ".join(f"{100 * found.rate.value:.0f}" for found in true))
     if timed is not None and timed.median_solved is not None:
         parts.append(f"{timed.median_solved.value:.2g} s")
     shown, paper = ", ".join(parts), report.paper
