@@ -82,7 +82,7 @@ class Profile:
     thin: bool = False
 
 
-FULL = Profile(problems=100, timed=50, seeds=(0, 1, 2))
+FULL = Profile(problems=50, timed=20, seeds=(0, 1, 2))
 QUICK = Profile(problems=6, timed=2, seeds=(0,), thin=True)
 
 
