@@ -208,7 +208,11 @@ def claim(question: Question, ours: OurExperiments, *, figures: tuple[int, ...] 
     if family is None:
         return make(missing=f"{question.missing} The experiment: the table's trials, then `{COMMAND}`.")
     if family.outcome is Outcome.INCONCLUSIVE:
-        return make(missing=f"Trials enough to decide. Our experiment is {family.text}. {_provenance(ours)}")
+        true = _in_the_environment(question, ours)
+        apart = "" if true is None else f" In the environment, where the paper does not look: {true.text}."
+        return make(
+            missing=f"Trials enough to decide. Our experiment is {family.text}.{apart} {_provenance(ours)}"
+        )
     trials = f"Our trials: {_provenance(ours)}."
     return make(
         check=partial(check, question=question, ours=ours), assumptions=(*question.assumptions, trials)
@@ -231,8 +235,13 @@ def check(run: Run, question: Question, ours: OurExperiments) -> None:
     _curve(run, question, ours)
 
 
+def _in_the_environment(question: Question, ours: OurExperiments) -> Family | None:
+    """Return the same comparisons by success in the environment; None for a question about times."""
+    return question.family(ours, "first_true") if question.outcome == "first_model" else None
+
+
 def _caveats(run: Run, question: Question, ours: OurExperiments) -> None:
-    true = question.family(ours, "first_true") if question.outcome == "first_model" else None
+    true = _in_the_environment(question, ours)
     if true is not None and true.outcome is not Outcome.REPLICATES:
         run.caveat(
             f"In the environment, where the paper does not look, this is not shown: {true.outcome}.",

@@ -95,6 +95,7 @@ def test_few_problems_are_inconclusive_and_say_what_they_could_find(question: Qu
     found = result(question, 0.0, problems=12)
     assert found.verdict is Verdict.NOT_CHECKABLE
     assert "inconclusive" in found.claim.missing
+    assert ("In the environment" in found.claim.missing) == (question.outcome == "first_model")
     assert "80% power" in found.claim.missing
     assert "machine m" in found.claim.missing
 
