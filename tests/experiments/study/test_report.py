@@ -66,6 +66,16 @@ def test_a_cell_finds_its_place_in_the_paper() -> None:
     assert printed("1", MadeUpCell("MPPI")) is None
 
 
+def test_times_of_open_loop_plans_are_no_part_of_the_closed_loop_table() -> None:
+    rows = pl.concat([
+        rows_of(GRASP, [True] * 3 + [False], mode="mpc").with_columns(final_true=pl.Series([True, True, True, False])),
+        rows_of(GRASP, [True] * 4, mode="single", seconds=[2.0] * 4),
+    ])  # fmt: skip
+    report = table_report("mpc", [GRASP], rows)
+    assert report.cells[0].times is None
+    assert "75.0 [" in brief(report)
+
+
 def test_every_text_has_our_figures_the_papers_and_the_gaps() -> None:
     report = table()
     for text in (markdown(report), shown(report)):
