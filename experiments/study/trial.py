@@ -140,7 +140,7 @@ _MODES = {"batch": _side_by_side, "first": _side_by_side, "single": _one_by_one,
 def _judged(judge: Judge, plan: Plan, goals: Tensor, seconds: float, *, whole_budget: bool) -> Outcomes:
     """Return the outcome columns of one plan for each problem of the judge."""
     diverged = (plan.status == Status.DIVERGED).cpu().numpy()
-    believed = plan.reached.cpu().numpy()
+    believed = plan.first.found.cpu().numpy()
     first_true = judge.replay(plan.first.actions)[0] & believed
     true, distance = judge.replay(plan.actions)
     final_model = judge.reached(plan.states[:, -1], goals).cpu().numpy() & ~diverged

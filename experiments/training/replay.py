@@ -15,7 +15,7 @@ from experiments.environments.task import Task
 from experiments.evaluation.exploitability import make_plans, planners
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import FULL, trials
-from grasp_theory.planners.search import Planner
+from grasp_theory import Planner
 from grasp_theory.world_models import WorldModel, fingerprint
 
 FORMAT = 1

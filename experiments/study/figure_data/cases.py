@@ -22,9 +22,8 @@ from experiments.study.figure_data.sizes import SEED
 from experiments.study.judge import Judge
 from experiments.study.planners import Settings, make_planner, untuned
 from experiments.study.tune import Target, Tuned
-from grasp_theory import GRASP, Plan, Planner
+from grasp_theory import GRASP, Observation, Plan, Planner
 from grasp_theory.planners.lifted import LiftedPlanner
-from grasp_theory.planners.search import Observation
 from grasp_theory.world_models import load
 
 CHECK_EVERY = 8
