@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from experiments.environments.task import Task
 from experiments.evaluation.observe import encode, random_pairs
 from experiments.evaluation.open_loop import Windows
 from experiments.evaluation.sizes import Sizes, stream
-from experiments.evaluation.statistics import Bootstrap, Json, plain, proportion
 from grasp_theory import GradientDescent, PlanningProblem
+from grasp_theory.statistics.bootstrap import Bootstrap, Json, plain, proportion
+from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel
 
 TARGET = 0.1

@@ -13,7 +13,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from experiments.data import atomic_file
+from experiments.training.episodes import atomic_file
 from experiments.training.recipe import Stage
 from linear_systems.errors import NonFiniteError, ParameterError
 

@@ -11,8 +11,6 @@ import torch
 from evaluation_doubles import SMALL, BrittleModel, GhostModel, StateModel, TellingWall
 from torch import Tensor
 
-from experiments.environments.task import FRAMESKIP
-from experiments.environments.wall_single import ACTION_LIMIT
 from experiments.evaluation.observe import random_pairs
 from experiments.evaluation.open_loop import held_out_windows
 from experiments.evaluation.sizes import stream
@@ -23,6 +21,8 @@ from experiments.evaluation.state_gradient import (
     state_gradient,
     typical_step,
 )
+from grasp_theory.tasks.task import FRAMESKIP
+from grasp_theory.tasks.wall_single.wall_single import ACTION_LIMIT
 
 TASK = TellingWall()
 WINDOWS = held_out_windows(TASK, SMALL, seed=1)
