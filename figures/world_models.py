@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from experiments.training.episodes import Episodes
+from experiments.episodes import Episodes
 from figures.style import WIDTH, house_style
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP, stacked_frames

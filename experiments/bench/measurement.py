@@ -20,6 +20,8 @@ import numpy as np
 import scipy
 from rich.table import Table
 
+from grasp_theory.files import write_atomically
+
 Result = TypeVar("Result")
 REPEAT_SECONDS = 0.2
 """A short call is repeated for about this long, and the fastest repetition counts."""
@@ -114,7 +116,7 @@ def write_json(path: Path, rows: Sequence[Row]) -> None:
         "rows": [asdict(row) | {"met": row.met} for row in rows],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    write_atomically(path, json.dumps(data, indent=2) + "\n")
 
 
 def _figure(value: float, unit: str) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from experiments.evaluation.measures import evaluate
 from experiments.evaluation.printout import tables
 from experiments.evaluation.sizes import SEED
-from experiments.training.episodes import atomic_file
+from grasp_theory.files import atomic_file
 from grasp_theory.tasks import TASKS, by_name
 from grasp_theory.world_models import load, load_file
 from linear_systems.errors import InvalidInputError, ParameterError

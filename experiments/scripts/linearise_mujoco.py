@@ -27,6 +27,7 @@ import typer
 from jaxtyping import Float
 
 import linear_systems
+from grasp_theory.files import write_atomically
 from linear_systems.rounding import EPS
 
 DATA = Path(linear_systems.__file__).parent / "examples" / "data"
@@ -252,7 +253,7 @@ def write(name: str, record: Mapping[str, Any], folder: Path) -> Path:
     """Write a record as JSON, one key a line; Python prints floats with all digits that they need."""
     lines = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in record.items())
     path = folder / f"{name}.json"
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n")
     return path
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from jaxtyping import Float, UInt8
 
-from experiments.training.episodes import atomic_file
+from grasp_theory.files import atomic_file
 from grasp_theory.tasks import TASKS, by_name
 from grasp_theory.tasks.environment import VIEW_SIZE, with_goal
 from grasp_theory.tasks.task import Task

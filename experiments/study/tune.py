@@ -30,7 +30,7 @@ from experiments.study.trials.planners import (
 )
 from experiments.study.trials.store import Store
 from experiments.study.trials.unit import Unit, model_hash, unit_key
-from experiments.training.episodes import atomic_file
+from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
 from linear_systems.errors import ParameterError

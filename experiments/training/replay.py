@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
+from experiments.episodes import Arrays, Episodes, stored
 from experiments.evaluation.exploitability import make_plans, planners
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import FULL, trials
-from experiments.training.episodes import Arrays, Episodes, stored
 from grasp_theory.planners.search import Planner
 from grasp_theory.tasks.problems import Problems, make_problems
 from grasp_theory.tasks.task import Task

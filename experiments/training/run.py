@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from experiments.training.episodes import Episodes, collect
+from experiments.episodes import Episodes, collect
 from experiments.training.fit import Fitted, Trainer
 from experiments.training.recipe import Kind, Recipe
 from experiments.training.replay import replayed_plans

@@ -17,7 +17,7 @@ import numpy as np
 import typer
 from jaxtyping import Float, Int
 
-from experiments.training.episodes import atomic_file
+from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.environment import depth, sample_goals, sample_histories
 from grasp_theory.tasks.task import FRAMESKIP, Task

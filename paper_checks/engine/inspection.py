@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import sympy as sp
@@ -14,6 +16,19 @@ from paper_checks.engine.records import Evidence, Grade
 
 Evaluations = Iterator[tuple[TheoremCheck, Callable[[], str]]]
 """Records of a theorem, each with a function that writes its instance as code."""
+
+
+_Variant = TypeVar("_Variant")
+
+
+def refuted(inspect: Callable[[_Variant], Evidence]) -> Callable[[_Variant], Evidence]:
+    """Return the inspection of the opposite statement, for a caveat that says of a reading that it fails."""
+
+    def opposite(variant: _Variant) -> Evidence:
+        evidence = inspect(variant)
+        return replace(evidence, passed=not evidence.passed)
+
+    return opposite
 
 
 def judge(

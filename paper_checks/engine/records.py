@@ -6,14 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
-
-if TYPE_CHECKING:
-    from paper_checks.engine.run import Run
 
 Number = float | int | str | bool
 """What a measured quantity may be: figures, or a short text where a figure has a name."""
@@ -194,7 +191,7 @@ class Claim:
     title: str
     source: str
     statement: str
-    check: Callable[[Run], None] | None = None
+    check: Callable[[Any], None] | None = None
     latex: str = ""
     assumptions: tuple[str, ...] = ()
     equations: tuple[int, ...] = ()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.training.episodes import atomic_file
+from grasp_theory.files import atomic_file
 from grasp_theory.statistics.bootstrap import Json
 from linear_systems.errors import InvalidInputError
 

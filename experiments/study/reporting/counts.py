@@ -23,7 +23,7 @@ from experiments.study.reporting.summary import current
 from experiments.study.tables import FULL, Cell, cells
 from experiments.study.trials.store import existing
 from experiments.study.tune import Tuned
-from experiments.training.episodes import atomic_file
+from grasp_theory.files import atomic_file
 from grasp_theory.statistics.bootstrap import Json
 from linear_systems.errors import InvalidInputError, ParameterError
 

@@ -18,7 +18,7 @@ from experiments.study.reporting.paper_tables import Printed
 from experiments.study.reporting.report import CAPTIONS, CellReport, TableReport, flat, to_json
 from experiments.study.reporting.summary import Success
 from experiments.study.tables import TITLES, Cell
-from experiments.training.episodes import atomic_file
+from grasp_theory.files import atomic_file
 from grasp_theory.statistics.bootstrap import Estimate
 
 NONE = "—"

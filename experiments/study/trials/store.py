@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from experiments.study.trials.trial import SCHEMA
-from experiments.training.episodes import atomic_file
+from grasp_theory.files import atomic_file
 from linear_systems.errors import InvalidInputError, ParameterError
 
 

@@ -39,7 +39,7 @@ from paper_checks.claims.ours.rules import (
     judged,
     true_families,
 )
-from paper_checks.claims.printed.comparisons import refuted
+from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run
 

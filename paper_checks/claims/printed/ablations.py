@@ -11,11 +11,11 @@ from paper_checks.claims.printed.comparisons import (
     LEVEL,
     Comparison,
     ordered,
-    refuted,
     separated,
     unseparated,
 )
 from paper_checks.claims.printed.tables import SUCCESS, TABLE_1, TABLE_2, TABLE_5, TIME, TRIALS, Cell, Table
+from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run
 

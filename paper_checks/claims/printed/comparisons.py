@@ -10,8 +10,8 @@ come without the spread that a test would need, so times are compared as printed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
 
@@ -33,16 +33,6 @@ SHORT = TABLE_3.settings
 """Push-T, PointMaze and WallSingle at H = 10, 20, 30 each."""
 
 Variant = TypeVar("Variant")
-
-
-def refuted(inspect: Callable[[Variant], Evidence]) -> Callable[[Variant], Evidence]:
-    """Return the inspection of the opposite statement, for a caveat that says of a reading that it fails."""
-
-    def opposite(variant: Variant) -> Evidence:
-        evidence = inspect(variant)
-        return replace(evidence, passed=not evidence.passed)
-
-    return opposite
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from grasp_theory.statistics.proportions import lattice_probability
-from paper_checks.claims.printed.comparisons import H40, LEVEL, OURS, Comparison, refuted, unseparated
+from paper_checks.claims.printed.comparisons import H40, LEVEL, OURS, Comparison, unseparated
 from paper_checks.claims.printed.tables import (
     SUCCESS,
     TABLE_1,
@@ -21,6 +21,7 @@ from paper_checks.claims.printed.tables import (
     Cell,
     Table,
 )
+from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
 

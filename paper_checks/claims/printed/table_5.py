@@ -10,8 +10,9 @@ import sympy as sp
 from scipy import stats
 
 from grasp_theory.statistics.proportions import CONFIDENCE, INTERVALS, half_width, round_half_width
-from paper_checks.claims.printed.comparisons import H40, OURS, refuted
+from paper_checks.claims.printed.comparisons import H40, OURS
 from paper_checks.claims.printed.tables import SUCCESS, TABLE_1, TABLE_5, TIME, TRIALS, Cell, Table
+from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run
 

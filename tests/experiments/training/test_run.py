@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
+from experiments import episodes as data
+from experiments.episodes import collect, frame_states
 from experiments.evaluation.sizes import trials
-from experiments.training import episodes as data
 from experiments.training import replay
-from experiments.training.episodes import collect, frame_states
 from experiments.training.fit import Trainer
 from experiments.training.recipe import RECIPES, Stage, recipe_for
 from experiments.training.replay import replayed_plans

@@ -17,11 +17,11 @@ from paper_checks.claims.printed.comparisons import (
     none_significant,
     ordered,
     over,
-    refuted,
     separated,
     unseparated,
 )
 from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS, Cell, Quantity
+from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Evidence
 
 

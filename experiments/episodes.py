@@ -7,18 +7,16 @@ a hundredth of its pictures' bytes.  Training sees the pictures alone; states ar
 from __future__ import annotations
 
 import json
-import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from rich.progress import track
 
+from grasp_theory.files import atomic_file
 from grasp_theory.tasks.task import FRAMESKIP, Task, stacked_frames
 from linear_systems.errors import ParameterError
 
@@ -137,20 +135,6 @@ def stored(folder: Path, settings: Mapping[str, object], number: int, make: Call
         with atomic_file(path) as file:
             np.savez_compressed(file, states=states, actions=actions, settings=json.dumps(settings))
     return _read_shard(path, settings)
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside `path` for writing, and put it in `path`'s place once it is complete."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _digest(settings: Mapping[str, object]) -> int:

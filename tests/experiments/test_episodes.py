@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.training import episodes as data
-from experiments.training.episodes import Episodes, collect, frame_states
+from experiments import episodes as data
+from experiments.episodes import Episodes, collect, frame_states
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
 
