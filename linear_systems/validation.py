@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ from linear_systems.errors import (
 )
 
 
+@runtime_checkable
 class HasLength(Protocol):
     """A system; one that varies in time has as many steps as its length says."""
 
