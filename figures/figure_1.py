@@ -11,7 +11,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.study.figure_data import RESULTS, FigureData, read
+from experiments.paths import RESULTS
+from experiments.study.figure_data import FigureData, read
 from experiments.study.figure_data.landscapes import LOSSES, REACH
 from figures.pictures import TASKS, dots, percent
 from figures.style import COLOURS, GREY, WIDTH, house_style, ink, panel_letters

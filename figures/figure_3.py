@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.study.figure_data import RESULTS, FigureData, read
+from experiments.paths import RESULTS
+from experiments.study.figure_data import FigureData, read
 from experiments.study.figure_data.adversarial import HONEST, PICTURES
 from figures.pictures import VARIANTS, montage
 from figures.style import COLOURS, GREY, WIDTH, house_style, ink

@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.study.figure_data import RESULTS, FigureData, read
+from experiments.paths import RESULTS
+from experiments.study.figure_data import FigureData, read
 from figures.pictures import TASKS, montage, percent
 from figures.style import COLOURS, WIDTH, house_style
 

@@ -11,9 +11,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.study.figure_data import RESULTS
-from experiments.study.store import Store
-from experiments.study.summary import TimeCurve, canonical, current, time_to_success
+from experiments.paths import RESULTS
+from experiments.study.reporting.summary import TimeCurve, canonical, current, time_to_success
+from experiments.study.trials.store import Store
 from experiments.study.tune import Target, Tuned
 from figures.pictures import PLANNER_COLOURS, PLANNERS, TASKS
 from figures.style import LINES, WIDTH, house_style, ink, panel_letters

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.study.figure_data import RESULTS, FigureData, read
+from experiments.paths import RESULTS
+from experiments.study.figure_data import FigureData, read
 from figures.pictures import PLANNER_COLOURS, PLANNERS, TASKS, dots, montage
 from figures.style import GREY, WIDTH, house_style, ink
 

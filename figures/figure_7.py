@@ -10,12 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.environments import by_name
-from experiments.study.figure_data import RESULTS, FigureData, read
+from experiments.paths import RESULTS
+from experiments.study.figure_data import FigureData, read
 from experiments.study.figure_data.detours import HasMaze
 from experiments.study.figure_data.traps import BROKEN
 from figures.pictures import TASKS, dots, montage
 from figures.style import COLOURS, GREY, WIDTH, house_style, panel_letters
+from grasp_theory.tasks import by_name
 
 SHOWN = ("wall_single", "point_maze")
 PLANNERS = {

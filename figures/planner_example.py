@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.planning_toys import BallAroundWall
+from experiments.scripts.planning_toys import BallAroundWall
 from figures.style import COLOURS, WIDTH, house_style, panel_letters
 from grasp_theory import GRASP
 

@@ -21,6 +21,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 
+from grasp_theory.files import atomic_file
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette.  The first four are told from white as thin lines; the next two want a dark edge."""
 GREY = "#6E6E6E"
@@ -114,7 +116,8 @@ def save(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write NAME.pdf and NAME.png and return their paths; the same figure always gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     pdf, png = folder / f"{name}.pdf", folder / f"{name}.png"
-    with mpl.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    figure.savefig(png, metadata={"Software": None})
+    with mpl.rc_context({"pdf.fonttype": 42}), atomic_file(pdf) as file:
+        figure.savefig(file, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    with atomic_file(png) as file:
+        figure.savefig(file, format="png", metadata={"Software": None})
     return pdf, png

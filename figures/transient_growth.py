@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from figures.style import COLOURS, GREY, WIDTH, house_style, ink, label_end, panel_letters, shades
 from linear_systems import LinearSystem, stop_gradient
-from linear_systems.uniform_bounds import uniform_power_norms
-from linear_systems.uniform_convergence import best_uniform_step_size
+from linear_systems.stop_gradient.uniform_bounds import uniform_power_norms
+from linear_systems.stop_gradient.uniform_convergence import best_uniform_step_size
 from linear_systems.validation import StepSize
 
 SYSTEM, BETA = LinearSystem([[0.8]], [[1.0]]), 1.0

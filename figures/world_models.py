@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from experiments.data import Episodes
-from experiments.environments import by_name
-from experiments.environments.task import FRAMESKIP, stacked_frames
+from experiments.episodes import Episodes
 from figures.style import WIDTH, house_style
+from grasp_theory.tasks import by_name
+from grasp_theory.tasks.task import FRAMESKIP, stacked_frames
 from grasp_theory.world_models import load
 
 TASKS = ("wall_single", "point_maze", "push_t")

@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
+from linear_systems import errors, noise, stop_gradient
+from linear_systems.conditioning import lifted, shooting
+from linear_systems.exact import certificates
+from linear_systems.examples import benchmarks, random_systems
+from linear_systems.noise import state_chain
+from linear_systems.stop_gradient import parallel_iterations, uniform_bounds, uniform_convergence
 from linear_systems.system import AnySystem, LinearSystem, TimeVaryingLinearSystem
 
-__all__ = ["AnySystem", "LinearSystem", "TimeVaryingLinearSystem"]
+__all__ = [
+    "AnySystem",
+    "LinearSystem",
+    "TimeVaryingLinearSystem",
+    "benchmarks",
+    "certificates",
+    "errors",
+    "lifted",
+    "noise",
+    "parallel_iterations",
+    "random_systems",
+    "shooting",
+    "state_chain",
+    "stop_gradient",
+    "uniform_bounds",
+    "uniform_convergence",
+]

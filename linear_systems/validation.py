@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from typing import TYPE_CHECKING
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +17,15 @@ from linear_systems.errors import (
     StepSizeError,
 )
 
-if TYPE_CHECKING:
-    from linear_systems.system import AnySystem
+
+@runtime_checkable
+class HasLength(Protocol):
+    """A system; one that varies in time has as many steps as its length says."""
+
+    @property
+    def length(self) -> int | None:
+        """The number of steps, or None where every horizon will do."""
+
 
 StepSize = float | tuple[float, float]
 """One step size for states and actions alike, or the pair (states, actions)."""
@@ -70,7 +77,7 @@ def positive_integer(argument: str, value: object, minimum: int = 1) -> int:
     return int(value)
 
 
-def horizon_of(system: AnySystem, horizon: object) -> int:
+def horizon_of(system: HasLength, horizon: object) -> int:
     """Return the horizon T as an int; refuse T < 1 and T beyond the length of a time-varying system."""
     if isinstance(horizon, bool) or not isinstance(horizon, numbers.Integral) or int(horizon) < 1:
         raise HorizonError("horizon", "an integer >= 1", repr(horizon), "pass the number of model steps T")

@@ -12,16 +12,16 @@ from typing import Annotated
 
 import typer
 
-from paper_checks import terminal, verdicts
-from paper_checks.accounting import account, grouped, unknown_items
-from paper_checks.engine import Settings
-from paper_checks.files import write_atomically
-from paper_checks.mathml import mathml
-from paper_checks.page import render
-from paper_checks.records import Claim
-from paper_checks.runner import REGISTRY, budget_problem, default_jobs, load_claims, run_claims
-from paper_checks.serialise import RunFacts, report_data
-from paper_checks.verdicts import RECORD_PATH
+from grasp_theory.files import write_atomically
+from paper_checks.engine.records import Claim
+from paper_checks.engine.run import Settings
+from paper_checks.engine.runner import REGISTRY, budget_problem, default_jobs, load_claims, run_claims
+from paper_checks.report import terminal, verdicts
+from paper_checks.report.accounting import account, grouped, unknown_items
+from paper_checks.report.mathml import mathml
+from paper_checks.report.page import render
+from paper_checks.report.serialise import RunFacts, report_data
+from paper_checks.report.verdicts import RECORD_PATH
 
 CONFIRMED, NOT_CONFIRMED, INTERRUPTED = 0, 1, 130
 """Exit codes; 2, for bad usage, is Typer's own."""

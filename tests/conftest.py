@@ -7,8 +7,12 @@ import os
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-# Shapes and dtypes in signatures are checked in the tests only.
-_HOOK = install_import_hook(["linear_systems", "grasp_theory"], "runtime_types.checked")
+# Shapes and dtypes in signatures are checked in the tests only; those of the tasks are not: their boundaries
+# check shapes themselves, and their tests pass them wrong ones.
+_CHECKED = ["dynamics", "objectives", "planners", "smoothing", "statistics", "theorems", "world_models", "adapters"]
+_HOOK = install_import_hook(
+    ["linear_systems", *(f"grasp_theory.{name}" for name in _CHECKED)], "runtime_types.checked"
+)
 
 settings.register_profile("dev", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=60, derandomize=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.evaluation.command import evaluate_command
+from experiments.evaluation.evaluate_command import evaluate_command
 from experiments.evaluation.measures import evaluate
 from experiments.evaluation.sizes import SEED
 

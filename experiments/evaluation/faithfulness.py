@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from experiments.environments.problems import Problems, make_problems
-from experiments.environments.task import FRAMESKIP, Task
 from experiments.evaluation.observe import HasGeodesic, after_model_step, encode, random_pairs
 from experiments.evaluation.sizes import Sizes, stream, trials
-from experiments.evaluation.statistics import Json, proportion, rank_correlation
+from grasp_theory.statistics.bootstrap import Json, proportion, rank_correlation
+from grasp_theory.tasks.problems import Problems, make_problems
+from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel
 
 DIRECTIONS = 8

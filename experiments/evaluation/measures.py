@@ -7,14 +7,14 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from experiments.environments.task import FRAMESKIP, Task
 from experiments.evaluation.exploitability import exploitability
 from experiments.evaluation.faithfulness import distance_ranks, greedy_success
 from experiments.evaluation.open_loop import held_out_windows, open_loop
 from experiments.evaluation.sizes import FULL, QUICK, SEED, stream
 from experiments.evaluation.state_gradient import state_gradient
-from experiments.evaluation.statistics import Json
 from experiments.threads import one_thread
+from grasp_theory.statistics.bootstrap import Json
+from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel
 from linear_systems.errors import ParameterError, ShapeError
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from experiments.environments.base import sample_goals, sample_histories
-from experiments.environments.task import FRAMESKIP, Task, stacked_frames
+from grasp_theory.tasks.environment import sample_goals, sample_histories
+from grasp_theory.tasks.task import FRAMESKIP, Task, stacked_frames
 from grasp_theory.world_models import WorldModel
 from linear_systems.errors import NonFiniteError, ParameterError
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from experiments.data import Episodes, frame_states
-from experiments.environments.task import FRAMESKIP, Task
+from experiments.episodes import Episodes, frame_states
 from experiments.evaluation.observe import HasBlock, encode, probe
 from experiments.evaluation.sizes import Sizes, stream
-from experiments.evaluation.statistics import Bootstrap, Estimate, Json, plain
+from grasp_theory.statistics.bootstrap import Bootstrap, Estimate, Json, plain
+from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel
 
 HORIZON = 20

@@ -8,8 +8,8 @@ from zlib import crc32
 
 import numpy as np
 
-from experiments.environments.problems import Kind
-from experiments.environments.task import Task
+from grasp_theory.tasks.problems import Kind
+from grasp_theory.tasks.task import Task
 from linear_systems.errors import ParameterError
 
 SEED = 2_000_003

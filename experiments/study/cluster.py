@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import torch
 
-from experiments.study.trial import commit, run_unit
-from experiments.study.unit import PROBLEM_SETS, Unit, code_digest, model_path, unit_key
+from experiments.paths import REPOSITORY
+from experiments.study.trials.trial import commit, run_unit
+from experiments.study.trials.unit import PROBLEM_SETS, Unit, code_digest, model_path, unit_key
 from linear_systems.errors import InvalidInputError, ParameterError
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = ("linear_systems", "grasp_theory", "experiments")
 RETRIES = 5
 """Times that a unit is computed again because its worker or node died; one that kills its worker is given up then."""
@@ -68,13 +68,15 @@ def pack(units: Sequence[Unit], folder: Path) -> None:
     Raises
         ParameterError: for a model of your own whose path is absolute or leads out of the current folder.
     """
-    files = {path: path.relative_to(ROOT) for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
+    files = {
+        path: path.relative_to(REPOSITORY) for name in PACKAGES for path in (REPOSITORY / name).rglob("*.py")
+    }
     for name in {unit.set_name for unit in units}:
         path = PROBLEM_SETS / f"{name}.npz"
-        files[path] = path.relative_to(ROOT)
+        files[path] = path.relative_to(REPOSITORY)
     for name in {unit.model for unit in units}:
         path = model_path(name)
-        inside = Path(name) if path == Path(name) else path.relative_to(ROOT)
+        inside = Path(name) if path == Path(name) else path.relative_to(REPOSITORY)
         if inside.is_absolute() or ".." in inside.parts:
             hint = "change to a folder above it and give its path from there"
             raise ParameterError("model", "a shipped model, or a relative path without ..", repr(name), hint)
@@ -95,7 +97,7 @@ def compute(unit: Unit, device: str, key: str) -> pl.DataFrame:
     if found != key:
         raise WorkerMismatchError(
             f"worker on {os.uname().nodename}", f"the code, model and problems that give {unit} the key {key}",
-            f"{found}, with code {code_digest(unit.task)} in {ROOT}",
+            f"{found}, with code {code_digest(unit.task)} in {REPOSITORY}",
             "take other copies of this package out of the worker's PYTHONPATH",
         )  # fmt: skip
     torch.set_num_threads(1)

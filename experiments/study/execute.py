@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from experiments.study.planners import make_planner
-from experiments.study.store import Store
-from experiments.study.trial import run_unit
-from experiments.study.unit import Unit, unit_key
+from experiments.study.trials.planners import make_planner
+from experiments.study.trials.store import Store
+from experiments.study.trials.trial import run_unit
+from experiments.study.trials.unit import Unit, unit_key
 from experiments.threads import one_thread
 from grasp_theory import CEM, GRASP, MPPI, GradientDescent, LatCo
 from linear_systems.errors import ParameterError

@@ -8,11 +8,11 @@ from itertools import zip_longest
 from math import sqrt
 from typing import Any
 
-from experiments.environments import by_name
-from experiments.study.planners import Settings, make_planner, settings_of
+from experiments.study.trials.planners import Settings, make_planner, settings_of
+from experiments.study.trials.unit import Mode, Unit
 from experiments.study.tune import Target, Tuned
-from experiments.study.unit import Mode, Unit
 from grasp_theory import GRASP
+from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
 
 TABLES = ("1", "2", "3", "4", "5", "mpc")

@@ -19,13 +19,20 @@ import optuna
 import polars as pl
 from optuna.trial import TrialState
 
-from experiments.data import atomic_file
-from experiments.environments import by_name
-from experiments.environments.task import Task
 from experiments.study.execute import Runner, be_a_worker, execute, runner
-from experiments.study.planners import BUDGET, EVALUATIONS, Settings, make_planner, settings_of, untuned
-from experiments.study.store import Store
-from experiments.study.unit import Unit, model_hash, unit_key
+from experiments.study.trials.planners import (
+    BUDGET,
+    EVALUATIONS,
+    Settings,
+    make_planner,
+    settings_of,
+    untuned,
+)
+from experiments.study.trials.store import Store
+from experiments.study.trials.unit import Unit, model_hash, unit_key
+from grasp_theory.files import atomic_file
+from grasp_theory.tasks import by_name
+from grasp_theory.tasks.task import Task
 from linear_systems.errors import ParameterError
 
 STARTUP = 4

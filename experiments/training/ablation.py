@@ -12,17 +12,17 @@ import torch
 import typer
 from rich.console import Console
 
-from experiments.data import atomic_file
-from experiments.environments import by_name
-from experiments.environments.task import Task, stacked_frames
 from experiments.evaluation.faithfulness import distance_ranks, greedy_success
 from experiments.evaluation.open_loop import STEPS, held_out_windows, open_loop
 from experiments.evaluation.sizes import FULL, QUICK, Sizes
-from experiments.evaluation.statistics import plain
-from experiments.training.command import WORK
 from experiments.training.losses import effective_rank
 from experiments.training.recipe import Recipe, recipe_for
 from experiments.training.run import Run, machine
+from experiments.training.train_command import WORK
+from grasp_theory.files import atomic_file
+from grasp_theory.statistics.bootstrap import plain
+from grasp_theory.tasks import by_name
+from grasp_theory.tasks.task import Task, stacked_frames
 from grasp_theory.world_models import WorldModel
 from linear_systems.errors import InvalidInputError
 

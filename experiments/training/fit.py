@@ -13,8 +13,8 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from experiments.data import atomic_file
 from experiments.training.recipe import Stage
+from grasp_theory.files import atomic_file
 from linear_systems.errors import NonFiniteError, ParameterError
 
 SAVE_EVERY = 30.0

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from experiments.data import Arrays, Episodes, stored
-from experiments.environments.problems import Problems, make_problems
-from experiments.environments.task import Task
+from experiments.episodes import Arrays, Episodes, stored
 from experiments.evaluation.exploitability import make_plans, planners
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import FULL, trials
 from grasp_theory import Planner
+from grasp_theory.tasks.problems import Problems, make_problems
+from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel, fingerprint
 
 FORMAT = 1

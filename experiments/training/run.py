@@ -17,8 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from experiments.data import Episodes, collect
-from experiments.environments.task import FRAMESKIP, Task
+from experiments.episodes import Episodes, collect
 from experiments.training.fit import Fitted, Trainer
 from experiments.training.recipe import Kind, Recipe
 from experiments.training.replay import replayed_plans
@@ -34,6 +33,7 @@ from experiments.training.stages import (
     train_predictor,
     train_probe,
 )
+from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import Architecture, WorldModel, fingerprint, round_weights
 
 DATA_SEED = 0

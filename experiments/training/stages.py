@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from experiments.data import Episodes
+from experiments.episodes import Episodes
 from experiments.training.fit import Fitted, Trainer
 from experiments.training.losses import effective_rank, encoder_loss
 from experiments.training.recipe import Recipe, Stage
+from grasp_theory.files import atomic_path
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import ParameterError
 
@@ -55,16 +55,14 @@ class Frames:
         count, steps = episodes.model_states.shape[:2]
         shape = (count, steps, len(episodes.task.frame_offsets), size, size, 3)
         if not path.exists():
-            # A name of this process's own: two trainings may draw the same frames at the same time.
-            partial = path.with_suffix(f".{os.getpid()}.partial")
-            pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-            rows = max(1, CHUNK // steps)
-            for start in track(range(0, count, rows), description="drawing frames", transient=True):
-                which = np.arange(start, min(start + rows, count))
-                grid = np.meshgrid(which, np.arange(steps), indexing="ij")
-                pixels[which] = episodes.observations(grid[0], grid[1], size)
-            pixels.flush()
-            partial.replace(path)
+            with atomic_path(path) as partial:
+                pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+                rows = max(1, CHUNK // steps)
+                for start in track(range(0, count, rows), description="drawing frames", transient=True):
+                    which = np.arange(start, min(start + rows, count))
+                    grid = np.meshgrid(which, np.arange(steps), indexing="ij")
+                    pixels[which] = episodes.observations(grid[0], grid[1], size)
+                pixels.flush()
         # Copy on write, for torch wants arrays that it could write to.
         stored = np.load(path, mmap_mode="c")
         if stored.shape != shape:

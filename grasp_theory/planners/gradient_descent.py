@@ -19,7 +19,7 @@ class GradientDescent(Planner):
     Every iteration rolls its plan out, so that the best one is known for free; with state noise the rollouts
     are not the model's own, and plans are judged every `check_every` iterations and at the end only.
 
-    The defaults are tuned by `experiments/tune_planner_defaults.py` on actions in [−1, 1].
+    The defaults are tuned by `experiments/scripts/tune_planner_defaults.py` on actions in [−1, 1].
 
     Arguments
         lr: η.  With Adam in units of the actions, 0.01 to 0.5 of their range; with SGD in actions² per

@@ -44,7 +44,7 @@ class GRASP(LiftedPlanner):
     made every `check_every` iterations and on the last; the joint steps themselves roll nothing out.
     A row is noticed to have diverged at these moments too.
 
-    The default is ours, tuned by `experiments/tune_planner_defaults.py` on states of unit scale and actions in
+    The default is ours, tuned by `experiments/scripts/tune_planner_defaults.py` on states of unit scale and actions in
     [−1, 1]: scale the step sizes and the noise with them.  The presets are `paper` and `released`.
 
     Arguments

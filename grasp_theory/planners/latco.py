@@ -31,7 +31,7 @@ class LatCo(LiftedPlanner):
     we take Adam's, and maximises a learned reward where we approach a goal.
     The rollout differs from the virtual states as long as the defect is not zero; what is judged and
     returned is the rollout, seen every `check_every` iterations and at the end.  The defaults are tuned by
-    `experiments/tune_planner_defaults.py` on states of unit scale; `paper` is the paper's baseline.
+    `experiments/scripts/tune_planner_defaults.py` on states of unit scale; `paper` is the paper's baseline.
     Source: Rybkin et al., Model-based reinforcement learning via latent-space collocation (2021).
 
     Arguments

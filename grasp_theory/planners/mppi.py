@@ -26,7 +26,7 @@ class MPPI(Planner):
     half of the samples may have losses however large without a say in the weights of the others.
     Samples whose rollout is not finite weigh nothing; a row without a finite sample has diverged.
     Each iteration rolls out its best sample too, and the mean every `check_every` iterations.
-    The defaults are tuned by `experiments/tune_planner_defaults.py` on actions in [−1, 1].
+    The defaults are tuned by `experiments/scripts/tune_planner_defaults.py` on actions in [−1, 1].
     Source: Williams et al., Aggressive driving with model predictive path integral control (2016).
 
     Arguments

@@ -33,7 +33,7 @@ def stop_gradient_contraction(
         step_size: η, or the pair (η_s, η_a).
     Returns
         A record with computed = ρ(J), bound = q.  A rate is not a constant: how large ‖J^k‖ becomes before it
-        decays is `linear_systems.stop_gradient.transient_growth`, and that depends on T.
+        decays is `linear_systems.stop_gradient.map.transient_growth`, and that depends on T.
     Raises
         HorizonError, ParameterError, StepSizeError, ShapeError.
     """

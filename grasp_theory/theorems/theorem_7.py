@@ -6,7 +6,7 @@ import numpy as np
 
 from grasp_theory.theorems.record import TheoremCheck
 from linear_systems import AnySystem, state_chain
-from linear_systems.noise import tube_variance
+from linear_systems.noise.tubes import tube_variance
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import positive_float, positive_integer
 

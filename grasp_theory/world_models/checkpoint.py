@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -22,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from grasp_theory.files import atomic_file
 from grasp_theory.world_models.card import Card
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError
@@ -87,8 +87,9 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
     )
     text = json.dumps(written.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     weights_path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(weights_path, weights)
-    _replace(card_path, text.encode())
+    for path, content in ((weights_path, weights), (card_path, text.encode())):
+        with atomic_file(path) as file:
+            file.write(content)
     return written
 
 
@@ -310,17 +311,3 @@ def _names(folder: Traversable) -> list[str]:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file beside `path` and put it in `path`'s place once it is complete."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -1,58 +1,45 @@
-"""Every claim of the paper, a module per theorem or part; `ALL_CLAIMS` lists them in the paper's order."""
+"""Every claim of the paper, a folder per subject; `ALL_CLAIMS` lists them in the paper's order."""
 
 from __future__ import annotations
 
-from paper_checks.claims import (
-    ablations,
-    algorithm_1,
-    annealing,
+from paper_checks.claims.method import algorithm_1, convergence, description, lifting, stop_gradient
+from paper_checks.claims.noise import (
     appendix_a3,
-    conditioning,
-    corollary_1,
-    description,
-    figures,
-    headline,
-    linear_setting,
-    method,
-    method_convergence,
-    method_stop_gradient,
     moving_center,
-    open_text,
-    replication,
     rollouts,
-    table_5,
-    tables,
-    text,
-    text_short,
-    theorem_2,
-    theorem_3,
-    theorem_4,
-    theorem_4_sharper,
-    theorem_5,
-    theorem_6,
-    theorem_6_fixed_point,
-    theorem_6_minimised,
-    theorem_6_necessity,
-    theorem_6_remedies,
-    theorem_6_step_sizes,
-    theorem_6_uniform,
     theorem_7,
     theorem_8,
     theorem_9,
     tube_contrast,
 )
-from paper_checks.records import Claim
+from paper_checks.claims.ours import replication
+from paper_checks.claims.printed import (
+    ablations,
+    consistency,
+    figures,
+    headline,
+    open_text,
+    table_5,
+    text_long,
+    text_short,
+)
+from paper_checks.claims.smoothing import annealing, corollary_1, theorem_4, theorem_4_sharper
+from paper_checks.claims.smoothness import conditioning, linear_setting, theorem_2, theorem_3
+from paper_checks.claims.theorem_5 import statement as theorem_5
+from paper_checks.claims.theorem_6 import fixed_point, minimised, necessity, remedies, step_sizes, uniform
+from paper_checks.claims.theorem_6 import statement as theorem_6
+from paper_checks.engine.records import Claim
 
 ALL_CLAIMS: tuple[Claim, ...] = (
     *headline.CLAIMS,
-    *method.CLAIMS,
+    *lifting.CLAIMS,
     *conditioning.CLAIMS,
-    *method_stop_gradient.CLAIMS,
-    *method_convergence.CLAIMS,
+    *stop_gradient.CLAIMS,
+    *convergence.CLAIMS,
     *algorithm_1.CLAIMS,
     *description.CLAIMS,
-    *tables.CLAIMS,
-    *text.CLAIMS,
+    *consistency.CLAIMS,
+    *text_long.CLAIMS,
     *text_short.CLAIMS,
     *figures.CLAIMS,
     *open_text.CLAIMS,
@@ -66,12 +53,12 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *appendix_a3.CLAIMS,
     *theorem_5.CLAIMS,
     *theorem_6.CLAIMS,
-    *theorem_6_fixed_point.CLAIMS,
-    *theorem_6_uniform.CLAIMS,
-    *theorem_6_step_sizes.CLAIMS,
-    *theorem_6_necessity.CLAIMS,
-    *theorem_6_minimised.CLAIMS,
-    *theorem_6_remedies.CLAIMS,
+    *fixed_point.CLAIMS,
+    *uniform.CLAIMS,
+    *step_sizes.CLAIMS,
+    *necessity.CLAIMS,
+    *minimised.CLAIMS,
+    *remedies.CLAIMS,
     *theorem_7.CLAIMS,
     *moving_center.CLAIMS,
     *tube_contrast.CLAIMS,

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from study_rows import MadeUpCell, rows_of
 
 from experiments.study.figure_data import FigureData
-from experiments.study.figure_data.command import FIGURES
+from experiments.study.figure_data.figure_data_command import FIGURES
 from experiments.study.figure_data.files import write
-from experiments.study.store import Store
-from experiments.study.summary import canonical
+from experiments.study.reporting.summary import canonical
+from experiments.study.trials.store import Store
 from experiments.study.tune import Tuned
 from figures import figure_1, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
 from figures.pictures import percent

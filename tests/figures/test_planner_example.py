@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from experiments.planning_toys import BallAroundWall
+from experiments.scripts.planning_toys import BallAroundWall
 from figures import planner_example
 
 mpl.use("Agg")

@@ -10,7 +10,7 @@ import pytest
 from figures import transient_growth
 from figures.transient_growth import BETA, LONGEST, SYSTEM, Powers, powers_of
 from linear_systems import stop_gradient
-from linear_systems.uniform_convergence import best_uniform_step_size
+from linear_systems.stop_gradient.uniform_convergence import best_uniform_step_size
 
 mpl.use("Agg")
 HORIZONS, POWERS = (5, 10, 20), 120

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import sample_claims
 
-from paper_checks.engine import Settings
-from paper_checks.page import render
-from paper_checks.records import Verdict
-from paper_checks.runner import run_claims
-from paper_checks.serialise import Json, RunFacts, report_data
-from paper_checks.verdicts import deviations
+from paper_checks.engine.records import Verdict
+from paper_checks.engine.run import Settings
+from paper_checks.engine.runner import run_claims
+from paper_checks.report.page import render
+from paper_checks.report.serialise import Json, RunFacts, report_data
+from paper_checks.report.verdicts import deviations
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.environments.push_t import PushT
-from experiments.environments.task import FRAMESKIP, Task
-from experiments.environments.wall_single import ACTION_LIMIT, WallSingle
 from experiments.evaluation.sizes import Sizes
+from grasp_theory.tasks.push_t.push_t import PushT
+from grasp_theory.tasks.task import FRAMESKIP, Task
+from grasp_theory.tasks.wall_single.wall_single import ACTION_LIMIT, WallSingle
 from grasp_theory.world_models import Architecture, WorldModel
 
 SIZE = 16

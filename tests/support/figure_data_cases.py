@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from experiments.study.figure_data.command import measure
+from experiments.study.figure_data.extents import Sizes
+from experiments.study.figure_data.figure_data_command import measure
 from experiments.study.figure_data.files import FigureData
-from experiments.study.figure_data.sizes import Sizes
 
 TINY = Sizes(
     problems=2, demonstrations=4, long_problems=2, budget=0.03, surface=5, line_problems=2, lines=2, line_points=11,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paper_checks.engine import STATISTICAL_TEST_LIMIT, Run
-from paper_checks.records import Claim, Curve, Evidence, Grade, Sharpness
+from paper_checks.engine.records import Claim, Curve, Evidence, Grade, Sharpness
+from paper_checks.engine.run import STATISTICAL_TEST_LIMIT, Run
 
 
 def at_most(bound: float) -> Evidence:

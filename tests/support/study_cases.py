@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from experiments.study.trial import SCHEMA
-from experiments.study.unit import Unit
+from experiments.study.trials.trial import SCHEMA
+from experiments.study.trials.unit import Unit
 
 SMALL = Unit(
     "wall_single", "random", 4, "reporting", 0, 2, "wall_single-offline-flat-0",

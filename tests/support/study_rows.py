@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from experiments.study.trial import SCHEMA
+from experiments.study.trials.trial import SCHEMA
 
 
 @dataclass(frozen=True)

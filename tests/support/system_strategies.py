@@ -1,11 +1,11 @@
-"""Hypothesis strategies for linear systems, valid by construction (see `linear_systems.random_systems`)."""
+"""Hypothesis strategies for linear systems, valid by construction (see `linear_systems.examples.random_systems`)."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
 
-from linear_systems.random_systems import (
+from linear_systems.examples.random_systems import (
     KINDS,
     Kind,
     random_input_matrix,

@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from experiments.environments import TASKS, by_name
-from experiments.environments.task import Task
 from experiments.evaluation.observe import decoded_states, encode, probe, random_pairs
 from experiments.evaluation.sizes import stream
 from experiments.evaluation.state_gradient import TARGET, faking_step, one_gradient_step
-from experiments.evaluation.statistics import Bootstrap, Json, proportion
+from experiments.study.figure_data.extents import SEED, Sizes
 from experiments.study.figure_data.files import pixels
-from experiments.study.figure_data.sizes import SEED, Sizes
+from grasp_theory.statistics.bootstrap import Bootstrap, Json, proportion
+from grasp_theory.tasks import TASKS, by_name
+from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel, available, load
 
 HONEST = 1 - TARGET

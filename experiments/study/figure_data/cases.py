@@ -11,19 +11,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from experiments.environments import by_name
-from experiments.environments.base import depth
-from experiments.environments.problems import Kind, Problems, make_problems
-from experiments.environments.task import FRAMESKIP, Task
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import stream
-from experiments.study.figure_data.files import RESULTS
-from experiments.study.figure_data.sizes import SEED
-from experiments.study.judge import Judge
-from experiments.study.planners import Settings, make_planner, untuned
+from experiments.paths import RESULTS
+from experiments.study.figure_data.extents import SEED
+from experiments.study.trials.judge import Judge
+from experiments.study.trials.planners import Settings, make_planner, untuned
 from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP, Observation, Plan, Planner
 from grasp_theory.planners.lifted import LiftedPlanner
+from grasp_theory.tasks import by_name
+from grasp_theory.tasks.environment import depth
+from grasp_theory.tasks.problems import Kind, Problems, make_problems
+from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import load
 
 CHECK_EVERY = 8

@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
-from experiments.environments.maze_map import MazeMap
-from experiments.environments.task import Task
-from experiments.environments.walls import Walls
+from grasp_theory.tasks.point_maze.maze_map import MazeMap
+from grasp_theory.tasks.task import Task
+from grasp_theory.tasks.wall_single.walls import Walls
 
 MARGIN = 0.05
 """Growth that counts, as a share of the distance at the start."""

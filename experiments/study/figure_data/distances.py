@@ -7,9 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float
 
-from experiments.environments.task import FRAMESKIP
 from experiments.evaluation.observe import encode
-from experiments.evaluation.statistics import Json, proportion
 from experiments.study.figure_data.cases import (
     SETTINGS,
     Planned,
@@ -19,8 +17,10 @@ from experiments.study.figure_data.cases import (
     planned,
 )
 from experiments.study.figure_data.detours import above_start, needs_detour, recedes
-from experiments.study.figure_data.sizes import Sizes
-from experiments.study.judge import Judge
+from experiments.study.figure_data.extents import Sizes
+from experiments.study.trials.judge import Judge
+from grasp_theory.statistics.bootstrap import Json, proportion
+from grasp_theory.tasks.task import FRAMESKIP
 from grasp_theory.world_models import WorldModel
 
 PLANNERS = ("GRASP", "GradientDescent")

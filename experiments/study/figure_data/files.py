@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data import atomic_file
-from experiments.evaluation.statistics import Json
+from grasp_theory.files import atomic_file
+from grasp_theory.statistics.bootstrap import Json
 from linear_systems.errors import InvalidInputError
 
-RESULTS = Path(__file__).parents[2] / "results"
 FORMAT = 1
 LARGEST = 2**20
 """Bytes of a figure's file, at most."""

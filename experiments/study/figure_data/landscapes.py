@@ -11,11 +11,11 @@ from scipy.signal import find_peaks
 from torch import Tensor
 
 from experiments.evaluation.sizes import stream
-from experiments.evaluation.statistics import Bootstrap, Json, proportion
 from experiments.study.figure_data.cases import SETTINGS, Planned, planned, torch_stream
-from experiments.study.figure_data.sizes import SEED, Sizes
+from experiments.study.figure_data.extents import SEED, Sizes
 from grasp_theory import GRASP
 from grasp_theory.objectives import lifted_loss, rollout_loss
+from grasp_theory.statistics.bootstrap import Bootstrap, Json, proportion
 
 REACH = 0.5
 """Half the side of a window: this root mean square change of the actions, in units of their bound."""

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.environments.task import FRAMESKIP
-from experiments.evaluation.statistics import Json, plain, proportion
 from experiments.study.figure_data.cases import SETTINGS, Planned, judge_of, plan_with, planner_of
 from experiments.study.figure_data.detours import in_walls
+from experiments.study.figure_data.extents import Sizes
 from experiments.study.figure_data.files import pixels
-from experiments.study.figure_data.sizes import Sizes
 from experiments.study.figure_data.virtual_states import positions, residuals, typical_step
 from grasp_theory import GRASP, LatCo, Planner
+from grasp_theory.statistics.bootstrap import Json, plain, proportion
+from grasp_theory.tasks.task import FRAMESKIP
 
 BROKEN = 0.5
 """A transition is broken where ‖F(s_t, a_t) − s_{t+1}‖ exceeds this share of a typical step."""

@@ -9,10 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from experiments.environments import by_name
-from experiments.environments.task import FRAMESKIP
 from experiments.evaluation.observe import decoded_states
-from experiments.evaluation.statistics import Json, plain, proportion
 from experiments.study.figure_data.cases import (
     CHECK_EVERY,
     SETTINGS,
@@ -26,9 +23,12 @@ from experiments.study.figure_data.cases import (
 )
 from experiments.study.figure_data.detours import in_walls, needs_detour, recedes
 from experiments.study.figure_data.distances import true_distances
+from experiments.study.figure_data.extents import Sizes
 from experiments.study.figure_data.files import pixels
-from experiments.study.figure_data.sizes import Sizes
-from experiments.study.judge import Judge
+from experiments.study.trials.judge import Judge
+from grasp_theory.statistics.bootstrap import Json, plain, proportion
+from grasp_theory.tasks import by_name
+from grasp_theory.tasks.task import FRAMESKIP
 from grasp_theory.world_models import WorldModel, load
 
 Arrays = dict[str, np.ndarray]

@@ -6,8 +6,8 @@ from math import inf
 
 import pytest
 
-from experiments.environments import by_name
 from experiments.evaluation import evaluate
+from grasp_theory.tasks import by_name
 from grasp_theory.world_models import Card, available, load
 
 CARDS = available()

@@ -8,9 +8,9 @@ import torch
 from evaluation_doubles import SIZE, SMALL, StateModel, TellingPushT, TellingWall
 from torch import Tensor
 
-from experiments.environments.problems import make_problems
-from experiments.environments.task import FRAMESKIP
 from experiments.evaluation.faithfulness import candidates, distance_ranks, follow, greedy_success
+from grasp_theory.tasks.problems import make_problems
+from grasp_theory.tasks.task import FRAMESKIP
 
 TASK = TellingWall()
 

@@ -16,9 +16,9 @@ from evaluation_doubles import SIZE, SMALL, PerfectModel, StateModel, TellingWal
 from rich.console import Console
 from typer.testing import CliRunner
 
-from experiments.environments import by_name
 from experiments.evaluation import evaluate, evaluate_command, measures
-from experiments.evaluation.report import tables
+from experiments.evaluation.printout import tables
+from grasp_theory.tasks import by_name
 from grasp_theory.world_models import ActionLayout, Architecture, Card, WorldModel, save
 from linear_systems.errors import ParameterError, ShapeError
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from evaluation_doubles import StateModel, TellingWall
 
-from experiments.environments import TASKS, by_name
-from experiments.environments.task import FRAMESKIP
 from experiments.evaluation import observe
 from experiments.evaluation.sizes import TRIALS, stream, trials
+from grasp_theory.tasks import TASKS, by_name
+from grasp_theory.tasks.task import FRAMESKIP
 from linear_systems.errors import NonFiniteError, ParameterError
 
 

@@ -10,8 +10,8 @@ import torch
 from evaluation_doubles import SMALL, GhostModel, PerfectModel, StateModel, TellingPushT, TellingWall
 from torch import Tensor
 
-from experiments.environments.task import FRAMESKIP
 from experiments.evaluation.open_loop import HORIZON, STEPS, STRIDE, held_out_windows, open_loop
+from grasp_theory.tasks.task import FRAMESKIP
 from linear_systems.errors import NonFiniteError
 
 TASK = TellingWall()

@@ -19,8 +19,8 @@ from study_cases import fake_rows, small_unit
 
 from experiments.study.cluster import ClusterError, WorkerMismatchError, compute, on_ray, pack
 from experiments.study.execute import execute, here, runner
-from experiments.study.store import Store
-from experiments.study.unit import Unit, code_digest, model_path, unit_key
+from experiments.study.trials.store import Store
+from experiments.study.trials.unit import Unit, code_digest, model_path, unit_key
 from linear_systems.errors import ParameterError
 
 NOT_RESULTS = ("first_seconds", "seconds", "load", "finished")
@@ -164,7 +164,7 @@ def test_other_code_on_a_worker_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     unit = small_unit()
     key = unit_key(unit)
     assert compute(unit, "cpu", key)["unit"].unique().to_list() == [key]
-    monkeypatch.setattr("experiments.study.unit.code_digest", lambda task: "another")
+    monkeypatch.setattr("experiments.study.trials.unit.code_digest", lambda task: "another")
     with pytest.raises(WorkerMismatchError, match=code_digest(unit.task)):
         compute(unit, "cpu", key)
 
@@ -174,7 +174,7 @@ def test_what_is_sent_is_what_the_units_need(tmp_path: Path, own_model: str) -> 
     parcel = tmp_path / "parcel"
     pack(units, parcel)
     shipped = "grasp_theory/world_models/shipped/wall_single-offline-flat-0"
-    sets = "experiments/problem_sets/wall_single-random"
+    sets = "grasp_theory/tasks/problem_sets/wall_single-random"
     data = {f"{name}{ending}" for name in (shipped, OWN) for ending in (".json", ".safetensors")}
     data |= {f"{sets}-4-reporting.npz", f"{sets}-12-tuning.npz"}
     sent = {str(path.relative_to(parcel)) for path in parcel.rglob("*") if path.is_file()}
@@ -182,7 +182,7 @@ def test_what_is_sent_is_what_the_units_need(tmp_path: Path, own_model: str) -> 
     assert {
         "linear_systems/errors.py",
         "grasp_theory/planners/__init__.py",
-        "experiments/study/trial.py",
+        "experiments/study/trials/trial.py",
     } <= sent
 
 

@@ -17,8 +17,8 @@ from polars.testing import assert_frame_equal
 from study_cases import fake_rows, small_unit
 
 from experiments.study.execute import execute, here, processes, runner, work
-from experiments.study.store import Store
-from experiments.study.unit import Unit, unit_key
+from experiments.study.trials.store import Store
+from experiments.study.trials.unit import Unit, unit_key
 from linear_systems.errors import ParameterError
 
 ROOT = Path(__file__).parents[3]
@@ -103,7 +103,7 @@ from pathlib import Path
 sys.path[:0] = ["tests/support", "tests/experiments/study"]
 from test_execute import SIX
 from experiments.study.execute import execute, here, processes
-from experiments.study.store import Store
+from experiments.study.trials.store import Store
 execute(SIX, Store(Path(sys.argv[1])), here, progress=False)
 """
 

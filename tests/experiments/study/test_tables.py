@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.environments import by_name
-from experiments.study.command import every_target
-from experiments.study.planners import make_planner, settings_of, untuned
+from experiments.study.study_commands import every_target
 from experiments.study.tables import (
     ABLATED,
     FULL,
@@ -20,9 +18,11 @@ from experiments.study.tables import (
     sets,
     units,
 )
+from experiments.study.trials.planners import make_planner, settings_of, untuned
+from experiments.study.trials.unit import PROBLEM_SETS, Unit
 from experiments.study.tune import Target, Tuned
-from experiments.study.unit import PROBLEM_SETS, Unit
 from grasp_theory import GRASP, GradientDescent
+from grasp_theory.tasks import by_name
 from grasp_theory.world_models import available
 from linear_systems.errors import ParameterError
 

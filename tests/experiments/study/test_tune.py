@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 from study_cases import fake_rows
 
-from experiments.environments import by_name
-from experiments.study.planners import BUDGET, EVALUATIONS, make_planner
-from experiments.study.store import Store
 from experiments.study.tables import ROWS
+from experiments.study.trials.planners import BUDGET, EVALUATIONS, make_planner
+from experiments.study.trials.store import Store
+from experiments.study.trials.unit import Unit, unit_key
 from experiments.study.tune import PROMPTNESS, Target, Tuned, score, suggest, tune, tune_all
-from experiments.study.unit import Unit, unit_key
 from grasp_theory import CEM, MPPI
+from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
 
 TARGET = Target("wall_single", "random", 4, "GradientDescent")

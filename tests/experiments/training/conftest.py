@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.environments import by_name
 from experiments.training.recipe import recipe_for
 from experiments.training.run import Run, Trained
+from grasp_theory.tasks import by_name
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 from experiments.__main__ import app
-from experiments.environments import by_name
 from experiments.evaluation.sizes import QUICK
 from experiments.training.ablation import TERMS, measure, table, variants
 from experiments.training.recipe import recipe_for
+from grasp_theory.tasks import by_name
 
 DOCS = Path(__file__).parents[3] / "docs"
 TINY = replace(QUICK, episodes=4, length=120, pairs=50, greedy=4, resamples=20)

@@ -13,9 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import data
-from experiments.data import collect, frame_states
-from experiments.environments import by_name
+from experiments import episodes as data
+from experiments.episodes import collect, frame_states
 from experiments.evaluation.sizes import trials
 from experiments.training import replay
 from experiments.training.fit import Trainer
@@ -23,6 +22,7 @@ from experiments.training.recipe import RECIPES, Stage, recipe_for
 from experiments.training.replay import replayed_plans
 from experiments.training.run import Run
 from experiments.training.stages import Frames, encode_all, train_encoder
+from grasp_theory.tasks import by_name
 from grasp_theory.world_models import Architecture, WorldModel
 from linear_systems.errors import ParameterError
 
@@ -209,7 +209,7 @@ def test_patch_latents_train_too(tmp_path, monkeypatch, name):
 @pytest.mark.slow
 def test_a_training_killed_at_any_moment_goes_on(tmp_path):
     code = (
-        "import torch; from pathlib import Path; from experiments.environments import by_name;"
+        "import torch; from pathlib import Path; from grasp_theory.tasks import by_name;"
         "from experiments.training import fit; fit.SAVE_EVERY = 0.0;"
         "from experiments.training.recipe import recipe_for; from experiments.training.run import Run;"
         "torch.set_num_threads(1); import sys;"

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from experiments.environments import by_name
 from experiments.training.recipe import Stage, recipe_for
 from experiments.training.run import Run
 from experiments.training.stages import measure_in_misses, measure_in_steps
+from grasp_theory.tasks import by_name
 from grasp_theory.world_models import Architecture, WorldModel
 
 CPU = torch.device("cpu")

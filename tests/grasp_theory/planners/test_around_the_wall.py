@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.planning_toys import BallAroundWall
+from experiments.scripts.planning_toys import BallAroundWall
 from grasp_theory import CEM, CEMGD, GRASP, ICEM, MPPI, GradientDescent, LatCo, Planner, rollout
 
 PROBLEMS, HORIZON, SEED = 64, 16, 0

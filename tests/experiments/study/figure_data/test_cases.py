@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from experiments.environments import by_name
 from experiments.study.figure_data.cases import SETTINGS, Setting, judge_of, plan_with, settings_of
 from experiments.study.figure_data.virtual_states import residuals
-from experiments.study.planners import untuned
+from experiments.study.trials.planners import untuned
 from experiments.study.tune import Tuned
 from grasp_theory import GRASP, GradientDescent
+from grasp_theory.tasks import by_name
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pymunk")
 

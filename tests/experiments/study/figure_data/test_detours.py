@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.environments import by_name
 from experiments.study.figure_data.detours import above_start, in_walls, needs_detour, recedes, shortest_path
+from grasp_theory.tasks import by_name
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pymunk")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from evaluation_doubles import StateModel, TellingWall
 
-from experiments.environments.task import FRAMESKIP
 from experiments.study.figure_data.cases import demonstrations
 from experiments.study.figure_data.detours import recedes
 from experiments.study.figure_data.distances import latent_distances, true_distances
-from experiments.study.judge import Judge
+from experiments.study.trials.judge import Judge
+from grasp_theory.tasks.task import FRAMESKIP
 
 HORIZON = 6
 

@@ -12,7 +12,7 @@ from experiments.evaluation.observe import encode, random_pairs
 from experiments.evaluation.state_gradient import faking_step, smallest_perturbation
 from experiments.study.figure_data.adversarial import HONEST, NEAR
 from experiments.study.figure_data.cases import SETTINGS
-from experiments.study.figure_data.command import FIGURES
+from experiments.study.figure_data.figure_data_command import FIGURES
 from experiments.study.figure_data.files import LARGEST, read, write
 from grasp_theory.world_models import available
 

@@ -1,0 +1,1 @@
+"""Scripts that make stored data, notebooks and videos."""

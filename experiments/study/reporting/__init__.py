@@ -1,0 +1,1 @@
+"""From rows to tables: summaries, paired comparisons, reports, rendering."""

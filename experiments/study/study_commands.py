@@ -1,0 +1,205 @@
+"""`python -m experiments table`, `tune` and `status`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from experiments.paths import RESULTS
+from experiments.study.cluster import ClusterError
+from experiments.study.execute import execute, runner
+from experiments.study.reporting.render import brief, terminal, write
+from experiments.study.reporting.report import table_report
+from experiments.study.reporting.summary import current, outdated
+from experiments.study.tables import FULL, QUICK, TABLES, Profile, cells, modes, not_tuned, targets, units
+from experiments.study.trials.store import Store, existing
+from experiments.study.trials.unit import code_digest, unit_key
+from experiments.study.tune import Target, Tuned, tune_all
+from grasp_theory.tasks import TASKS
+from grasp_theory.world_models import available
+from linear_systems.errors import InvalidInputError, ParameterError
+
+"""Where the results that come with the repository lie."""
+
+Results = Annotated[
+    Path,
+    typer.Option(
+        help="Folder of the results; a killed run goes on there.", show_default="experiments/results"
+    ),
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Few problems, one model, first and last horizon: minutes.")
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")]
+Ray = Annotated[
+    str | None, typer.Option(help="Run on a Ray cluster: its address, auto, or local for one here.")
+]
+Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each Ray task; above 0, trials run on CUDA.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda; of one process.")]
+
+
+def table(
+    number: Annotated[str, typer.Argument(help=f"Which: {', '.join(TABLES)}.")],
+    results: Results = RESULTS,
+    quick: Quick = False,
+    stored: Annotated[bool, typer.Option("--stored", help="Compute nothing: show what there is.")] = False,
+    problems: Annotated[int | None, typer.Option(min=1, help="Problems of each set.")] = None,
+    timed: Annotated[
+        int | None, typer.Option(min=0, help="Of these, planned one at a time for their times.")
+    ] = None,
+    workers: Workers = 1,
+    ray: Ray = None,
+    gpus: Gpus = 0.0,
+    device: Device = "cpu",
+    out: Annotated[Path | None, typer.Option(help="Write Markdown, CSV and JSON to this folder too.")] = None,
+    short: Annotated[bool, typer.Option("--brief", help="Print the figures only, as Markdown.")] = False,
+) -> None:
+    """Compute what a table lacks and show it beside the paper's."""
+    try:
+        profile = _profile(quick, problems, timed)
+        store = existing(results) if stored else Store(results)
+        tuned = _tuned(results)
+        lacking = not_tuned(number, tuned, profile)
+        if quick:
+            tuned = tuned.with_defaults(lacking)
+        found = cells(number, tuned, profile)
+        if not stored:
+            needed = units(found, modes(number), profile, _models())
+            execute(needed, store, runner(workers=workers, device=device, ray=ray, gpus=gpus))
+        others = cells("2", tuned, profile) if number == "5" else ()
+        rows = store.rows()
+        report = table_report(number, found, current(rows), others)
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
+    except ClusterError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    if short:
+        typer.echo(brief(report))
+    else:
+        Console().print(terminal(report))
+        if old := outdated(rows):
+            typer.echo(f"{old} stored trials of older code, models or problems are left out")
+        if lacking:
+            names = ", ".join(target.name for target in lacking)
+            typer.echo(f"{'With default settings' if quick else 'Left out'}, for they are not tuned: {names}")
+    for path in [] if out is None else write(report, out):
+        typer.echo(path)
+
+
+def tune(
+    tasks: Annotated[
+        list[str] | None, typer.Argument(help=f"Which of {', '.join(TASKS)}; default: all.")
+    ] = None,
+    results: Results = RESULTS,
+    quick: Quick = False,
+    trials: Annotated[int | None, typer.Option(min=1, help="Of every planner on every set.")] = None,
+    problems: Annotated[int | None, typer.Option(min=1, help="Tuning problems of each set.")] = None,
+    planner: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    workers: Workers = 1,
+    device: Device = "cpu",
+) -> None:
+    """Tune every planner with the same budget on tuning problems, for every set of the tables; goes on where it stopped."""
+    chosen = tasks or list(TASKS)
+    budget, count = trials or (2 if quick else 12), problems or (4 if quick else 32)
+    try:
+        if quick and results == RESULTS:
+            raise ParameterError(
+                "results",
+                "a folder of your own with --quick",
+                "that of the repository",
+                "--results my_results",
+            )
+        unknown = set(chosen) - set(TASKS)
+        if unknown:
+            raise ParameterError(
+                "tasks", f"some of {', '.join(TASKS)}", ", ".join(unknown), "check the spelling"
+            )
+        wanted = [
+            target
+            for target in every_target(QUICK if quick else FULL)
+            if target.task in chosen and planner in (None, target.planner)
+        ]
+        console = Console(stderr=True)
+        entries = tune_all(wanted, results, trials=budget, problems=count, workers=workers, device=device)
+        for target, entry in track(entries, total=len(wanted), description="tuning", console=console):
+            Tuned.add(results, target, entry)
+            console.print(f"{target.name}: {entry['value']:.3f} (untuned {entry['default_value']:.3f})")
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def every_target(profile: Profile) -> list[Target]:
+    """Return what must be tuned for all tables, each once, shortest horizons first."""
+    found = dict.fromkeys(target for number in TABLES for target in targets(number, profile))
+    return sorted(found, key=lambda target: target.horizon)
+
+
+def status(
+    results: Results = RESULTS,
+    compact: Annotated[bool, typer.Option("--compact", help="Put the parts into one file.")] = False,
+) -> None:
+    """Show what is stored, by problem set, mode and version of the code, and what each table still lacks."""
+    try:
+        store = existing(results)
+        if compact:
+            typer.echo(f"{store.compact()} trials in {store.archive}")
+        rows, tuned = store.rows(), _tuned(results)
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
+    console = Console()
+    shown = Table(
+        "problem set",
+        "mode",
+        "planners",
+        "models",
+        "trials",
+        "code",
+        "last",
+        title=f"{len(rows)} trials in {results}",
+    )
+    groups = rows.group_by("task", "kind", "horizon", "purpose", "mode", "code", maintain_order=True).agg(
+        pl.col("planner").n_unique(), pl.col("model").n_unique(), pl.len(), pl.col("finished").max()
+    )
+    for task, kind, horizon, purpose, mode, code, planners, models, count, last in groups.iter_rows():
+        mark = "current" if code == code_digest(task) else code
+        shown.add_row(
+            f"{task}-{kind}-{horizon}-{purpose}", mode, *map(str, (planners, models, count, mark, last))
+        )
+    console.print(shown)
+    for number in TABLES:
+        console.print(_lacking(number, tuned, store))
+
+
+def _tuned(results: Path) -> Tuned:
+    """Return the settings tuned in a folder of results, or else those that come with the repository."""
+    own = Tuned.load(results)
+    return own if own.entries else Tuned.load(RESULTS)
+
+
+def _models() -> list[str]:
+    return [f"{card.task}-{card.kind}-{card.architecture.latent}-{card.seed}" for card in available()]
+
+
+def _lacking(number: str, tuned: Tuned, store: Store) -> str:
+    missing = not_tuned(number, tuned, FULL)
+    if len(missing) == len(targets(number, FULL)):
+        return f"table {number}: nothing is tuned"
+    needed = units(cells(number, tuned, FULL), modes(number), FULL, _models())
+    done = store.units()
+    left = [unit for unit in needed if unit_key(unit) not in done]
+    lacking = f"; {len(missing)} planners to tune, first {missing[0].name}" if missing else ""
+    return f"table {number}: {len(needed) - len(left)} of {len(needed)} units computed with the present code{lacking}"
+
+
+def _profile(quick: bool, problems: int | None, timed: int | None) -> Profile:
+    base = QUICK if quick else FULL
+    count = problems or base.problems
+    return replace(base, problems=count, timed=min(count, base.timed if timed is None else timed))

@@ -1,0 +1,161 @@
+"""Results: one row a trial, in Parquet files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from experiments.study.trials.trial import SCHEMA
+from grasp_theory.files import atomic_file
+from linear_systems.errors import InvalidInputError, ParameterError
+
+
+class StoreError(InvalidInputError):
+    """A file of results is damaged, or the results are in use."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder with the rows of finished units: `parts/UNIT.parquet`, and `trials.parquet` with those put together.
+
+    A unit is there with all its rows or not at all, so a run that is killed at any moment goes on with the units that
+    are missing.  The same unit computed twice replaces itself.
+
+    Arguments
+        folder: made on the first writing.
+    """
+
+    folder: Path
+
+    @property
+    def archive(self) -> Path:
+        """The file of the rows put together."""
+        return self.folder / "trials.parquet"
+
+    @property
+    def parts(self) -> Path:
+        """The folder of the units since."""
+        return self.folder / "parts"
+
+    def units(self) -> set[str]:
+        """Return the keys of the units whose rows are there."""
+        keys = {path.stem for path in self.parts.glob("*.parquet")}
+        if self.archive.exists():
+            keys |= set(_read(self.archive, columns=["unit"])["unit"].unique())
+        return keys
+
+    def write(self, unit: str, rows: pl.DataFrame) -> None:
+        """Add the rows of a unit.
+
+        Raises
+            StoreError: if they are not rows of that unit with the columns of `SCHEMA`.
+        """
+        if rows.schema != pl.Schema(SCHEMA) or rows["unit"].unique().to_list() != [unit]:
+            raise StoreError(
+                "rows", f"rows of unit {unit} with the columns of SCHEMA", f"{rows.schema}", "run_unit"
+            )
+        self.parts.mkdir(parents=True, exist_ok=True)
+        with atomic_file(self.parts / f"{unit}.parquet") as file:
+            rows.write_parquet(file, compression="zstd")
+
+    def unit_rows(self, unit: str) -> pl.DataFrame:
+        """Return the rows of one unit, none if it is not there."""
+        part = self.parts / f"{unit}.parquet"
+        rows = _read(part) if part.exists() else self.rows()
+        return rows.filter(pl.col("unit") == unit)
+
+    def rows(self) -> pl.DataFrame:
+        """Return the rows of all units, in an order that does not depend on when they were computed.
+
+        A trial that is part of two units (one of 6 problems, say, and one of 50) is there with both.
+
+        Raises
+            StoreError: if a file is damaged; it names the file.
+        """
+        for _ in range(_READINGS - 1):
+            try:
+                return self._rows()
+            except FileNotFoundError:  # a compaction moved it meanwhile
+                continue
+        return self._rows()
+
+    def _rows(self) -> pl.DataFrame:
+        # The archive last: a part that a compaction moves between the two readings is then in it.
+        parts = [_read(path) for path in sorted(self.parts.glob("*.parquet"))]
+        archive = [_read(self.archive)] if self.archive.exists() else []
+        if not parts and not archive:
+            return pl.DataFrame(schema=SCHEMA)
+        # A unit may be in both: after a compaction that was killed half-way, or computed again.
+        return pl.concat([*archive, *parts]).unique(["unit", "key"], keep="last").sort(*_ORDER, "key", "unit")
+
+    def compact(self) -> int:
+        """Put all rows into `trials.parquet`, remove the parts, and return the number of rows.
+
+        Raises
+            StoreError: while a run is writing.
+        """
+        with self.lock(exclusive=True):
+            parts = sorted(self.parts.glob("*.parquet"))
+            rows = self.rows()
+            with atomic_file(self.archive) as file:
+                rows.write_parquet(file, compression="zstd", compression_level=19, statistics=False)
+            for part in parts:
+                part.unlink()
+        return len(rows)
+
+    @contextmanager
+    def lock(self, *, exclusive: bool = False) -> Iterator[None]:
+        """Hold the folder: any number of runs may write, but not while it is compacted.
+
+        Raises
+            StoreError: if it is held otherwise.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StoreError(
+                    "folder", f"{self.folder} to be free", "another process using it", "wait until it is done"
+                ) from error
+            yield
+
+
+_READINGS = 3
+_ORDER = ("task", "kind", "horizon", "purpose", "mode", "planner", "settings", "model", "seed", "problem")
+
+
+def _read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(path, columns=columns)
+    except FileNotFoundError:
+        raise
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise StoreError(
+            "folder", f"{path.name} to be a readable Parquet file", f"{type(error).__name__}: {error}",
+            "delete the file: its trials are computed again",
+        ) from error  # fmt: skip
+    if columns is None and frame.schema != pl.Schema(SCHEMA):
+        raise StoreError(
+            "folder", f"{path.name} with the columns of this version", f"{frame.schema}",
+            "read it with the version that wrote it, or delete it",
+        )  # fmt: skip
+    return frame
+
+
+def existing(folder: Path) -> Store:
+    """Return the store of a folder that must be there.
+
+    Raises
+        ParameterError: if it is not.
+    """
+    if not folder.is_dir():
+        raise ParameterError(
+            "results", "a folder of results", f"{folder}", "run a table first, or check the path"
+        )
+    return Store(folder)

@@ -1,0 +1,190 @@
+"""One unit of work: plan, replay in the environment, judge; one row a trial."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from experiments.paths import REPOSITORY
+from experiments.study.trials.judge import Judge
+from experiments.study.trials.loop import closed_loop
+from experiments.study.trials.planners import make_planner
+from experiments.study.trials.unit import (
+    Unit,
+    code_digest,
+    model_hash,
+    problem_hashes,
+    problem_set,
+    stored_model,
+    trial_keys,
+    unit_key,
+)
+from experiments.training.run import machine
+from grasp_theory import Plan, Planner, Status
+from grasp_theory.tasks import by_name
+
+SCHEMA: Mapping[str, Any] = {
+    "key": pl.String, "unit": pl.String,
+    "task": pl.String, "kind": pl.String, "horizon": pl.Int64, "purpose": pl.String, "problem": pl.Int64,
+    "problem_hash": pl.String,
+    "model": pl.String, "model_kind": pl.String, "model_seed": pl.Int64, "model_hash": pl.String,
+    "planner": pl.String, "settings": pl.String, "seed": pl.Int64, "mode": pl.String, "batch": pl.Int64,
+    "shortest_steps": pl.Float64,
+    "first_step": pl.Int64, "first_seconds": pl.Float64, "first_model": pl.Boolean, "first_true": pl.Boolean,
+    "final_model": pl.Boolean, "final_true": pl.Boolean,
+    "model_distance": pl.Float64, "true_distance": pl.Float64, "loss": pl.Float64,
+    "iterations": pl.Int64, "seconds": pl.Float64, "diverged": pl.Boolean, "replans": pl.Int64,
+    "code": pl.String, "version": pl.String, "commit": pl.String, "machine": pl.String, "device": pl.String,
+    "threads": pl.Int64, "load": pl.Float64, "torch": pl.String, "finished": pl.String,
+}  # fmt: skip
+"""Columns of a row.
+
+key, unit: see `trial_keys` and `unit_key`.
+batch: problems planned side by side.
+shortest_steps: lower bound on the problem's model steps, from the geodesic.
+first_step, first_seconds: iterations and wall seconds until the model believed a plan (null: never).
+first_model, first_true: whether it ever did, and whether that first plan succeeds in the environment.
+final_model, final_true: the same of the plan of least loss after the whole budget; null where that was not spent.
+model_distance, true_distance, loss: at the end of the returned plan; the task's distance, and ‖s_T − g‖².
+seconds: wall time of planning, of the whole unit where problems are planned side by side.
+replans: closed loop only: replannings until success in the environment (null: never within the limit).
+load: of the machine over the minute before the unit was done: processes that wanted a core.
+"""
+
+
+def run_unit(unit: Unit, device: str = "cpu") -> pl.DataFrame:
+    """Return the rows of a unit; the results, not the times, are the same each time on the same machine."""
+    task, problems = by_name(unit.task), problem_set(unit.set_name)
+    model = stored_model(unit.model).to(device)
+    judge = Judge(task, model, problems, unit.indices)
+    planner = make_planner(unit.planner, unit.settings)
+    outcomes = _MODES[unit.mode](judge, planner, unit)
+    card = model.card
+    assert card is not None  # it was loaded from a file
+    shared = {
+        "unit": unit_key(unit), "task": unit.task, "kind": unit.kind, "horizon": unit.horizon, "purpose": unit.purpose,
+        "model": unit.model, "model_kind": card.kind, "model_seed": card.seed, "model_hash": model_hash(unit.model),
+        "planner": unit.planner, "settings": unit.settings_json, "seed": unit.seed, "mode": unit.mode,
+        "batch": 1 if unit.mode == "single" else unit.count, "code": code_digest(unit.task), **_provenance(device),
+        "load": round(os.getloadavg()[0], 2), "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    steps, hashes = problems.shortest_steps, problem_hashes(unit.set_name)
+    rows = [
+        {
+            **shared,
+            "key": key,
+            "problem": index,
+            "problem_hash": hashes[index],
+            "shortest_steps": float(steps[index]),
+            **outcome,
+        }
+        for key, index, outcome in zip(trial_keys(unit), unit.indices, outcomes, strict=True)
+    ]
+    return pl.DataFrame([{name: row.get(name) for name in SCHEMA} for row in rows], schema=SCHEMA)
+
+
+Outcomes = Sequence[Mapping[str, object]]
+
+
+def _side_by_side(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
+    problem = judge.problem(unit.seed)
+    began = time.perf_counter()
+    plan = planner.plan(problem, stop_when_reached=unit.mode == "first")
+    seconds = time.perf_counter() - began
+    return _judged(judge, plan, problem.goal, seconds, whole_budget=unit.mode == "batch")
+
+
+def _one_by_one(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
+    outcomes: list[Mapping[str, object]] = []
+    for index in unit.indices:
+        alone = replace(judge, indices=range(index, index + 1))
+        problem = alone.problem(unit.seed)
+        if not outcomes:  # the first call of everything is slower
+            replace(planner, iterations=min(planner.iterations, 3)).plan(problem)
+        began = time.perf_counter()
+        plan = planner.plan(problem)
+        seconds = time.perf_counter() - began
+        outcomes += _judged(alone, plan, problem.goal, seconds, whole_budget=False)
+    return outcomes
+
+
+def _in_closed_loop(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
+    began = time.perf_counter()
+    loop = closed_loop(judge, planner, unit.seed)
+    seconds = time.perf_counter() - began
+    return [
+        {
+            "final_true": bool(step >= 0), "true_distance": float(distance), "seconds": seconds,
+            "replans": int(step) if step >= 0 else None, "diverged": False,
+        }
+        for step, distance in zip(loop.solved_at, loop.distance, strict=True)
+    ]  # fmt: skip
+
+
+_MODES = {"batch": _side_by_side, "first": _side_by_side, "single": _one_by_one, "mpc": _in_closed_loop}
+
+
+def _judged(judge: Judge, plan: Plan, goals: Tensor, seconds: float, *, whole_budget: bool) -> Outcomes:
+    """Return the outcome columns of one plan for each problem of the judge."""
+    diverged = (plan.status == Status.DIVERGED).cpu().numpy()
+    believed = plan.first.found.cpu().numpy()
+    first_true = judge.replay(plan.first.actions)[0] & believed
+    true, distance = judge.replay(plan.actions)
+    seen = (
+        torch.isfinite(plan.loss).cpu().numpy()
+    )  # a plan whose rollout is finite; else the start is returned
+    final_model = judge.reached(plan.states[:, -1], goals).cpu().numpy() & seen
+    values = {
+        "first_step": _where(believed, plan.first.iterations.cpu().numpy()),
+        "first_seconds": _where(believed, plan.first.seconds.cpu().numpy()),
+        "first_model": believed.tolist(),
+        "first_true": first_true.tolist(),
+        "final_model": final_model.tolist() if whole_budget else None,
+        "final_true": (true & seen).tolist() if whole_budget else None,
+        "model_distance": judge.model_distance(plan.states[:, -1], goals).tolist(),
+        "true_distance": distance.tolist(),
+        "loss": plan.loss.double().cpu().tolist(),
+        "iterations": plan.iterations.cpu().tolist(),
+        "seconds": [seconds] * len(believed),
+        "diverged": diverged.tolist(),
+    }
+    given = {name: column for name, column in values.items() if column is not None}
+    return [{name: column[i] for name, column in given.items()} for i in range(len(believed))]
+
+
+def _where(there: np.ndarray, values: np.ndarray) -> list[float | int | None]:
+    return [value if known else None for known, value in zip(there, values.tolist(), strict=True)]
+
+
+@cache
+def _provenance(device: str) -> dict[str, object]:
+    return {
+        "version": version("grasp-theory"), "commit": commit(), "machine": machine(torch.device(device)),
+        "device": device, "threads": torch.get_num_threads(), "torch": f"{torch.__version__}, Python {platform.python_version()}",
+    }  # fmt: skip
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout, marked where files differ from it; None outside of git."""
+    root = REPOSITORY
+    try:
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=root, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said.stdout.strip()

@@ -1,0 +1,227 @@
+"""Units of work, and the key of everything that determines their rows."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+from experiments.paths import REPOSITORY
+from experiments.study.trials.planners import Settings, make_planner
+from grasp_theory import tasks, world_models
+from grasp_theory.tasks.problems import Kind, Problems, Purpose
+from grasp_theory.world_models import WorldModel, load_file, read_card
+from linear_systems.errors import ParameterError
+
+Mode = Literal["batch", "first", "single", "mpc"]
+"""How the problems of a unit are planned.
+
+batch: side by side, each for the whole budget: first success and final plan from one run.
+first: side by side, each until its first success in the model.
+single: one after the other, each until its first success in the model: what times are reported from.
+mpc: in closed loop with the environment, replanning after every model step.
+"""
+
+PROBLEM_SETS = Path(tasks.__file__).parent / "problem_sets"
+
+_CODE = (
+    "grasp_theory/dynamics.py",
+    "grasp_theory/objectives.py",
+    "grasp_theory/planners",
+    "grasp_theory/world_models/architecture.py",
+    "grasp_theory/world_models/encoders.py",
+    "grasp_theory/world_models/heads.py",
+    "grasp_theory/world_models/model.py",
+    "grasp_theory/world_models/predictors.py",
+    "experiments/evaluation/observe.py",
+    "grasp_theory/tasks/raster.py",
+    "grasp_theory/tasks/task.py",
+    "experiments/study/trials/judge.py",
+    "experiments/study/trials/loop.py",
+    "experiments/study/trials/trial.py",
+)
+"""Where a change may change a row, beside the task's own files; weights and problems are in the key themselves."""
+_TASK_CODE = {
+    "wall_single": ("wall_single/wall_single", "wall_single/walls"),
+    "point_maze": ("point_maze/point_maze", "point_maze/maze_map", "point_maze/physics"),
+    "push_t": ("push_t/push_t", "push_t/physics"),
+}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Problems `first` to `first + count − 1` of a set, planned with one model, planner and seed.
+
+    Arguments
+        task, kind, horizon, purpose: name the problem set; T in model steps.
+        first, count: which of its problems.
+        model: a shipped model, "task-kind-latent-seed", or the path of your own without its ending.
+        planner: a name in `PLANNERS`.
+        settings: the planner's fields that differ from its class's defaults, sorted.
+        seed: of the planner's noise; problem i has its own stream, the same for every planner.
+        mode: see `Mode`.
+
+    Raises
+        ParameterError: for a word or a number out of range, or a setting that the planner refuses.
+    """
+
+    task: str
+    kind: Kind
+    horizon: int
+    purpose: Purpose
+    first: int
+    count: int
+    model: str
+    planner: str
+    settings: Settings
+    seed: int = 0
+    mode: Mode = "batch"
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise ParameterError(
+                "mode", f"one of {', '.join(get_args(Mode))}", repr(self.mode), "check the spelling"
+            )
+        if self.first < 0 or self.count < 1 or self.seed < 0:
+            found = f"first {self.first}, count {self.count}, seed {self.seed}"
+            raise ParameterError(
+                "first, count, seed", "first, seed >= 0 and count >= 1", found, "whole numbers"
+            )
+        object.__setattr__(self, "settings", tuple(sorted(self.settings)))
+        make_planner(self.planner, self.settings)  # refuses what the planner does not take
+
+    @property
+    def set_name(self) -> str:
+        """The name of the problem set's file."""
+        return f"{self.task}-{self.kind}-{self.horizon}-{self.purpose}"
+
+    @property
+    def settings_json(self) -> str:
+        """The settings as canonical JSON."""
+        return json.dumps(dict(self.settings), sort_keys=True)
+
+    @property
+    def indices(self) -> range:
+        """The problems of the unit."""
+        return range(self.first, self.first + self.count)
+
+    def __str__(self) -> str:
+        """Say what the unit is, for a person."""
+        last = self.first + self.count - 1
+        return f"{self.planner} on {self.set_name} {self.first}–{last}, {self.model}, {self.mode}"
+
+
+def unit_key(unit: Unit) -> str:
+    """Return the SHA-256 of the keys of the unit's trials, in order, and of how many are planned side by side."""
+    return _sha256([*trial_keys(unit), str(unit.count)])
+
+
+def trial_keys(unit: Unit) -> list[str]:
+    """Return the SHA-256 of everything that determines each trial.
+
+    That is the problem itself, the model's weights, the planner and its settings, the seed, the mode, and the code.
+    Not the number of problems planned side by side, for rows do not depend on each other (up to rounding).
+    """
+    problems = problem_set(unit.set_name)
+    if unit.indices[-1] >= len(problems):
+        raise ParameterError(
+            "count",
+            f"problems below {len(problems)}",
+            f"{unit.indices[-1]}",
+            "ask for fewer, or make a larger set",
+        )
+    shared = [
+        unit.planner,
+        unit.settings_json,
+        model_hash(unit.model),
+        str(unit.seed),
+        unit.mode,
+        code_digest(unit.task),
+    ]
+    return [_sha256([*shared, unit.set_name, str(i), problem]) for i, problem in enumerate(problem_hashes(unit.set_name))
+            if i in unit.indices]  # fmt: skip
+
+
+@cache
+def problem_set(name: str) -> Problems:
+    """Return a stored problem set.
+
+    Raises
+        ParameterError: if there is none of that name.
+    """
+    path = PROBLEM_SETS / f"{name}.npz"
+    if not path.exists():
+        raise ParameterError(
+            "problem set", "one of grasp_theory/tasks/problem_sets", repr(name),
+            "make it: python -m experiments problems TASK --out grasp_theory/tasks/problem_sets/NAME.npz",
+        )  # fmt: skip
+    return Problems.load(path)
+
+
+@cache
+def model_hash(name: str) -> str:
+    """Return the SHA-256 of a model's weights."""
+    digest = read_card(model_path(name)).sha256
+    assert digest is not None  # of every stored card
+    return digest
+
+
+@cache
+def stored_model(name: str) -> WorldModel:
+    """Return a shipped model, or one of your own by its path."""
+    return load_file(model_path(name))
+
+
+def model_path(name: str) -> Path:
+    """Return the path, without its ending, of a shipped model or of your own."""
+    shipped = Path(world_models.__file__).parent / "shipped" / name
+    return shipped if Path(f"{shipped}.json").exists() else Path(name)
+
+
+@cache
+def code_digest(task: str) -> str:
+    """Return a digest of the code that determines a task's rows: syntax trees without docstrings, so comments are free."""
+    files: list[Path] = []
+    own = _TASK_CODE[task.removesuffix("_long")]
+    for name in (*_CODE, *(f"grasp_theory/tasks/{part}.py" for part in own)):
+        path = REPOSITORY / name
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return _sha256(f"{file.relative_to(REPOSITORY)}\n{_logic(file)}" for file in files)[:16]
+
+
+def _logic(file: Path) -> str:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            # Strings that are statements: docstrings, and those below fields.
+            node.body = [part for part in node.body if not _is_text(part)]
+    return ast.dump(tree)
+
+
+def _is_text(part: ast.stmt) -> bool:
+    return (
+        isinstance(part, ast.Expr)
+        and isinstance(part.value, ast.Constant)
+        and isinstance(part.value.value, str)
+    )
+
+
+@cache
+def problem_hashes(name: str) -> tuple[str, ...]:
+    """Return the SHA-256 of each problem of a stored set: of what is behind its pictures, and the horizon."""
+    problems = problem_set(name)
+    return tuple(
+        hashlib.sha256(start.tobytes() + goal.tobytes() + str(horizon).encode()).hexdigest()
+        for start, goal, horizon in zip(
+            problems.start_history, problems.goal_history, problems.horizon, strict=True
+        )
+    )
+
+
+def _sha256(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

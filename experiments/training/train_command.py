@@ -1,0 +1,131 @@
+"""`python -m experiments train`: from nothing to a model file and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+
+from experiments.evaluation import evaluate
+from experiments.training.recipe import Kind, Latent, Recipe, recipe_for
+from experiments.training.run import Run, Trained
+from grasp_theory.tasks import by_name
+from grasp_theory.tasks.task import FRAMESKIP, Task
+from grasp_theory.world_models import ActionLayout, Card, WorldModel, load_file, save
+from linear_systems.errors import InvalidInputError, ParameterError
+
+WORK = Path("training")
+"""Where data, frames and checkpoints of a training lie unless told otherwise."""
+
+
+def train(
+    task: Annotated[
+        str, typer.Argument(help="wall_single, point_maze, push_t, or one of the first two with _long.")
+    ],
+    kind: Annotated[
+        Kind, typer.Option(help="offline: behaviour data alone; robust: extra data.")
+    ] = "offline",
+    latent: Annotated[Latent, typer.Option(help="flat or patch.")] = "flat",
+    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    folder: Annotated[
+        Path, typer.Option(help="Data, frames and checkpoints; a killed run resumes here.")
+    ] = WORK,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the model's two files; training/models, training/quick with --quick."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a model of the same name in OUT.")] = False,
+    quick: Annotated[bool, typer.Option(help="A tiny model in seconds: to try the command.")] = False,
+) -> None:
+    """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
+    try:
+        trained = train_model(
+            by_name(task), kind=kind, latent=latent, seed=seed, device=_device(device),
+            folder=folder, out=out or WORK / ("quick" if quick else "models"), overwrite=overwrite, quick=quick,
+        )  # fmt: skip
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
+    Console().print(f"written: {trained}.safetensors and {trained.name}.json")
+
+
+def train_model(
+    task: Task,
+    *,
+    kind: Kind,
+    latent: Latent,
+    seed: int,
+    device: torch.device,
+    folder: Path,
+    out: Path,
+    overwrite: bool = False,
+    quick: bool = False,
+) -> Path:
+    """Train, evaluate and store one model; return the common path of its files.
+
+    Raises
+        ParameterError: if the files are there already and `overwrite` is not given, or a robust model lacks its
+            offline one.
+    """
+    path = out / f"{task.name}-{kind}-{latent}-{seed}"
+    if not overwrite and any(path.with_suffix(end).exists() for end in (".safetensors", ".json")):
+        raise ParameterError(
+            "out", f"no {path.name} there yet", "its files", "--overwrite, or another folder"
+        )
+    recipe = recipe_for(task.name, latent, quick=quick)
+    run = Run(task, recipe, seed, folder, device)
+    offline = out / f"{task.name}-offline-{latent}-{seed}"
+    trained = run.offline() if kind == "offline" else run.robust(_offline(offline, recipe, device))
+    model = trained.model.cpu()
+    card = model_card(task, kind, seed, recipe, trained, evaluate(task, model, quick=quick))
+    out.mkdir(parents=True, exist_ok=True)
+    save(model, card, path, overwrite=overwrite)
+    return path
+
+
+def model_card(
+    task: Task, kind: Kind, seed: int, recipe: Recipe, trained: Trained, evaluation: Mapping[str, Any]
+) -> Card:
+    """Return the card of a trained model."""
+    return Card(
+        task=task.name,
+        kind=kind,
+        seed=seed,
+        architecture=trained.model.architecture,
+        actions=ActionLayout(FRAMESKIP, task.action_dim, task.action_low, task.action_high, task.action_unit),
+        frame_offsets=task.frame_offsets,
+        probe_names=task.probe_names,
+        data=trained.data,
+        recipe=recipe.to_json(),
+        training=trained.training,
+        evaluation=evaluation,
+        dtype="float16",
+    )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    # torch has no type of its own for a device that is not there.
+    except (RuntimeError, AssertionError) as error:
+        found = f"{name!r}: {str(error).splitlines()[0]}"
+        raise ParameterError("device", "a device that torch finds here", found, "cpu") from error
+
+
+def _offline(path: Path, recipe: Recipe, device: torch.device) -> WorldModel:
+    if not path.with_suffix(".safetensors").exists():
+        raise ParameterError(
+            "kind", "the offline model that a robust one starts from", f"no {path.name} in {path.parent}",
+            "train the offline model of the same seed first",
+        )  # fmt: skip
+    model = load_file(path, device=device)
+    if model.card is None or not recipe.is_told_by(model.card.recipe):
+        raise ParameterError(
+            "kind", f"an offline model {path.name} of the same recipe", "one of another (--quick, or an older version)",
+            "train the offline model anew, or in another folder",
+        )  # fmt: skip
+    return model

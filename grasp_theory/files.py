@@ -1,0 +1,74 @@
+"""Writing files so that a reader never sees half of one, and no leftovers of killed runs stay."""
+
+from __future__ import annotations
+
+import os
+import socket
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to, and put that file in `path`'s place once it is complete and on disk.
+
+    A crash leaves the old file or the new one.  What killed processes of this machine left beside `path` is removed.
+
+    Arguments
+        path: the file to write; its folder must exist.
+
+    Raises
+        OSError: the folder is missing, read-only or full; the old file is untouched.
+    """
+    # Short, so that it fits wherever the name itself does.
+    stem = f".{_short(path.name)}.{_short(socket.gethostname())}"
+    for leftover in path.parent.glob(f"{stem}.*.partial"):
+        if not _alive(int(leftover.name.split(".")[3])):
+            leftover.unlink(missing_ok=True)
+    partial = path.parent / f"{stem}.{os.getpid()}.partial"
+    try:
+        yield partial
+        _sync(partial)
+        partial.replace(path)
+        with suppress(OSError):  # not every system lets a folder be opened
+            _sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes `path`'s place once it is complete: `atomic_path`, opened for writing bytes."""
+    with atomic_path(path) as partial, partial.open("wb") as file:
+        yield file
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` in UTF-8: a crash leaves the old file or the new one, and nothing in between."""
+    with atomic_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _short(text: str) -> str:
+    return f"{zlib.crc32(os.fsencode(text)):08x}"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

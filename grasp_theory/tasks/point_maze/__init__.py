@@ -1,0 +1,1 @@
+"""PointMaze: a ball pushed through a maze, with MuJoCo's physics."""

@@ -1,0 +1,1 @@
+"""Push-T: a round pusher moves a T-shaped block, with gym-pusht's physics."""

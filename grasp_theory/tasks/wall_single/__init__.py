@@ -1,0 +1,1 @@
+"""WallSingle: a dot in a walled room with a door."""

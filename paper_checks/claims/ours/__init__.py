@@ -1,0 +1,1 @@
+"""The paper's empirical claims on our own models."""

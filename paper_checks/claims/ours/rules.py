@@ -1,0 +1,228 @@
+"""When a claim of the paper replicates on our models: rules that were fixed before there were any results.
+
+A family is what a claim compares: GRASP (or the full method of an ablation) with each of k other rows, on the same
+problems with the same models, pooled over the horizons and tasks that the claim speaks of.  Its differences of success
+rates have simultaneous 95% intervals (level 0.05/k each) and exact p-values with Holm's correction over the k.
+
+*More*: the claim says that the reference is better than every other row.  It replicates if every difference is
+positive with p <= 0.05, does not if some difference is negative with p <= 0.05, and is inconclusive otherwise.
+
+*Most*: the claim says that something happens on most of n independent problems, for each of k shares.  It replicates if
+every share's Wilson interval (level 0.05/k) is above 1/2, does not if one is below, and is inconclusive otherwise.
+
+*No less*: the claim says that no other row is better by more than a margin.  It replicates if every interval is above
+−margin, does not if some interval is below −margin, and is inconclusive otherwise.
+
+As in the paper, success is success in the model, at the first plan that the model believes.  That the environment
+agrees is asked apart, in a caveat, and so is whether every model has the direction of all together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+from typing import Protocol
+
+from scipy.stats import binomtest
+
+from grasp_theory.statistics.paired_trials import LEVEL, PairedTrials, holm, pooled
+from paper_checks.claims.ours.counts import Pair, Share
+from paper_checks.engine.records import Evidence, Grade, Number
+
+
+class Outcome(StrEnum):
+    """What our trials say of a claim."""
+
+    REPLICATES = "replicates"
+    DOES_NOT = "does not replicate"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Decided(Protocol):
+    """What a rule was applied to."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the rule says."""
+
+    @property
+    def text(self) -> str:
+        """The outcome with every figure it rests on."""
+
+    @property
+    def numbers(self) -> Mapping[str, Number]:
+        """The figures by name."""
+
+    @property
+    def instance(self) -> str:
+        """Python code that shows what speaks most against the claim."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Comparisons judged together.
+
+    Arguments
+        records: by what the reference is compared with, the paired trials, the reference first.
+        margin: None for *more*; the margin of *no less*, as a difference of rates.
+    """
+
+    records: Mapping[str, PairedTrials]
+    margin: float | None = None
+
+    @property
+    def level(self) -> float:
+        """The level of each of the simultaneous intervals."""
+        return LEVEL / len(self.records)
+
+    @cached_property
+    def p_values(self) -> Mapping[str, float]:
+        """Exact two-sided p-values of no difference, after Holm's correction."""
+        adjusted = holm([record.p_value for record in self.records.values()])
+        return dict(zip(self.records, adjusted, strict=True))
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the rule says."""
+        if self.margin is None:
+            signs = [
+                math.copysign(1, self.records[name].difference) if p <= LEVEL else 0
+                for name, p in self.p_values.items()
+            ]
+            above, below = all(sign > 0 for sign in signs), any(sign < 0 for sign in signs)
+        else:
+            ends = [record.interval(self.level) for record in self.records.values()]
+            above = all(low > -self.margin for low, _ in ends)
+            below = any(high < -self.margin for _, high in ends)
+        if above:
+            return Outcome.REPLICATES
+        return Outcome.DOES_NOT if below else Outcome.INCONCLUSIVE
+
+    @property
+    def text(self) -> str:
+        """The outcome with every difference, its interval, p-value, n and smallest detectable difference."""
+        rule = (
+            "all differences positive" if self.margin is None else f"none below −{100 * self.margin:g} points"
+        )
+        shown = "; ".join(self._line(name) for name in self.records)
+        return (
+            f"{self.outcome} ({rule}; {len(self.records)} comparisons at family-wise level {LEVEL:g}, differences in "
+            f"points with simultaneous intervals, in brackets what 80% power would detect): {shown}"
+        )
+
+    @property
+    def numbers(self) -> Mapping[str, Number]:
+        """The differences and p-values by name."""
+        return {
+            "comparisons": len(self.records),
+            "trials": min(record.trials for record in self.records.values()),
+            **{f"points over {name}": 100 * record.difference for name, record in self.records.items()},
+            **{f"p, {name}": p for name, p in self.p_values.items()},
+        }
+
+    @property
+    def instance(self) -> str:
+        """Python code that shows the comparison that speaks most against the claim."""
+        record = min(self.records.values(), key=lambda record: record.difference)
+        return (
+            f"from grasp_theory.statistics.paired_trials import PairedTrials\nrecord = {record!r}\n"
+            f"print(record.difference, record.p_value, record.interval({self.level!r}))"
+        )
+
+    def _line(self, name: str) -> str:
+        record = self.records[name]
+        low, high = (100 * end for end in record.interval(self.level))
+        detectable = record.detectable(self.level)
+        power = f"{100 * detectable:.1f}" if math.isfinite(detectable) else "nothing"
+        return (
+            f"over {name} {100 * record.difference:+.1f} [{low:+.1f}, {high:+.1f}], only one solved "
+            f"{record.first_only} : {record.second_only} of n = {record.trials}, p = {self.p_values[name]:.2g} [{power}]"
+        )
+
+
+def gathered(pairs: Sequence[Pair], margin: float | None = None, *, by_task: bool = False) -> Family | None:
+    """Return the family of some pairs, pooled for each other row (and each task if `by_task`); None if there are none."""
+    groups: dict[str, list[PairedTrials]] = {}
+    for pair in pairs:
+        groups.setdefault(f"{pair.other} on {pair.task}" if by_task else pair.other, []).append(pair.record)
+    return Family({name: pooled(records) for name, records in groups.items()}, margin) if groups else None
+
+
+@dataclass(frozen=True)
+class Majorities:
+    """Shares of which each is said to be more than half.
+
+    Arguments
+        shares: by what is counted.
+    """
+
+    shares: Mapping[str, Share]
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the rule says."""
+        ends = [self._interval(share) for share in self.shares.values()]
+        if all(low > 1 / 2 for low, _ in ends):
+            return Outcome.REPLICATES
+        return Outcome.DOES_NOT if any(high < 1 / 2 for _, high in ends) else Outcome.INCONCLUSIVE
+
+    @property
+    def text(self) -> str:
+        """The outcome with every share and its interval."""
+        shown = []
+        for name, share in self.shares.items():
+            low, high = self._interval(share)
+            shown.append(f"{name}: {share.happened} of {share.n} [{low:.0%}, {high:.0%}]")
+        return (
+            f"{self.outcome} (every share above one half; {len(self.shares)} simultaneous Wilson intervals, family-wise "
+            f"level {LEVEL:g}): {'; '.join(shown)}"
+        )
+
+    @property
+    def numbers(self) -> Mapping[str, Number]:
+        """The shares by name."""
+        return {name: share.happened / share.n for name, share in self.shares.items()}
+
+    @property
+    def instance(self) -> str:
+        """Python code that shows the smallest share."""
+        share = min(self.shares.values(), key=lambda share: share.happened / share.n)
+        return (
+            f"from scipy.stats import binomtest\nprint(binomtest({share.happened}, {share.n}).proportion_ci("
+            f"{1 - LEVEL / len(self.shares)!r}, method='wilson'))"
+        )
+
+    def _interval(self, share: Share) -> tuple[float, float]:
+        confidence = 1 - LEVEL / len(self.shares)
+        ends = binomtest(share.happened, share.n).proportion_ci(confidence, method="wilson")
+        return float(ends.low), float(ends.high)
+
+
+def judged(decided: Decided) -> Evidence:
+    """Judge whether a claim replicates."""
+    passed = decided.outcome is Outcome.REPLICATES
+    return Evidence(Grade.STATISTICAL, passed, decided.text, decided.numbers, decided.instance)
+
+
+def false_families(family: Family) -> Mapping[str, Family]:
+    """Return variants of a family for which its claim is false, whatever was found."""
+    variants = {"every other row solves 100 more of 200 problems": _synthetic(family, -100)}
+    if family.margin is None:
+        names = {name: record.balanced() for name, record in family.records.items()}
+        variants["planners' names exchanged on every other problem"] = replace(family, records=names)
+    return variants
+
+
+def true_families(family: Family) -> Mapping[str, Family]:
+    """Return variants of a family for which its claim is true, whatever was found."""
+    return {"the reference solves 100 more of 200 problems": _synthetic(family, 100)}
+
+
+def _synthetic(family: Family, lead: int) -> Family:
+    """Return the family with every record replaced by 200 problems, `lead` of them solved by one row only."""
+    sign = 1 if lead > 0 else -1
+    record = PairedTrials(((0, 1, 200 - abs(lead)), (sign, 1, abs(lead))), max(lead, 0), max(-lead, 0))
+    return replace(family, records=dict.fromkeys(family.records, record))

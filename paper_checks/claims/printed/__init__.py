@@ -1,0 +1,1 @@
+"""What is printed: tables, figures, and the text about them."""

@@ -1,0 +1,1 @@
+"""The engine: records, running a check, inspection of evidence, directed search."""

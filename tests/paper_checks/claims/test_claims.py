@@ -1,0 +1,85 @@
+"""What every claim of the paper must offer, whichever claim it is.
+
+A new claim inherits these tests by being in `ALL_CLAIMS`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from paper_checks.claims import ALL_CLAIMS
+from paper_checks.engine.records import Claim, Result, Verdict
+from paper_checks.engine.run import Settings, run_claim
+from paper_checks.engine.runner import load_claims
+from paper_checks.report.accounting import account, unknown_items
+from paper_checks.report.mathml import mathml
+from paper_checks.report.verdicts import RECORD_PATH, load_recorded
+
+CHECKED = [claim for claim in ALL_CLAIMS if claim.check is not None]
+
+
+def each(claims: list[Claim] | tuple[Claim, ...]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("claim", claims, ids=lambda claim: claim.id)
+
+
+@cache
+def outcome(claim_id: str, *, sabotage: bool = False) -> Result:
+    claim = next(claim for claim in ALL_CLAIMS if claim.id == claim_id)
+    return run_claim(claim, Settings(quick=True, sabotage=sabotage))
+
+
+def test_ids_are_unique_and_well_formed() -> None:
+    assert load_claims() == ALL_CLAIMS
+
+
+@each(ALL_CLAIMS)
+def test_the_claim_is_told_in_full(claim: Claim) -> None:
+    for text in (claim.title, claim.source, claim.statement):
+        assert text.strip()
+    if claim.latex:
+        mathml(claim.latex)
+    assert all(why.strip() for why in claim.definitions.values())
+    assert not (claim.check and claim.missing), "a claim with a check is checkable"
+
+
+@each(ALL_CLAIMS)
+def test_the_verdict_found_is_the_one_on_record(claim: Claim) -> None:
+    result = outcome(claim.id)
+    assert result.verdict is not Verdict.BROKEN, result.problem
+    # One caveat less would leave the verdict as it is.
+    assert [caveat.text for caveat in result.caveats if not caveat.examination.evidence.passed] == []
+    assert result.verdict is load_recorded(RECORD_PATH).get(claim.id), "run `python -m paper_checks --record`"
+
+
+@each(CHECKED)
+def test_broken_on_purpose_every_examination_and_caveat_fails(claim: Claim) -> None:
+    sabotaged, honest = outcome(claim.id, sabotage=True), outcome(claim.id)
+    assert sabotaged.problem == ""
+    assert len(sabotaged.examinations) == len(honest.examinations) > 0
+    assert len(sabotaged.caveats) == len(honest.caveats)
+    examined = (*sabotaged.examinations, *(caveat.examination for caveat in sabotaged.caveats))
+    assert [examination.title for examination in examined if examination.evidence.passed] == []
+
+
+@each(CHECKED)
+def test_evidence_says_what_was_inspected_and_sharpness_gives_its_instance(claim: Claim) -> None:
+    result = outcome(claim.id)
+    for examination in (*result.examinations, *(caveat.examination for caveat in result.caveats)):
+        assert examination.title.strip()
+        assert examination.evidence.summary.strip()
+    for found in result.sharpness:
+        assert found.instance.strip()
+        assert found.search.strip()
+    for text in (e.evidence.instance for e in result.examinations if e.evidence.instance):
+        compile(text, "instance", "exec")
+
+
+def test_the_record_holds_no_claim_that_is_gone() -> None:
+    assert set(load_recorded(RECORD_PATH)) <= {claim.id for claim in ALL_CLAIMS}
+
+
+def test_everything_the_paper_numbers_is_accounted_for() -> None:
+    assert [item.label for item in account(ALL_CLAIMS) if not item.accounted] == []
+    assert unknown_items(ALL_CLAIMS) == ()
