@@ -17,6 +17,7 @@ from grasp_theory.planners.rows import GRADIENT, Rows
 from grasp_theory.planners.search import Incumbents, Search
 from grasp_theory.planners.settings import (
     check_choices,
+    check_flags,
     check_fractions,
     check_numbers,
     require_distinct_restarts,
@@ -124,6 +125,9 @@ class GRASP(LiftedPlanner):
             ),
         )
         check_fractions(self, "noise_decay", "cycle_decay")
+        check_flags(
+            self, "sync_at_start", "sync_states", "stop_state_gradient", "fix_final_state", "checkpoint"
+        )
         check_choices(
             self, sync_method=("gradient", "cem"), optimizer=("sgd", "adam"), sync_optimizer=("sgd", "adam"),
             reduction=("sum", "mean"),
