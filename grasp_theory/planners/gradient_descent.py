@@ -85,7 +85,7 @@ class _GradientSearch(Search):
 
     def cost(self, iteration: int) -> int:
         """Return the gradient of one rollout."""
-        return GRADIENT * self.actions.shape[1]
+        return (GRADIENT + self.options.checkpoint) * self.actions.shape[1]
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         options, problem = self.options, self.rows.problem

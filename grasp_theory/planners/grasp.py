@@ -185,12 +185,14 @@ class _GraspSearch(LiftedSearch):
         self.since_sync = 0
 
     def cost(self, iteration: int) -> int:
-        """Return the gradient of the joint step and, where a sync is due, its own and the look after it."""
+        """Return the gradient of the joint step and, where a sync is due, its own and the looks at it."""
         options = self.options
         passes = GRADIENT
         if self._sync_is_due(iteration):
-            samples = GRADIENT if options.sync_method == "gradient" else options.sync_samples + 1
-            passes += options.sync_steps * samples + 1 + (options.sync_method == "cem")
+            if options.sync_method == "cem":
+                passes += options.sync_steps * (options.sync_samples + 1) + 2
+            else:
+                passes += options.sync_steps * (GRADIENT + options.checkpoint) + 1
         return passes * self.actions.shape[1]
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:

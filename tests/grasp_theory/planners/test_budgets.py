@@ -28,6 +28,30 @@ def test_what_is_counted_is_what_the_model_was_asked(planner: Planner, restarts:
     assert plan.evaluations.tolist() == [model.rows + 2 * model.backward_rows]
 
 
+@pytest.mark.parametrize(
+    "planner",
+    [
+        GradientDescent(iterations=5, checkpoint=True),
+        GRASP(iterations=6, sync_every=3, sync_steps=2, checkpoint=True),
+    ],
+    ids=["GradientDescent", "GRASP"],
+)
+def test_what_is_evaluated_again_is_counted_again(planner: Planner) -> None:
+    class Saturating(Counting):
+        """Nonlinear in the action too: else the first step keeps nothing for the backward pass to compute again."""
+
+        def step(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+            return super().step(state, torch.tanh(action))
+
+    model = Saturating()
+    problem = pendulum_problem(1, reached=None, dynamics=model)
+    model.rows = 0
+    plan = planner.plan(problem)
+    assert plan.evaluations.tolist() == [model.rows + 2 * model.backward_rows]
+    exact = replace(planner, max_evaluations=int(plan.evaluations[0])).plan(problem)
+    assert torch.equal(exact.actions, plan.actions)
+
+
 @every_planner
 def test_rows_that_stop_early_have_cost_less(planner: Planner) -> None:
     problem = pendulum_problem()
