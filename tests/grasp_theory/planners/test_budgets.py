@@ -38,10 +38,10 @@ def test_what_is_counted_is_what_the_model_was_asked(planner: Planner, restarts:
 )
 def test_what_is_evaluated_again_is_counted_again(planner: Planner) -> None:
     class Saturating(Counting):
-        """Nonlinear in the action too: else the first step keeps nothing for the backward pass to compute again."""
+        """Nonlinear at the end of a step: the backward pass computes a step again up to where it needs no more of it."""
 
         def step(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-            return super().step(state, torch.tanh(action))
+            return torch.tanh(super().step(state, action))
 
     model = Saturating()
     problem = pendulum_problem(1, reached=None, dynamics=model)
