@@ -1,11 +1,17 @@
-"""Shared test configuration: shape checks at run time, hypothesis profiles."""
+"""Shared test configuration: one thread, a fresh state for each test, shape checks at run time, hypothesis profiles."""
 
 from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
+# Before numpy and torch load, which read it then; workers of the tests inherit it.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+from hypothesis import HealthCheck, settings  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
+
+pytest_plugins = ["isolation"]
 
 # Shapes and dtypes in signatures are checked in the tests only; those of the tasks are not: their boundaries
 # check shapes themselves, and their tests pass them wrong ones.
