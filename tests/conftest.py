@@ -8,8 +8,8 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-from hypothesis import HealthCheck, settings  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
 
 pytest_plugins = ["isolation"]
 
