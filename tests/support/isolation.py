@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(1)
-
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol() -> Iterator[None]:
+    torch.set_num_threads(1)
     torch.set_grad_enabled(True)
     torch.set_default_dtype(torch.float32)
     random.seed(0)
