@@ -30,6 +30,26 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Replays:
+    """Plans that a robust model's planners make on training problems, replayed in the environment.
+
+    In every round the model as it is by then plans, and is trained on the replays of all rounds so far: what planners
+    find to exploit after one round differs from what they found before it (Ross et al., 2011).
+
+    Arguments
+        rounds: how often; each trains for the steps of `Recipe.robust_predictor`.
+        problems: for each of the two planners, in each round; no more than half the behaviour episodes.
+        horizon: model steps of a plan; None for the horizon of the model's evaluation.
+        share: of a training batch; a quarter are contacts, and the rest is behaviour.
+    """
+
+    rounds: int = 1
+    problems: int = 400
+    horizon: int | None = None
+    share: float = 0.25
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Data, losses and optimisation of one world model.
 
@@ -48,6 +68,7 @@ class Recipe:
         encoder, predictor, decoder, probe: the stages.
         robust_predictor: the stage that makes an offline model robust.
         state_noise: standard deviation of the noise on the latents that a robust predictor starts from.
+        replays: the replayed plans that a robust predictor learns from.
     """
 
     episodes: int
@@ -69,15 +90,23 @@ class Recipe:
     probe: Stage = field(default_factory=lambda: Stage(2000, 1024, 2e-3))
     robust_predictor: Stage = field(default_factory=lambda: Stage(1200, 512, 5e-4, 8))
     state_noise: float = 0.1
+    replays: Replays = field(default_factory=Replays)
 
     def to_json(self) -> Mapping[str, Any]:
         """Return the fields as plain values."""
         return asdict(self)
 
     def is_told_by(self, values: Mapping[str, Any]) -> bool:
-        """Return whether a card's values of `to_json` are this recipe; a field that an older card lacks has its default."""
+        """Return whether an offline model whose card has these values of `to_json` is one of this recipe.
+
+        What robust models alone depend on does not count, and a field that an older card lacks has its default.
+        """
         defaults = {one.name: one.default for one in fields(self) if one.default is not MISSING}
-        return {**defaults, **values} == self.to_json()
+        told, own = {**defaults, **values}, dict(self.to_json())
+        for name in ("robust_predictor", "state_noise", "replays"):
+            told.pop(name, None)
+            own.pop(name)
+        return told == own
 
 
 RECIPES: Mapping[tuple[str, Latent], Recipe] = {
@@ -106,8 +135,17 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
         length=400,
         slowness=8.0,
         encoder=Stage(1500, 64, 1e-3, 4),
+        robust_predictor=Stage(1000, 512, 5e-4, 12),
+        replays=Replays(rounds=2, problems=100, horizon=24, share=0.5),
     ),
-    ("point_maze_long", "flat"): Recipe(episodes=2000, length=255, slowness=0.2, reconstruction=1.0),
+    ("point_maze_long", "flat"): Recipe(
+        episodes=2000,
+        length=255,
+        slowness=0.2,
+        reconstruction=1.0,
+        robust_predictor=Stage(1000, 512, 5e-4, 12),
+        replays=Replays(rounds=2, problems=100, horizon=40, share=0.5),
+    ),
     ("wall_single", "patch"): Recipe(
         episodes=2000,
         length=250,
@@ -166,6 +204,7 @@ def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:
         first_predictor=recipe.first_predictor and Stage(50, 64, 2e-3, 2),
         predictor=Stage(600, 64, 2e-3, 2),
         robust_predictor=replace(recipe.robust_predictor, steps=50, batch=128),
+        replays=Replays(),
         decoder=replace(recipe.decoder, steps=20, batch=64),
         probe=replace(recipe.probe, steps=150, batch=256),
     )
