@@ -10,6 +10,7 @@ from linear_systems.errors import ParameterError
 
 Kind = Literal["offline", "robust"]
 Latent = Literal["flat", "patch"]
+Features = Literal["learned", "colours"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Recipe:
         encoder_depth, predictor_width, predictor_depth, predictor_block: see `Architecture`.
         variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
             deviation and the squared off-diagonal covariances (Bardes et al., 2022).
+        features: "learned" by the encoder's stage, or "colours": centroids of colours (`ColourEncoder`), for which the
+            encoder's weights below and its stage do not count.
         slowness: weight of the mean squared change of a latent in one model step.  With the two
             above it asks for the slowest uncorrelated features, whose distances follow how long the behaviour
             takes from one state to another.
@@ -79,6 +82,7 @@ class Recipe:
     predictor_width: int = 320
     predictor_depth: int = 2
     predictor_block: Literal["plain", "gated"] = "plain"
+    features: Features = "learned"
     variance: float = 1.0
     covariance: float = 1.0
     slowness: float = 0.0
@@ -181,24 +185,42 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
 }
 """By task and latent: the recipes of the shipped models, and others for patch latents."""
 
+COLOURS: Mapping[str, Recipe] = {
+    "push_t": Recipe(
+        episodes=6000,
+        length=100,
+        latent_dim=12,
+        features="colours",
+        predictor_block="gated",
+        first_predictor=Stage(1000, 512, 1e-3, 2),
+        predictor=Stage(4000, 512, 1e-3, 8),
+        decoder=Stage(1000, 96, 2e-3),
+        probe=Stage(3000, 1024, 2e-3),
+    ),
+}
+"""By task: recipes of flat latents that are centroids of colours."""
 
-def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:
+
+def recipe_for(task: str, latent: Latent, *, features: Features = "learned", quick: bool = False) -> Recipe:
     """Return the recipe of a task's shipped model, or with `quick` a tiny one that runs in seconds.
 
     Raises
-        ParameterError: if there is none for the task and latent.
+        ParameterError: if there is none for the task, latent and features.
     """
-    if (task, latent) not in RECIPES:
-        known = ", ".join(f"{name} ({kind})" for name, kind in RECIPES)
-        raise ParameterError("task", f"one with a recipe: {known}", f"{task} ({latent})", "one of these")
-    recipe = RECIPES[task, latent]
+    known = {(*name, "learned"): one for name, one in RECIPES.items()}
+    known |= {(name, "flat", "colours"): one for name, one in COLOURS.items()}
+    if (task, latent, features) not in known:
+        names = ", ".join(f"{name} ({kind}, {of})" for name, kind, of in known)
+        found = f"{task} ({latent}, {features})"
+        raise ParameterError("task", f"one with a recipe: {names}", found, "one of these")
+    recipe = known[task, latent, features]
     if not quick:
         return recipe
     return replace(
         recipe,
         episodes=40,
         length=100,
-        latent_dim=4,
+        latent_dim=4 if recipe.features == "learned" else recipe.latent_dim,
         predictor_width=96,
         encoder=Stage(100, 32, 4e-3, 2),
         first_predictor=recipe.first_predictor and Stage(50, 64, 2e-3, 2),

@@ -24,6 +24,7 @@ from experiments.training.replay import replayed_plans
 from experiments.training.stages import (
     Frames,
     encode_all,
+    fit_colours,
     measure_in_misses,
     measure_in_steps,
     normalise_frames,
@@ -35,6 +36,7 @@ from experiments.training.stages import (
 )
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import Architecture, WorldModel, fingerprint, round_weights
+from grasp_theory.world_models.encoders import ColourEncoder
 
 DATA_SEED = 0
 """Seed of the behaviour data of every shipped model; evaluation draws its own."""
@@ -93,12 +95,14 @@ class Run:
         episodes = self._collect("offline", recipe.episodes, DATA_SEED)
         frames = self._draw(episodes, "offline")
         torch.manual_seed(self.seed)
-        model = WorldModel(self._architecture("own" if encoder is None else "frozen"), encoder)
+        model = WorldModel(self._architecture(encoder), encoder)
         model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         normalise_frames(model, frames, np.random.default_rng(self.seed))
         model.action_scale.fill_(float(episodes.actions.std()))
         trainer = self._trainer("offline", encoder, [episodes])
-        if encoder is None:
+        if isinstance(model.encoder, ColourEncoder):
+            fit_colours(model, frames, np.random.default_rng(self.seed))
+        elif encoder is None:
             clock.stage("encoder", train_encoder(trainer, model, recipe, frames, episodes.model_actions))
         raw = encode_all(model, frames.pixels, self.device)
         normalise_latents(model, raw)
@@ -185,14 +189,16 @@ class Run:
         raw = encode_all(model, self._draw(episodes, name).pixels, self.device)
         return model.normalise_latents(raw), self._tensor(episodes.model_actions)
 
-    def _architecture(self, encoder: Literal["own", "frozen"]) -> Architecture:
+    def _architecture(self, encoder: nn.Module | None) -> Architecture:
         task, recipe = self.task, self.recipe
+        own: Literal["own", "colours"] = "colours" if recipe.features == "colours" else "own"
         one = task.probe_targets(np.zeros((1, task.state_dim)))
         return Architecture(
             latent=recipe.latent, action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
             frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
             encoder_depth=recipe.encoder_depth,
-            encoder=encoder, predictor_width=recipe.predictor_width, predictor_depth=recipe.predictor_depth,
+            encoder=own if encoder is None else "frozen",
+            predictor_width=recipe.predictor_width, predictor_depth=recipe.predictor_depth,
             predictor_block=recipe.predictor_block,
         )  # fmt: skip
 

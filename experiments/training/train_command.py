@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from experiments.evaluation import evaluate
-from experiments.training.recipe import Kind, Latent, Recipe, recipe_for
+from experiments.training.recipe import Features, Kind, Latent, Recipe, recipe_for
 from experiments.training.run import Run, Trained
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP, Task
@@ -30,6 +30,9 @@ def train(
         Kind, typer.Option(help="offline: behaviour data alone; robust: extra data.")
     ] = "offline",
     latent: Annotated[Latent, typer.Option(help="flat or patch.")] = "flat",
+    features: Annotated[
+        Features, typer.Option(help="Of flat latents: learned, or the centroids of colours (push_t).")
+    ] = "learned",
     seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     folder: Annotated[
@@ -45,7 +48,7 @@ def train(
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
     try:
         trained = train_model(
-            by_name(task), kind=kind, latent=latent, seed=seed, device=_device(device),
+            by_name(task), kind=kind, latent=latent, features=features, seed=seed, device=_device(device),
             folder=folder, out=out or WORK / ("quick" if quick else "models"), overwrite=overwrite, quick=quick,
         )  # fmt: skip
     except InvalidInputError as error:
@@ -58,6 +61,7 @@ def train_model(
     *,
     kind: Kind,
     latent: Latent,
+    features: Features = "learned",
     seed: int,
     device: torch.device,
     folder: Path,
@@ -76,7 +80,7 @@ def train_model(
         raise ParameterError(
             "out", f"no {path.name} there yet", "its files", "--overwrite, or another folder"
         )
-    recipe = recipe_for(task.name, latent, quick=quick)
+    recipe = recipe_for(task.name, latent, features=features, quick=quick)
     run = Run(task, recipe, seed, folder, device)
     offline = out / f"{task.name}-offline-{latent}-{seed}"
     trained = run.offline() if kind == "offline" else run.robust(_offline(offline, recipe, device))

@@ -241,6 +241,19 @@ def test_patch_latents_train_too(tmp_path, monkeypatch, name):
     assert np.isfinite(trained.training["stages"]["predictor"]["last"])
 
 
+def test_centroids_of_colours_need_no_encoder_s_stage(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "SHARD", 5)
+    recipe = replace(
+        recipe_for("push_t", "flat", features="colours", quick=True),
+        episodes=5, first_predictor=Stage(3, 8, 1e-3, 2), predictor=Stage(3, 8, 1e-3, 2),
+        decoder=Stage(2, 8, 1e-3), probe=Stage(2, 8, 1e-3),
+    )  # fmt: skip
+    trained = Run(by_name("push_t"), recipe, 0, tmp_path, CPU).offline()
+    assert trained.model.architecture.encoder == "colours"
+    assert set(trained.training["stages"]) == {"first_predictor", "predictor", "probe", "decoder"}
+    assert np.isfinite(trained.training["stages"]["predictor"]["last"])
+
+
 @pytest.mark.slow
 def test_a_training_killed_at_any_moment_goes_on(tmp_path):
     code = (
@@ -278,3 +291,5 @@ def test_a_training_killed_at_any_moment_goes_on(tmp_path):
 def test_a_task_without_a_recipe_is_named():
     with pytest.raises(ParameterError, match="wall_single"):
         recipe_for("breakout", "flat")
+    with pytest.raises(ParameterError, match=r"push_t \(flat, colours\).*wall_single \(flat, colours\)"):
+        recipe_for("wall_single", "flat", features="colours")
