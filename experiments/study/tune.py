@@ -6,10 +6,9 @@ import fcntl
 import json
 import logging
 import math
-import multiprocessing
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ import optuna
 import polars as pl
 from optuna.trial import TrialState
 
-from experiments.study.execute import Runner, be_a_worker, execute, runner
+from experiments.study.execute import Runner, execute, runner
 from experiments.study.trials.planners import (
     BUDGET,
     EVALUATIONS,
@@ -33,6 +32,7 @@ from experiments.study.trials.unit import Unit, model_hash, unit_key
 from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
+from grasp_theory.workers import worker_pool
 from linear_systems.errors import ParameterError
 
 STARTUP = 4
@@ -262,13 +262,10 @@ def _in_processes(
         return
     folder.mkdir(parents=True, exist_ok=True)
     optuna.storages.RDBStorage(_storage(folder))  # its tables are made once, not by each process
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), be_a_worker) as pool:
+    with worker_pool(workers) as pool:
         futures = {pool.submit(job, target, handed): target for target, handed in jobs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 def _storage(folder: Path) -> str:
