@@ -15,18 +15,17 @@ from rich.table import Table
 from experiments.paths import RESULTS
 from experiments.study.cluster import ClusterError
 from experiments.study.execute import execute, runner
+from experiments.study.reporting.present import former_code, with_present
 from experiments.study.reporting.render import brief, terminal, write
 from experiments.study.reporting.report import table_report
 from experiments.study.reporting.summary import current, outdated
 from experiments.study.tables import FULL, QUICK, TABLES, Profile, cells, modes, not_tuned, targets, units
 from experiments.study.trials.store import Store, existing
-from experiments.study.trials.unit import code_digest, unit_key
+from experiments.study.trials.unit import unit_key
 from experiments.study.tune import Target, Tuned, tune_all
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
 from linear_systems.errors import InvalidInputError, ParameterError
-
-"""Where the results that come with the repository lie."""
 
 Results = Annotated[
     Path,
@@ -83,6 +82,8 @@ def table(
         raise typer.Exit(1) from error
     if short:
         typer.echo(brief(report))
+        for warning in report.warnings:
+            typer.echo(f"warning: {warning}", err=True)
     else:
         Console().print(terminal(report))
         if old := outdated(rows):
@@ -146,7 +147,7 @@ def status(
     results: Results = RESULTS,
     compact: Annotated[bool, typer.Option("--compact", help="Put the parts into one file.")] = False,
 ) -> None:
-    """Show what is stored, by problem set, mode and version of the code, and what each table still lacks."""
+    """Show what is stored, by problem set and mode, whether the present code made it, and what each table still lacks."""
     try:
         store = existing(results)
         if compact:
@@ -165,15 +166,20 @@ def status(
         "last",
         title=f"{len(rows)} trials in {results}",
     )
-    groups = rows.group_by("task", "kind", "horizon", "purpose", "mode", "code", maintain_order=True).agg(
-        pl.col("planner").n_unique(), pl.col("model").n_unique(), pl.len(), pl.col("finished").max()
+    place = ["task", "kind", "horizon", "purpose", "mode", "present"]
+    groups = (
+        with_present(rows)
+        .group_by(place, maintain_order=True)
+        .agg(pl.col("planner").n_unique(), pl.col("model").n_unique(), pl.len(), pl.col("finished").max())
     )
-    for task, kind, horizon, purpose, mode, code, planners, models, count, last in groups.iter_rows():
-        mark = "current" if code == code_digest(task) else code
+    for task, kind, horizon, purpose, mode, present, planners, models, count, last in groups.iter_rows():
+        mark = "present" if present else "former"
         shown.add_row(
             f"{task}-{kind}-{horizon}-{purpose}", mode, *map(str, (planners, models, count, mark, last))
         )
     console.print(shown)
+    if old := former_code(current(rows)):
+        console.print(f"{old}.", style="bold yellow")
     for number in TABLES:
         console.print(_lacking(number, tuned, store))
 
