@@ -46,12 +46,14 @@ def check(
         typer.Option(min=1, max=256, show_default="one a core", help="Worker processes; changes no result."),
     ] = None,
     output: Annotated[Path, typer.Option(file_okay=False, help="Where to put the report.")] = Path("report"),
-    record: Annotated[bool, typer.Option("--record", help="Put the verdicts found on record.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Put the findings on record, and show what changed.")
+    ] = False,
 ) -> None:
     """Check the paper's claims; write report.json and index.html.
 
-    Exit status: 0 if every check ran and every verdict is the one on record (with --list: if nothing is left
-    unaccounted for), 1 if not, 2 for bad usage.
+    Exit status: 0 if every check ran and every verdict and every finding is as recorded (with --list: if nothing is
+    left unaccounted for), 1 if not, 2 for bad usage.
     """
     claims = load_claims(REGISTRY)
     if list_:
@@ -90,16 +92,19 @@ def _run(
     facts = RunFacts(settings, jobs, started, time.perf_counter() - clock)
     standing = verdicts.updated(recorded, results, all_ids) if record else recorded
     deviations = verdicts.deviations(results, standing, all_ids)
+    before = {claim_id: entry.verdict for claim_id, entry in recorded.items()}
     problems = [
         text for text in (budget_problem(results), "" if results else "there was no claim to check") if text
     ]
-    data = report_data(results, claims, recorded, deviations, problems, facts)
+    data = report_data(results, claims, before, deviations, problems, facts)
     write_atomically(output / "report.json", json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
     write_atomically(output / "index.html", render(data, output))
+    out = terminal.console()
+    out.print(terminal.result_table(results, before))
     if record:
         verdicts.save_recorded(RECORD_PATH, standing)
-    out = terminal.console()
-    out.print(terminal.result_table(results, recorded))
+        changes = verdicts.deviations(results, recorded, all_ids)
+        terminal.show_recorded(out, [change for change in changes if change not in deviations])
     summary = f"{terminal.verdict_counts(results)} in {facts.seconds:.0f} s; report: {output / 'index.html'}"
     out.print(summary, markup=False)
     terminal.show_deviations(out, deviations, problems)
@@ -108,7 +113,8 @@ def _run(
 
 def _list(claims: Sequence[Claim]) -> int:
     items, out = account(claims), terminal.console()
-    out.print(terminal.claim_table(claims, verdicts.load_recorded(RECORD_PATH)))
+    recorded = verdicts.load_recorded(RECORD_PATH)
+    out.print(terminal.claim_table(claims, {claim_id: entry.verdict for claim_id, entry in recorded.items()}))
     out.print(terminal.item_table(items))
     open_items, unknown = [item for item in items if not item.accounted], unknown_items(claims)
     if open_items:
