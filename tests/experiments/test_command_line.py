@@ -173,6 +173,20 @@ def test_a_folder_is_a_path_and_no_pattern(tmp_path: Path) -> None:
     assert Store(matched).rows().is_empty()
 
 
+def test_a_second_tuning_of_the_same_is_refused(tmp_path: Path) -> None:
+    holding = (
+        "import sys, time; from pathlib import Path; from experiments.study.tune import Target, _alone\n"
+        "with _alone(Target('wall_single', 'random', 2, 'GRASP'), Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holding, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"held\n"
+        one_line(call(*TUNE, tmp_path), "another process", tmp_path)
+    assert call(*TUNE, tmp_path).exit_code == 0
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
 def test_a_full_disk_is_told_by_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "out.txt"
