@@ -266,10 +266,17 @@ def main() -> None:
                 ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.pt", "__pycache__", "results")
             )
         shutil.copy(ROOT / "pyproject.toml", tree)
+        sound: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
         for mutant in sample:
             key = (mutant.path, mutant.number, mutant.change)
             if key in known or time.monotonic() > end:
                 continue
+            if target(mutant.path) not in sound:
+                if complaint := noticed_by(tree, mutant):
+                    raise SystemExit(
+                        f"{complaint} fails without any fault; nothing can be learnt of {mutant.path}"
+                    )
+                sound.add(target(mutant.path))
             (tree / mutant.path).write_text(planted(mutant), encoding="utf-8")
             known[key] = noticed_by(tree, mutant)
             shutil.copy(ROOT / mutant.path, tree / mutant.path)
@@ -278,7 +285,9 @@ def main() -> None:
     tried = [mutant for mutant in sample if (mutant.path, mutant.number, mutant.change) in known]
     survivors = [m for m in tried if not known[m.path, m.number, m.change]]
     told = [f"{len(tried) - len(survivors)} of {len(tried)} noticed; {len(everything)} faults in all"]
-    told += [f"  {mutant.path}:{mutant.line}: {mutant.change} (number {mutant.number})" for mutant in survivors]
+    told += [
+        f"  {mutant.path}:{mutant.line}: {mutant.change} (number {mutant.number})" for mutant in survivors
+    ]
     sys.stdout.write("\n".join(told) + "\n")
 
 
