@@ -74,7 +74,7 @@ def check_theorem_7(run: Run) -> None:
     )
     run.examine(
         "the state s_1 of GRASP.paper() with the actions frozen, whose μ_0 is fixed, has this law, not only these moments",
-        lambda variant: inspect_tube(run, *variant),
+        lambda variant: inspect_tube(run, variant),
         (1.0, "sgd"),
         false_variants={
             "σ 3% larger": (1.03, "sgd"),
