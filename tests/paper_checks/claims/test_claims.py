@@ -21,8 +21,13 @@ from paper_checks.report.verdicts import RECORD_PATH, deviations, load_recorded
 CHECKED = [claim for claim in ALL_CLAIMS if claim.check is not None]
 
 
+LONG = {"thm4"}
+"""Claims that take more than 10 s, in quick mode too."""
+
+
 def each(claims: list[Claim] | tuple[Claim, ...]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("claim", claims, ids=lambda claim: claim.id)
+    marked = [pytest.param(claim, marks=[pytest.mark.slow] if claim.id in LONG else []) for claim in claims]
+    return pytest.mark.parametrize("claim", marked, ids=[claim.id for claim in claims])
 
 
 @cache

@@ -87,18 +87,16 @@ def test_one_machine_gives_no_warning_and_unequal_counts_do() -> None:
     assert "have 2, 3 trials" in table_report("1", [GRASP, GD], unequal).warnings[0]
 
 
-def test_versions_of_the_code_are_mixed_within_a_task_only() -> None:
-    wall = MadeUpCell("GRASP", "WallSingle H=20", ("wall_single", "random", 4))
-    timed = [
-        rows_of(cell, [True] * 4, mode="single", seconds=[1.0] * 4, code=code)
-        for cell, code in ((GRASP, "a"), (wall, "b"))
+def test_rows_of_former_code_are_shown_as_such() -> None:
+    gd = rows_of(GD, [True] * 4)
+    report = table_report("1", [GRASP, GD], pl.concat([rows_of(GRASP, [True] * 4, code="a former one"), gd]))
+    assert report.warnings == [
+        "The trials of GRASP on push_t are of former code: the study is to be run again before they say anything of the "
+        "present code"
     ]
-    assert not any(
-        "code" in warning for warning in table_report("1", [GRASP, wall], pl.concat(timed)).warnings
-    )
-    timed.append(rows_of(GD, [True] * 4, mode="single", seconds=[1.0] * 4, code="c"))
-    mixed = table_report("1", [GRASP, wall, GD], pl.concat(timed)).warnings
-    assert any("push_t are from more than one code: a, c" in warning for warning in mixed)
+    assert "of former code" in markdown(report)
+    assert "of former code" in shown(report)
+    assert table_report("1", [GD], gd).warnings == []
 
 
 def test_what_is_solved_by_doing_nothing_is_counted() -> None:
