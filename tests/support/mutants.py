@@ -254,7 +254,7 @@ def main() -> None:
     OUTCOMES.parent.mkdir(exist_ok=True)
     lines = OUTCOMES.read_text(encoding="utf-8").splitlines() if OUTCOMES.exists() else []
     known = {(row["path"], row["number"], row["change"]): row["noticed_by"] for row in map(json.loads, lines)}
-    import hypothesis  # noqa: F401  (loaded once, for all forks)
+    # Loaded once, for all forks; pytest's own plugins must not be.
     import sympy  # noqa: F401
     import torch  # noqa: F401
 
