@@ -8,13 +8,13 @@ from experiments.bench.linear import bench_linear
 from experiments.bench.planners import bench_planners
 from experiments.evaluation import evaluate_command
 from experiments.evaluation.summary import models
+from experiments.scripts.make_problems import problems
 from experiments.scripts.video import episode
 from experiments.study.figure_data.figure_data_command import figure_data
 from experiments.study.reporting.counts import verdicts
 from experiments.study.study_commands import status, table, tune
 from experiments.training.ablation import ablation
 from experiments.training.train_command import train
-from grasp_theory.tasks.problems import problems
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 bench = typer.Typer(no_args_is_help=True, help="Accuracy, speed and memory against stated requirements.")

@@ -1,5 +1,6 @@
 """The GRASP planner, its baselines and its theory, usable on the reader's own system or model."""
 
+from grasp_theory.action_sets import Balls, Box
 from grasp_theory.dynamics import Dynamics, LinearDynamics, as_dynamics, rollout
 from grasp_theory.planners import (
     CEM,
@@ -13,9 +14,9 @@ from grasp_theory.planners import (
     Observation,
     Plan,
     Planner,
-    PlanningProblem,
     Status,
 )
+from grasp_theory.problem import PlanningProblem
 
 __all__ = [
     "CEM",
@@ -23,6 +24,8 @@ __all__ = [
     "GRASP",
     "ICEM",
     "MPPI",
+    "Balls",
+    "Box",
     "Dynamics",
     "GradientDescent",
     "History",

@@ -114,6 +114,10 @@ class ModelDynamics:
         states = state.expand(*batch, *state.shape[axes:]).reshape(-1, *state.shape[axes:])
         actions = action.expand(*batch, action.shape[-1]).reshape(-1, action.shape[-1])
         following = self.model(states, actions)
+        if not isinstance(following, Tensor):
+            raise ShapeError(
+                "model", "a tensor of next states", type(following).__name__, "return the next states alone"
+            )
         if following.shape != states.shape:
             raise ShapeError(
                 "model", f"next states of shape {tuple(states.shape)}, that of the states",
@@ -169,11 +173,10 @@ def rollout(
 
     Raises
         ShapeError, DTypeError, HorizonError.
+        ParameterError: the model writes into its inputs.
     """
-    return torch.stack(
-        list(trajectory(dynamics, initial_state, actions, noise=noise, checkpoint=checkpoint)),
-        dim=actions.ndim - 2,
-    )
+    states = list(trajectory(dynamics, initial_state, actions, noise=noise, checkpoint=checkpoint))
+    return torch.stack(states, dim=actions.ndim - 2)
 
 
 def trajectory(
@@ -188,8 +191,8 @@ def trajectory(
 
     Arguments and errors are those of `rollout`.
     """
-    axes = actions.ndim - 2
     _check_trajectory("initial_state", initial_state, actions)
+    axes = actions.ndim - 2
     batch = _broadcast("initial_state", initial_state.shape[:axes], actions.shape[:axes])
     state = initial_state.expand(*batch, *initial_state.shape[axes:])
     horizon = actions.shape[-2]
@@ -212,7 +215,7 @@ def trajectory(
         state = (
             recompute_in_backward(step, state, action, use_reentrant=False)
             if checkpoint
-            else step(state, action)
+            else untouched(step, state, action)
         )
         if noise is not None:
             state = state + noise.select(axes, t)
@@ -241,7 +244,25 @@ def one_step_predictions(dynamics: Model, states: Tensor, actions: Tensor) -> Fl
             f"shape {tuple(states.shape)}", "pass s_0, ..., s_T for actions a_0, ..., a_{T-1}",
         )  # fmt: skip
     model = _within_horizon(as_dynamics(dynamics), horizon)
-    return _steps(model, slice(0, horizon))(states.narrow(axes, 0, horizon), actions)
+    return untouched(_steps(model, slice(0, horizon)), states.narrow(axes, 0, horizon), actions)
+
+
+def untouched(step: Callable[[Tensor, Tensor], Tensor], state: Tensor, action: Tensor) -> Tensor:
+    """Return step(state, action), and refuse a model that writes into either of them.
+
+    Raises
+        ParameterError: it does.
+    """
+    if state.is_inference() or action.is_inference():  # torch keeps no count of writes into these
+        return step(state, action)
+    before = state._version, action._version
+    following = step(state, action)
+    if (state._version, action._version) != before:
+        raise ParameterError(
+            "dynamics", "a model that leaves its inputs as they are", "one that writes into them",
+            "return a new tensor: s + a, not s.add_(a)",
+        )  # fmt: skip
+    return following
 
 
 def _apply(
@@ -265,15 +286,17 @@ def _within_horizon(model: AnyDynamics, horizon: int) -> AnyDynamics:
 
 def _check_trajectory(argument: str, states: Tensor, actions: Tensor) -> None:
     """Refuse what cannot be a trajectory: only shapes and types are read, so no device waits."""
-    if actions.ndim < 2 or actions.shape[-2] < 1:
-        raise ShapeError(
-            "actions", "shape (..., T, m) with T >= 1", f"shape {tuple(actions.shape)}", "add a time axis"
-        )
     for name, tensor in ((argument, states), ("actions", actions)):
+        if not isinstance(tensor, Tensor):
+            raise DTypeError(name, "a tensor", type(tensor).__name__, "convert it with torch.as_tensor")
         if not tensor.is_floating_point():
             raise DTypeError(
                 name, "a floating-point tensor", str(tensor.dtype), "convert it, for example .double()"
             )
+    if actions.ndim < 2 or actions.shape[-2] < 1:
+        raise ShapeError(
+            "actions", "shape (..., T, m) with T >= 1", f"shape {tuple(actions.shape)}", "add a time axis"
+        )
     needed = actions.ndim - 2 + (argument == "states")
     if states.ndim <= needed:
         raise ShapeError(

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from grasp_theory.dynamics import Model, one_step_predictions, rollout
-from linear_systems.errors import ShapeError
+from linear_systems.errors import DTypeError, ShapeError
 from linear_systems.validation import goal_weights
 
 
@@ -48,7 +48,7 @@ def rollout_loss(
     """
     axes = actions.ndim - 2
     final = rollout(dynamics, initial_state, actions, checkpoint=checkpoint).select(axes, -1)
-    return _squared_norm(final - _goal(goal, final.shape, axes), axes)
+    return squared_distance(final, _goal(goal, final, axes), axes)
 
 
 def dynamics_loss(
@@ -70,7 +70,7 @@ def dynamics_loss(
     """
     axes = actions.ndim - 2
     predictions = _predictions(dynamics, states, actions, stop_state_gradient)
-    return _squared_norm(predictions - _next_states(states, axes), axes)
+    return step_defects(predictions, states, axes).sum(-1)
 
 
 def goal_loss(
@@ -98,7 +98,7 @@ def goal_loss(
     """
     axes = actions.ndim - 2
     predictions = _predictions(dynamics, states, actions, stop_state_gradient)
-    return _squared_norm(predictions - _goal_at_every_step(goal, predictions, axes), axes)
+    return _goal_terms(predictions, goal, axes).sum(-1)
 
 
 def lifted_loss(
@@ -130,13 +130,54 @@ def lifted_loss(
     """
     axes = actions.ndim - 2
     predictions = _predictions(dynamics, states, actions, stop_state_gradient)
-    consistency = _squared_norm(predictions - _next_states(states, axes), axes)
-    errors = (predictions - _goal_at_every_step(goal, predictions, axes)).square()
-    errors = errors.flatten(axes + 1).sum(-1)
+    consistency = step_defects(predictions, states, axes).sum(-1)
+    errors = _goal_terms(predictions, goal, axes)
     weights = torch.as_tensor(
         goal_weights(goal_weight, errors.shape[-1]), dtype=errors.dtype, device=errors.device
     )
     return consistency + errors @ weights
+
+
+def squared_distance(states: Tensor, others: Tensor, axes: int) -> Tensor:
+    """Return ‖s − s'‖², the sum of squares over all axes from `axes` on: the square of Eq. (3)-(4), (8)-(10), (13)."""
+    return (states - others).square().flatten(axes).sum(-1)
+
+
+def step_defects(
+    predictions: Float[Tensor, "*predictions"], states: Float[Tensor, "*trajectory"], axes: int
+) -> Tensor:
+    """Return the terms ‖F_t − s_{t+1}‖² of Eq. (4) and (8), (..., T), from predictions F_t that were already made.
+
+    Arguments
+        predictions: (..., T, *S), F(s_t, a_t).
+        states: (..., T+1, *S).
+        axes: how many axes stand before time.
+    """
+    return squared_distance(predictions, _next_states(states, axes), axes + 1)
+
+
+def lifted_pulls(
+    predictions: Float[Tensor, "*predictions"],
+    states: Float[Tensor, "*trajectory"],
+    goal: Tensor | None,
+    goal_weight: float,
+    axes: int,
+) -> tuple[Tensor, Tensor]:
+    """Return half the gradient of Eq. (10), from predictions F_t that were already made: −½ ∂/∂s_{t+1}, ½ ∂/∂F_t.
+
+    They are the residual F_t − s_{t+1}, and F_t − s_{t+1} + γ (F_t − g).  The step size takes the factor 2 along.
+
+    Arguments
+        predictions: (..., T, *S), F(s_t, a_t).
+        states: (..., T+1, *S).
+        goal: (..., *S); None: without the term of Eq. (9).
+        goal_weight: γ >= 0.
+        axes: how many axes stand before time.
+    """
+    residual = predictions - _next_states(states, axes)
+    if goal is None or not goal_weight:
+        return residual, residual
+    return residual, torch.add(residual, predictions - goal.unsqueeze(axes), alpha=goal_weight)
 
 
 def _predictions(dynamics: Model, states: Tensor, actions: Tensor, stop_state_gradient: bool) -> Tensor:
@@ -147,18 +188,17 @@ def _next_states(states: Tensor, axes: int) -> Tensor:
     return states.narrow(axes, 1, states.shape[axes] - 1)
 
 
-def _squared_norm(differences: Tensor, axes: int) -> Tensor:
-    return differences.square().flatten(axes).sum(-1)
+def _goal_terms(predictions: Tensor, goal: Tensor, axes: int) -> Tensor:
+    """Return the terms ‖F_t − g‖² of Eq. (9), (..., T)."""
+    fitted = _goal(goal, predictions.select(axes, 0), axes)
+    return squared_distance(predictions, fitted.unsqueeze(axes), axes + 1)
 
 
-def _goal_at_every_step(goal: Tensor, predictions: Tensor, axes: int) -> Tensor:
-    """Return the goal with a time axis of length 1 that broadcasts against the predictions (..., T, *S)."""
-    shape = torch.Size((*predictions.shape[:axes], *predictions.shape[axes + 1 :]))
-    return _goal(goal, shape, axes).unsqueeze(axes)
-
-
-def _goal(goal: Tensor, shape: torch.Size, axes: int) -> Tensor:
-    """Return the goal (..., *S) expanded to `shape`; batch axes may have length 1, state axes may not."""
+def _goal(goal: Tensor, like: Tensor, axes: int) -> Tensor:
+    """Return the goal (..., *S) expanded to the shape of `like`; batch axes may have length 1, state axes may not."""
+    shape = like.shape
+    if goal.dtype != like.dtype:
+        raise DTypeError("goal", f"{like.dtype}, as the states have", f"{goal.dtype}", "call .to(states)")
     fits = goal.ndim == len(shape) and goal.shape[axes:] == shape[axes:]
     if not fits or any(have not in (1, need) for have, need in zip(goal.shape, shape, strict=True)):
         raise ShapeError(

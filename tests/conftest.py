@@ -9,7 +9,16 @@ from jaxtyping import install_import_hook
 
 # Shapes and dtypes in signatures are checked in the tests only; those of the tasks are not: their boundaries
 # check shapes themselves, and their tests pass them wrong ones.
-_CHECKED = ["dynamics", "objectives", "planners", "smoothing", "statistics", "theorems", "world_models", "adapters"]
+_CHECKED = [
+    "dynamics",
+    "objectives",
+    "planners",
+    "smoothing",
+    "statistics",
+    "theorems",
+    "world_models",
+    "adapters",
+]
 _HOOK = install_import_hook(
     ["linear_systems", *(f"grasp_theory.{name}" for name in _CHECKED)], "runtime_types.checked"
 )

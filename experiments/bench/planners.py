@@ -153,7 +153,7 @@ def bare_evaluation(given: PlanningProblem) -> Callable[[], Tensor]:
 
 def evaluations_in_turn(given: PlanningProblem) -> Callable[[], None]:
     """Return T bare evaluations on B inputs, one after another: the limit of a gradient through a rollout."""
-    evaluate = bare_evaluation(replace(given, horizon=1, initial_actions=None))
+    evaluate = bare_evaluation(replace(given, horizon=1))
 
     def in_turn() -> None:
         for _ in range(given.horizon):
@@ -177,8 +177,7 @@ class LoopedGRASP:
     def __init__(self, given: PlanningProblem, planner: GRASP) -> None:
         self.given, self.planner = given, planner
         fraction = torch.linspace(0, 1, given.horizon + 1, device=given.goal.device)
-        assert given.initial_actions is not None
-        self.actions = [list(row.unbind()) for row in given.initial_actions]
+        self.actions = [list(row.unbind()) for row in given.start()]
         self.states = [
             [torch.lerp(start, goal, float(weight)) for weight in fraction]
             for start, goal in zip(given.initial_state, given.goal, strict=True)

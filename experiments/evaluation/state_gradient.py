@@ -160,13 +160,13 @@ def _nearest_by_action(
     goals: Float[Tensor, " N *S"],
     iterations: int,
 ) -> Float[Tensor, " N"]:
-    """Return the smallest ‖F(s, a) − g‖ found over actions within the task's bounds, a = 0 among them."""
+    """Return the smallest ‖F(s, a) − g‖ found over actions of the task's action set, a = 0 among them."""
     planner = GradientDescent(iterations=iterations, lr=ACTION_RATE * task.action_high, action_noise=0.0)
-    bounds = (task.action_low, task.action_high)
-    actions = model.architecture.action_dim
-    seeds = torch.arange(len(states))
-    plan = planner.plan(PlanningProblem(model, states, goals, 1, actions, action_bounds=bounds, seeds=seeds))
-    return plan.loss.sqrt()
+    problem = PlanningProblem(
+        model, states, goals, 1, model.architecture.action_dim, action_set=task.action_set,
+        seeds=torch.arange(len(states)),
+    )  # fmt: skip
+    return planner.plan(problem).loss.sqrt()
 
 
 def _norms(vectors: Float[Tensor, " N *S"]) -> Float[Tensor, " N"]:

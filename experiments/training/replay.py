@@ -13,7 +13,7 @@ from experiments.episodes import Arrays, Episodes, stored
 from experiments.evaluation.exploitability import make_plans, planners
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import FULL, trials
-from grasp_theory.planners.search import Planner
+from grasp_theory import Planner
 from grasp_theory.tasks.problems import Problems, make_problems
 from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel, fingerprint

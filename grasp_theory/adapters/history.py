@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grasp_theory.dynamics import Dynamics, ModelDynamics
-from grasp_theory.planners.problem import PlanningProblem
+from grasp_theory.problem import PlanningProblem
 from linear_systems.errors import HorizonError, ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_integer
 

@@ -6,8 +6,9 @@ from grasp_theory.planners.grasp import GRASP
 from grasp_theory.planners.hybrid import CEMGD
 from grasp_theory.planners.latco import LatCo
 from grasp_theory.planners.mppi import MPPI
-from grasp_theory.planners.problem import FirstReached, History, Plan, PlanningProblem, Status
-from grasp_theory.planners.search import Observation, Planner
+from grasp_theory.planners.plan import Curve, FirstReached, History, Plan, Status
+from grasp_theory.planners.planner import Planner
+from grasp_theory.planners.watch import Observation
 
 __all__ = [
     "CEM",
@@ -15,6 +16,7 @@ __all__ = [
     "GRASP",
     "ICEM",
     "MPPI",
+    "Curve",
     "FirstReached",
     "GradientDescent",
     "History",
@@ -22,6 +24,5 @@ __all__ = [
     "Observation",
     "Plan",
     "Planner",
-    "PlanningProblem",
     "Status",
 ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from grasp_theory.dynamics import trajectory
-from grasp_theory.planners.rows import NormalStream, Rows, squared_norm
-from grasp_theory.planners.search import Incumbents, Planner, Search
+from grasp_theory.planners.evaluations import sample_losses
+from grasp_theory.planners.planner import Planner
+from grasp_theory.planners.rows import NormalStream, Rows
+from grasp_theory.planners.search import Incumbents, Search
 from grasp_theory.planners.settings import check_numbers
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
@@ -21,7 +22,7 @@ class CEM(Planner):
     """The cross-entropy method: sample plans, keep the elites, refit a Gaussian to them.
 
     Each iteration samples N plans around the mean with a standard deviation for each time and action entry,
-    ranks them by ‖s_T − g‖², Eq. (3), and moves mean and standard deviation to those of the elites.  Samples
+    ranks them by their losses, Eq. (3), and moves mean and standard deviation to those of the elites.  Samples
     whose rollout is not finite rank last; a row with fewer finite samples than elites has diverged.
     Source: Rubinstein and Kroese (2004); the defaults are those of DINO-WM.
 
@@ -96,32 +97,29 @@ class CEMSearch(Search):
         self.options = options
         self.std = torch.full_like(self.actions, options.initial_std)
         self.noise: NormalStream = rows.noise(options.samples, *self.actions.shape[1:])
-        self.memory: Tensor | None = None
+        self.memory = self.actions.new_zeros(len(rows), 0, *self.actions.shape[1:])
         """(rows, kept, T, m), elites of the last iteration."""
-        self.failed = torch.zeros_like(self.actions[:, 0, 0], dtype=torch.bool)
 
-    def broken(self) -> Bool[Tensor, " rows"]:
-        """Return which rows hold NaN or infinity, or had too few finite samples."""
-        return self.failed | super().broken()
+    def cost(self, iteration: int) -> int:
+        """Return the samples, the elites that are sampled again and the look at the best elite, T steps each."""
+        last = iteration == self.options.iterations - 1
+        return (self.options.population(iteration) + self.memory.shape[1] + last + 1) * self.actions.shape[1]
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         """Sample, rank, refit."""
         options, rows = self.options, self.rows
         noise = self.noise.draw()[:, : options.population(iteration)]
         plans = self.actions.unsqueeze(1) + self.std.unsqueeze(1) * coloured(noise, options.noise_exponent)
-        plans = rows.problem.clip(plans)
-        if self.memory is not None:
-            plans = torch.cat([plans, self.memory], dim=1)
+        plans = torch.cat([rows.problem.project(plans), self.memory], dim=1)
         if iteration == options.iterations - 1:
             plans = torch.cat([plans, self.actions.unsqueeze(1)], dim=1)
-        losses = sample_losses(rows, plans)
-        best, order = losses.topk(options.elites, dim=1, largest=False)
-        self.failed |= ~torch.isfinite(best[:, -1])
+        best, order = sample_losses(rows, plans).topk(options.elites, dim=1, largest=False)
+        self.poison.add_(best[:, -1], alpha=0.0)
         elites = self.improve(_pick(plans, order), incumbents)
         self.memory = elites[:, : round(options.kept_elites * options.elites)]
         keep = options.momentum
-        # Rounding takes a mean of plans at their bounds beyond them.
-        self.actions = rows.problem.clip(keep * self.actions + (1 - keep) * elites.mean(1))
+        # The mean of plans at the edge of the action set may lie beyond it by a rounding.
+        self.actions = rows.problem.project(keep * self.actions + (1 - keep) * elites.mean(1))
         self.std = (keep * self.std + (1 - keep) * elites.std(1)).clamp(min=options.min_std)
 
     def improve(
@@ -130,17 +128,6 @@ class CEMSearch(Search):
         """Show the best elite (they come best first) and return the elites to refit to."""
         self.show(elites[:, 0], incumbents)
         return elites
-
-
-def sample_losses(rows: Rows, plans: Float[Tensor, "rows N T m"]) -> Float[Tensor, "rows N"]:
-    """Return ‖s_T − g‖² of N plans a row, infinite where it is not finite, keeping no states but the last."""
-    count = plans.shape[1]
-    state, goal = (each.repeat_interleave(count, 0) for each in (rows.initial_state, rows.goal))
-    with torch.no_grad():
-        for following in trajectory(rows.problem.model, state, plans.flatten(0, 1)):
-            state = following
-        losses = squared_norm(state - goal).view(-1, count)
-    return losses.where(torch.isfinite(losses), torch.inf)
 
 
 def coloured(white: Float[Tensor, "rows N T m"], exponent: float) -> Float[Tensor, "rows N T m"]:
@@ -172,11 +159,11 @@ def refine_around(
     noise: Float[Tensor, "rows N T m"],
 ) -> tuple[Float[Tensor, "rows T m"], Float[Tensor, "rows T m"]]:
     """Return mean and standard deviation of the best tenth of N plans around `actions`, itself among them."""
-    plans = rows.problem.clip(actions.unsqueeze(1) + spread.unsqueeze(1) * noise)
+    plans = rows.problem.project(actions.unsqueeze(1) + spread.unsqueeze(1) * noise)
     plans = torch.cat([actions.unsqueeze(1), plans], dim=1)
     order = sample_losses(rows, plans).topk(noise.shape[1] // 10, dim=1, largest=False).indices
     elites = _pick(plans, order)
-    return rows.problem.clip(elites.mean(1)), elites.std(1)
+    return rows.problem.project(elites.mean(1)), elites.std(1)
 
 
 def _pick(plans: Float[Tensor, "rows N T m"], order: Tensor) -> Float[Tensor, "rows elites T m"]:

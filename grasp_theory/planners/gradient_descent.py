@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grasp_theory.planners.rollout_gradient import Objective, rollout_gradient
-from grasp_theory.planners.rows import OptimizerName, Rows, make_optimizer
-from grasp_theory.planners.search import Incumbents, Planner, Search
+from grasp_theory.planners.evaluations import Objective, rollout_gradient
+from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
+from grasp_theory.planners.planner import Planner
+from grasp_theory.planners.rows import GRADIENT, Rows
+from grasp_theory.planners.search import Incumbents, Search
 from grasp_theory.planners.settings import check_choices, check_numbers, require_distinct_restarts
 
 
@@ -23,7 +25,8 @@ class GradientDescent(Planner):
         lr: η.  With Adam in units of the actions, 0.01 to 0.5 of their range; with SGD in actions² per
             loss, below 2 / (largest eigenvalue of the loss's Hessian).
         optimizer: "adam" or "sgd".
-        objective: "last" for ‖s_T − g‖², "all" for Σ_t ‖s_t − g‖² (Table 5's two modes).
+        objective: "last" for ‖s_T − g‖², "all" for Σ_t ‖s_t − g‖² (Table 5's two modes), with the problem's own
+            distance to the goal and stage cost where it has them.
         action_noise: standard deviation of the Gaussian around the actions from which each iteration's
             rollout is sampled (σ_a; Table 5 speaks of variance).
         state_noise: standard deviation of the noise added to every state of the rollout (σ_s).
@@ -72,21 +75,22 @@ class _GradientSearch(Search):
         self.state_noise = rows.noise(self.actions.shape[1], *rows.goal.shape[1:])
         if options.initial_action_noise:
             start = self.actions.add_(self.action_noise.draw(), alpha=options.initial_action_noise)
-            self.actions = rows.problem.clip(start)
+            self.actions = rows.problem.project(start)
+
+    def cost(self, iteration: int) -> int:
+        """Return the gradient of one rollout."""
+        return GRADIENT * self.actions.shape[1]
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         options, problem = self.options, self.rows.problem
         actions, noise = self.actions, None
         if options.action_noise:
-            actions = problem.clip(actions.add(self.action_noise.draw(), alpha=options.action_noise))
+            actions = problem.project(actions.add(self.action_noise.draw(), alpha=options.action_noise))
         if options.state_noise:
             noise = self.state_noise.draw() * options.state_noise
         gradient, states = rollout_gradient(
-            problem.model, self.rows.initial_state, self.rows.goal, actions, options.objective,
-            noise=noise, checkpoint=options.checkpoint,
-        )  # fmt: skip
+            self.rows, actions, options.objective, noise=noise, checkpoint=options.checkpoint
+        )
         if noise is None:
             incumbents.consider(actions, states)
-            actions = self.actions.clone()
-        self.optimizer.step(actions, gradient)
-        self.actions = problem.clip(actions)
+        self.actions = self.descend(self.optimizer, self.actions.clone(), gradient)

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grasp_theory.planners.cem import CEM, CEMSearch, sample_losses
-from grasp_theory.planners.rollout_gradient import rollout_gradient
-from grasp_theory.planners.rows import Adam, Rows
+from grasp_theory.planners.cem import CEM, CEMSearch
+from grasp_theory.planners.evaluations import rollout_gradient, sample_losses
+from grasp_theory.planners.optimizers import Adam
+from grasp_theory.planners.rows import GRADIENT, Rows
 from grasp_theory.planners.search import Incumbents, Search
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
@@ -18,7 +19,7 @@ from linear_systems.validation import positive_float, positive_integer
 
 @dataclass(frozen=True, kw_only=True)
 class CEMGD(CEM):
-    """CEM with gradient refinement: the best elites take Adam steps on ‖s_T − g‖², Eq. (3), before the refit.
+    """CEM with gradient refinement: the best elites take Adam steps on their loss, Eq. (3), before the refit.
 
     A refined plan replaces its elite only where it is better.  Sources: Bharadhwaj et al., Model-predictive
     control via cross-entropy and gradient-based optimization (2020); Huang et al., CEM-GD (2021).
@@ -55,19 +56,22 @@ class CEMGD(CEM):
 class _CEMGDSearch(CEMSearch):
     options: CEMGD
 
+    def cost(self, iteration: int) -> int:
+        options = self.options
+        refinement = GRADIENT * options.gradient_steps * options.refined + options.refined + options.elites
+        return super().cost(iteration) + refinement * self.actions.shape[1]
+
     def improve(
         self, elites: Float[Tensor, "rows elites T m"], incumbents: Incumbents
     ) -> Float[Tensor, "rows elites T m"]:
         options, rows = self.options, self.rows
         chosen = elites[:, : options.refined]
-        state = rows.initial_state.repeat_interleave(options.refined, 0)
-        goal = rows.goal.repeat_interleave(options.refined, 0)
         plans, optimizer = chosen.flatten(0, 1), Adam(options.gradient_lr)
         for _ in range(options.gradient_steps):
-            gradient, _ = rollout_gradient(rows.problem.model, state, goal, plans)
+            gradient, _ = rollout_gradient(rows, plans)
             plans = plans.clone()
             optimizer.step(plans, gradient)
-            plans = rows.problem.clip(plans)
+            plans = rows.problem.project(plans)
         refined = plans.view_as(chosen)
         both = torch.cat([refined, elites], dim=1)
         losses = sample_losses(rows, both)

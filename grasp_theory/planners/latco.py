@@ -7,9 +7,12 @@ from typing import Literal
 
 import torch
 
+from grasp_theory.objectives import step_defects
+from grasp_theory.planners.evaluations import gradients
 from grasp_theory.planners.lifted import LiftedPlanner, LiftedSearch
-from grasp_theory.planners.rows import OptimizerName, Rows, squared_norm
-from grasp_theory.planners.search import Incumbents, Search, require_differentiable
+from grasp_theory.planners.optimizers import OptimizerName
+from grasp_theory.planners.rows import GRADIENT, Rows
+from grasp_theory.planners.search import Incumbents, Search
 from grasp_theory.planners.settings import check_choices, check_numbers, require_distinct_restarts
 from linear_systems.validation import positive_integer
 
@@ -93,20 +96,25 @@ class _LatCoSearch(LiftedSearch):
         if options.constraint == "multipliers":
             self.multipliers *= options.initial_multiplier
 
+    def cost(self, iteration: int) -> int:
+        return GRADIENT * self.actions.shape[1]
+
     def step(self, iteration: int, incumbents: Incumbents) -> None:
-        options = self.options
+        options, problem, goal = self.options, self.rows.problem, self.rows.goal
         states = self.states.detach().requires_grad_()
         actions = self.actions.detach().requires_grad_()
         with torch.enable_grad():
             prediction = self.predict(states[:, :-1], actions)
-            require_differentiable(prediction)
-            defects = (prediction - states[:, 1:]).square().flatten(2).sum(2)
+            defects = step_defects(prediction, states, 1)
             loss = (self.multipliers * defects).sum()
             if options.constraint == "multipliers":
-                loss = loss + options.goal_weight * squared_norm(states[:, -1] - self.rows.goal).sum()
-        along_states, along_actions = torch.autograd.grad(loss, (states, actions))
+                final = problem.goal_losses(states[:, -1:], goal.unsqueeze(1))
+                loss = loss + options.goal_weight * final.sum()
+            if problem.stage_cost is not None:
+                loss = loss + problem.stage_costs(states[:, 1:], actions).sum()
+        along_actions, along_states = gradients(loss, (actions, states))
         self.state_optimizer.step(self.states[:, self.free], along_states[:, self.free])
-        self.move_actions(along_actions)
+        self.actions = self.descend(self.action_optimizer, self.actions, along_actions)
         if options.constraint == "multipliers" and (iteration + 1) % options.multiplier_every == 0:
             tolerance = options.defect_tolerance
             ratio = (defects.detach() + 0.01 * tolerance) / tolerance

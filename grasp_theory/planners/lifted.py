@@ -8,8 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grasp_theory.planners.rows import OptimizerName, Rows, make_optimizer
-from grasp_theory.planners.search import Planner, Search
+from grasp_theory.planners.evaluations import require_differentiable
+from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
+from grasp_theory.planners.planner import Planner
+from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.search import Search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +45,18 @@ class LiftedSearch(Search):
             self.states[:, self.free] += options.initial_state_noise * self.noise.draw()
         if options.initial_action_noise:
             noise = rows.noise(*self.actions.shape[1:]).draw()
-            self.actions = rows.problem.clip(self.actions + options.initial_action_noise * noise)
+            self.actions = rows.problem.project(self.actions + options.initial_action_noise * noise)
         self.state_optimizer = make_optimizer(options.optimizer, options.state_lr)
         self.action_optimizer = make_optimizer(options.optimizer, options.action_lr)
-        self.predict = rows.problem.parallel_step()
-        self.poison = torch.zeros_like(self.actions[:, 0, 0])
-        """0, or NaN once a gradient of the row was NaN or infinite: clipping must not hide it."""
+        self._step = rows.problem.parallel_step()
+
+    def predict(self, states: Tensor, actions: Float[Tensor, "rows T m"]) -> Tensor:
+        """Return F(s_t, a_t) for all t at once, with the graph of its gradient."""
+        self.rows.count(actions.shape[1], gradient=True)
+        with torch.enable_grad():
+            prediction = self._step(states, actions)
+        require_differentiable(prediction)
+        return prediction
 
     def virtual_states(self) -> Tensor:
         """Return the virtual states (rows, T+1, *S)."""
@@ -55,13 +64,7 @@ class LiftedSearch(Search):
 
     def broken(self) -> Bool[Tensor, " rows"]:
         """Return which rows hold NaN or infinity, or had a gradient that did."""
-        return ~torch.isfinite(self.poison + self.states.flatten(1).sum(1))
-
-    def move_actions(self, gradient: Float[Tensor, "rows T m"], scale: float = 1.0) -> None:
-        """Step the actions along −scale · gradient, within their bounds."""
-        self.poison.add_(gradient.flatten(1).sum(1), alpha=0.0)
-        self.action_optimizer.step(self.actions, gradient, scale)
-        self.actions = self.rows.problem.clip(self.actions)
+        return super().broken() | ~torch.isfinite(self.states.flatten(1).sum(1))
 
 
 def interpolation(rows: Rows) -> Tensor:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from grasp_theory.planners.cem import coloured, sample_losses
+from grasp_theory.planners.cem import coloured
+from grasp_theory.planners.evaluations import sample_losses
+from grasp_theory.planners.planner import Planner
 from grasp_theory.planners.rows import Rows
-from grasp_theory.planners.search import Incumbents, Planner, Search
+from grasp_theory.planners.search import Incumbents, Search
 from grasp_theory.planners.settings import check_fractions, check_numbers
 from linear_systems.validation import positive_integer
 
@@ -19,8 +21,9 @@ class MPPI(Planner):
     """Model predictive path integral control on a fixed horizon.
 
     Each iteration samples N plans a + σ_k ζ and moves a to their mean with the weights
-    w_i ∝ exp(−(L_i − min L) / (λ d)), L_i = ‖s_T − g‖², Eq. (3), where d is the mean of L − min L over the
-    row's samples: λ is then dimensionless and the planner does not change with the scale of the states.
+    w_i ∝ exp(−(L_i − min L) / (λ d)), L_i = ‖s_T − g‖², Eq. (3), where d is the median of L − min L over the
+    row's finite samples: λ is then dimensionless, the planner does not change with the scale of the states, and up to
+    half of the samples may have losses however large without a say in the weights of the others.
     Samples whose rollout is not finite weigh nothing; a row without a finite sample has diverged.
     Each iteration rolls out its best sample too, and the mean every `check_every` iterations.
     The defaults are tuned by `experiments/scripts/tune_planner_defaults.py` on actions in [−1, 1].
@@ -61,22 +64,29 @@ class _MPPISearch(Search):
         self.options = options
         self.noise = rows.noise(options.samples, *self.actions.shape[1:])
 
+    def cost(self, iteration: int) -> int:
+        """Return the samples and the look at the best of them, T steps each."""
+        return (self.options.samples + 1) * self.actions.shape[1]
+
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         options, rows = self.options, self.rows
         deviations = coloured(self.noise.draw(), options.noise_exponent)
         sigma = options.noise * options.noise_decay**iteration
-        plans = rows.problem.clip(self.actions.unsqueeze(1) + sigma * deviations)
+        plans = rows.problem.project(self.actions.unsqueeze(1) + sigma * deviations)
         losses = sample_losses(rows, plans)
+        self.poison.add_(losses.amin(1), alpha=0.0)
         self.show(plans[torch.arange(len(plans), device=plans.device), losses.argmin(1)], incumbents)
-        mean = (_weights(losses, options.temperature)[:, :, None, None] * plans).sum(1)
-        self.actions = rows.problem.clip(mean)  # rounding takes a mean of plans at their bounds beyond them
+        weights = _weights(losses, options.temperature).to(plans.dtype)
+        # The mean of plans at the edge of the action set may lie beyond it by a rounding.
+        self.actions = rows.problem.project((weights[:, :, None, None] * plans).sum(1))
 
 
 def _weights(losses: Tensor, temperature: float) -> Tensor:
     """Return the weights (rows, N), NaN in a row without a finite loss: it has then diverged."""
     excess = losses - losses.amin(1, keepdim=True)
-    finite = torch.isfinite(losses)
-    mean = torch.where(finite, excess, 0.0).sum(1, keepdim=True) / finite.sum(1, keepdim=True)
-    # All samples alike: any positive scale gives equal weights.
-    scale = temperature * torch.where(mean > 0, mean, 1.0)
+    finite = torch.where(torch.isfinite(losses), excess, torch.nan)
+    scale = finite.nanmedian(1, keepdim=True).values
+    # Where most samples are alike the mean tells the others apart; where all are, any scale gives equal weights.
+    scale = torch.where(scale > 0, scale, finite.nanmean(1, keepdim=True))
+    scale = temperature * torch.where(scale > 0, scale, 1.0)
     return torch.softmax(-excess / scale, dim=1)

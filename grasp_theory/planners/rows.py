@@ -1,4 +1,4 @@
-"""Batched per-row state of a planner: compaction, noise streams and optimisers.  A row is one restart of one problem.
+"""Batched per-row state of a planner: compaction, evaluations and noise.  A row is one restart of one problem.
 
 Rows advance in lockstep and independently of each other, so that a row's result depends neither on which
 other rows are in the batch nor on when they leave it.
@@ -6,20 +6,18 @@ other rows are in the batch nor on when they leave it.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from grasp_theory.planners.problem import PlanningProblem
+from grasp_theory.problem import PlanningProblem
 
 NOISE_BLOCK_NUMBERS = 2**14
 """Normal numbers that a row draws at a time, at most, unless one draw needs more: it bounds both the calls
 of the generators and the memory.  It depends on the size of one row alone, hence so does a row's noise."""
 NOISE_BLOCK_DRAWS = 64
-
-OptimizerName = Literal["sgd", "adam"]
+GRADIENT = 3
+"""What a gradient counts in evaluations: one forward pass, and a backward pass of about two."""
 
 
 class Rowwise:
@@ -44,11 +42,10 @@ class Rows(Rowwise):
     """
 
     def __init__(self, problem: PlanningProblem, restarts: int, seeds: Int[Tensor, " B"]) -> None:
-        assert problem.initial_actions is not None  # set by PlanningProblem
         self.problem = problem
         self.initial_state = problem.initial_state.detach().repeat_interleave(restarts, 0)
         self.goal = problem.goal.detach().repeat_interleave(restarts, 0)
-        self.actions = problem.clip(problem.initial_actions.repeat_interleave(restarts, 0))
+        self.actions = problem.start().repeat_interleave(restarts, 0)
         self.index = torch.arange(problem.batch * restarts, device=self.goal.device)
         self.generators = [
             torch.Generator(device=self.goal.device).manual_seed(int(seed))
@@ -57,6 +54,12 @@ class Rows(Rowwise):
                 2**62, (restarts,), generator=torch.Generator().manual_seed(int(first))
             ).tolist()
         ]
+        self.evaluations = 0
+        """Model steps evaluated for each row still planning; a gradient counts `GRADIENT` of them."""
+
+    def count(self, steps: int, *, gradient: bool = False) -> None:
+        """Count model steps that were evaluated for every row."""
+        self.evaluations += GRADIENT * steps if gradient else steps
 
     def __len__(self) -> int:
         return len(self.generators)
@@ -96,56 +99,3 @@ class NormalStream(Rowwise):
             self._used = 0
         self._used += 1
         return self._buffer[:, self._used - 1]
-
-
-class SGD(Rowwise):
-    """x ← x − lr · gradient."""
-
-    def __init__(self, lr: float) -> None:
-        self.lr = lr
-
-    def step(self, x: Tensor, gradient: Tensor, scale: float = 1.0) -> None:
-        """Step x in place along −scale · gradient."""
-        x.sub_(gradient, alpha=self.lr * scale)
-
-    def reset(self) -> None:
-        """Forget the past: there is none."""
-
-
-class Adam(Rowwise):
-    """Adam with the usual constants, elementwise and therefore row by row."""
-
-    BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-
-    def __init__(self, lr: float) -> None:
-        self.lr = lr
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the moments."""
-        self.steps = 0
-        self.first: Tensor | None = None
-        self.second: Tensor | None = None
-
-    def step(self, x: Tensor, gradient: Tensor, scale: float = 1.0) -> None:
-        """Step x in place for the gradient scale · gradient."""
-        if self.first is None or self.second is None:
-            self.first, self.second = torch.zeros_like(x), torch.zeros_like(x)
-        if scale != 1.0:
-            gradient = gradient * scale
-        self.steps += 1
-        self.first.lerp_(gradient, 1 - self.BETA_1)
-        self.second.mul_(self.BETA_2).addcmul_(gradient, gradient, value=1 - self.BETA_2)
-        correction = 1 - self.BETA_2**self.steps
-        size = self.second.sqrt().mul_(correction**-0.5).add_(self.EPSILON)
-        x.addcdiv_(self.first, size, value=-self.lr / (1 - self.BETA_1**self.steps))
-
-
-def make_optimizer(name: OptimizerName, lr: float) -> SGD | Adam:
-    """Return a fresh optimiser."""
-    return Adam(lr) if name == "adam" else SGD(lr)
-
-
-def squared_norm(differences: Float[Tensor, " rows *S"]) -> Float[Tensor, " rows"]:
-    """Return the sum of squares over all axes but the first."""
-    return differences.square().flatten(1).sum(1)

@@ -1,13 +1,22 @@
-"""The three visual tasks, as batched `Task`s (`by_name`) and as registered Gymnasium environments."""
+"""The three visual tasks, as batched `Task`s (`by_name`) and, once this is imported, as Gymnasium environments.
+
+`gymnasium.make("grasp_theory/PushT-v0")`, and likewise WallSingle, WallSingleLong, PointMaze and PointMazeLong.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 
-import gymnasium
-
 from grasp_theory.tasks.task import Task
 from linear_systems.errors import ParameterError
+
+try:
+    import gymnasium
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "the tasks need gymnasium and the physics, which the extra `tasks` brings: pip install 'grasp-theory[tasks]'",
+        name=missing.name,
+    ) from missing
 
 __all__ = ["TASKS", "by_name"]
 

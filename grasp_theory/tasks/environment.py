@@ -69,7 +69,7 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
     """A task as a Gymnasium environment: pictures in, actions out, success ends the episode.
 
     An observation is one picture (size, size, 3), or for a task of K stacked frames (K, size, size, 3), newest
-    first.  An action in [-1, 1] is scaled to the task's own [action_low, action_high].  The reward is 1 for success
+    first.  Actions are the task's own, each component in [action_low, action_high].  The reward is 1 for success
     and 0 otherwise.  `info` holds the true `state` and `goal`, the task's `distance` between them and `success`.
 
     `reset(options=...)` sets, each unless it is left out,
@@ -100,7 +100,8 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
         frames = len(self.task.frame_offsets)
         shape = (size, size, 3) if frames == 1 else (frames, size, size, 3)
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
-        self.action_space = gymnasium.spaces.Box(-1, 1, (self.task.action_dim,), np.float32)
+        low, high = self.task.action_low, self.task.action_high
+        self.action_space = gymnasium.spaces.Box(low, high, (self.task.action_dim,), np.float32)
         self._history: deque[Float[np.ndarray, " S"]] = deque(maxlen=depth(self.task))
 
     def reset(
@@ -132,14 +133,13 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
         self, action: Float[np.ndarray, " A"]
     ) -> tuple[UInt8[np.ndarray, "*frames size size 3"], float, bool, bool, dict[str, Any]]:
         """Take one environment step."""
-        share = np.asarray(action, dtype=float)
-        if share.shape != self.action_space.shape or not (np.abs(share) <= 1).all():
-            raise ParameterError(
-                "action", f"an element of {self.action_space}", f"{share}", "bring it into range"
-            )
+        taken = np.asarray(action, dtype=float)
         low, high = self.task.action_low, self.task.action_high
-        actions = (low + (high - low) * (share + 1) / 2)[None, None]
-        self._history.appendleft(self.task.simulate(self._history[0][None], actions)[0, 1])
+        if taken.shape != self.action_space.shape or not ((taken >= low) & (taken <= high)).all():
+            raise ParameterError(
+                "action", f"an element of {self.action_space}", f"{taken}", "bring it into range"
+            )
+        self._history.appendleft(self.task.simulate(self._history[0][None], taken[None, None])[0, 1])
         info = self._info()
         return self._observe(), float(info["success"]), info["success"], False, info
 

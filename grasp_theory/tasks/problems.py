@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, get_args, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
-import typer
 from jaxtyping import Float, Int
 
 from grasp_theory.files import atomic_file
@@ -277,26 +276,4 @@ def _refuse(argument: str, expected: str, found: str) -> None:
 def _file_error(path: Path, expected: str, found: str) -> ProblemFileError:
     return ProblemFileError(
         "path", f"{path.name} to be {expected}", found, "make the set again or restore the file"
-    )
-
-
-def problems(
-    task: Annotated[str, typer.Argument(help="Name of the task.")],
-    out: Annotated[Path, typer.Option(help="The file to write, ending in .npz.")],
-    kind: Annotated[Kind, typer.Option(help="random, trajectory or long.")] = "random",
-    horizon: Annotated[int, typer.Option(help="Model steps of every problem.")] = 10,
-    count: Annotated[int, typer.Option(help="How many problems.")] = 200,
-    purpose: Annotated[Purpose, typer.Option(help="tuning, reporting or training.")] = "reporting",
-    seed: Annotated[int, typer.Option(help="Of the set.")] = 0,
-) -> None:
-    """Write a problem set to a file, and say how many steps its problems need at least."""
-    try:
-        made = make_problems(task, kind, horizon=horizon, count=count, purpose=purpose, seed=seed)
-        made.save(out)
-    except InvalidInputError as error:
-        raise typer.BadParameter(str(error)) from error
-    low, middle, high = np.quantile(made.shortest_steps, (0, 0.5, 1))
-    typer.echo(
-        f"{out}: {count} {kind} problems of {task} for {purpose}; at least {low:.1f} to {high:.1f} model steps of "
-        f"{horizon}, median {middle:.1f}"
     )

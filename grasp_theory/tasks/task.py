@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from grasp_theory.action_sets import ActionSet
+
 FRAMESKIP = 5
 """Environment steps in one model step: a model action stacks this many environment actions."""
 
@@ -30,6 +32,8 @@ class Task(Protocol):
     """Smallest value that every component of an environment action may take."""
     action_high: float
     """Largest value that every component of an environment action may take."""
+    action_set: ActionSet
+    """What the world does as told, of model actions: stacked environment actions in the same units.  Planners plan in it."""
     frame_offsets: tuple[int, ...]
     """How many environment steps ago each stacked frame was taken, newest first: (0,) for one frame."""
     state_names: tuple[str, ...]

@@ -71,14 +71,22 @@ class Poisoned:
 
 
 class Counting:
-    """The pendulum, counting the rows of all its evaluations."""
+    """The pendulum, counting the rows of all its evaluations, forward and backward."""
 
     def __init__(self) -> None:
         self.rows = 0
+        self.backward_rows = 0
 
     def step(self, state: Tensor, action: Tensor) -> Tensor:
-        self.rows += state.shape[:-1].numel()
-        return Pendulum().step(state, action)
+        rows = state.shape[:-1].numel()
+        self.rows += rows
+        following = Pendulum().step(state, action)
+        if following.requires_grad:
+            following.register_hook(lambda gradient: self._count_backward(rows))
+        return following
+
+    def _count_backward(self, rows: int) -> None:
+        self.backward_rows += rows
 
 
 def near(state: Tensor, goal: Tensor) -> Tensor:
@@ -104,9 +112,4 @@ def pendulum_problem(
 
 def rows_of(problem: PlanningProblem, rows: slice) -> PlanningProblem:
     """The problems `rows` alone."""
-    assert problem.initial_actions is not None
-    assert problem.seeds is not None
-    return replace(
-        problem, initial_state=problem.initial_state[rows], goal=problem.goal[rows], seeds=problem.seeds[rows],
-        initial_actions=problem.initial_actions[rows],
-    )  # fmt: skip
+    return problem.part(rows)

@@ -18,9 +18,8 @@ from experiments.study.figure_data.extents import SEED
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.planners import Settings, make_planner, untuned
 from experiments.study.tune import Target, Tuned
-from grasp_theory import GRASP, Plan, Planner
+from grasp_theory import GRASP, Observation, Plan, Planner
 from grasp_theory.planners.lifted import LiftedPlanner
-from grasp_theory.planners.search import Observation
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.environment import depth
 from grasp_theory.tasks.problems import Kind, Problems, make_problems

@@ -57,7 +57,7 @@ class Judge:
             int(self.problems.horizon[0]),
             self.model.architecture.action_dim,
             reached=self.reached,
-            action_bounds=(self.task.action_low, self.task.action_high),
+            action_set=self.task.action_set,
             seeds=noise_seeds(seed, self.indices),
         )
 

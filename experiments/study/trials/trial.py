@@ -140,17 +140,20 @@ _MODES = {"batch": _side_by_side, "first": _side_by_side, "single": _one_by_one,
 def _judged(judge: Judge, plan: Plan, goals: Tensor, seconds: float, *, whole_budget: bool) -> Outcomes:
     """Return the outcome columns of one plan for each problem of the judge."""
     diverged = (plan.status == Status.DIVERGED).cpu().numpy()
-    believed = plan.reached.cpu().numpy()
+    believed = plan.first.found.cpu().numpy()
     first_true = judge.replay(plan.first.actions)[0] & believed
     true, distance = judge.replay(plan.actions)
-    final_model = judge.reached(plan.states[:, -1], goals).cpu().numpy() & ~diverged
+    seen = (
+        torch.isfinite(plan.loss).cpu().numpy()
+    )  # a plan whose rollout is finite; else the start is returned
+    final_model = judge.reached(plan.states[:, -1], goals).cpu().numpy() & seen
     values = {
         "first_step": _where(believed, plan.first.iterations.cpu().numpy()),
         "first_seconds": _where(believed, plan.first.seconds.cpu().numpy()),
         "first_model": believed.tolist(),
         "first_true": first_true.tolist(),
         "final_model": final_model.tolist() if whole_budget else None,
-        "final_true": (true & ~diverged).tolist() if whole_budget else None,
+        "final_true": (true & seen).tolist() if whole_budget else None,
         "model_distance": judge.model_distance(plan.states[:, -1], goals).tolist(),
         "true_distance": distance.tolist(),
         "loss": plan.loss.double().cpu().tolist(),

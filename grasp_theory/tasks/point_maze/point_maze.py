@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from grasp_theory.action_sets import ActionSet, Box
 from grasp_theory.tasks.point_maze.maze_map import Layout, MazeMap
 from grasp_theory.tasks.point_maze.physics import MAX_SPEED, point_physics
 from grasp_theory.tasks.point_maze.policies import MIXTURES, Mixture
@@ -87,6 +88,7 @@ class PointMaze:
     action_dim: ClassVar[int] = 2
     action_low: ClassVar[float] = -1.0
     action_high: ClassVar[float] = 1.0
+    action_set: ClassVar[ActionSet] = Box(-1.0, 1.0)
     frame_offsets: ClassVar[tuple[int, ...]] = (0, FRAMESKIP)
     state_names: ClassVar[tuple[str, ...]] = ("x [cells]", "y [cells]", "vx [m/s]", "vy [m/s]")
     probe_names: ClassVar[tuple[str, ...]] = ("x [cells]", "y [cells]", "vx [m/s]", "vy [m/s]")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from grasp_theory.action_sets import ActionSet, Box
 from grasp_theory.tasks.push_t.physics import (
     ACTION_SCALE,
     BAR,
@@ -61,6 +62,7 @@ class PushT:
     action_dim: int = field(default=ACTION_DIM, init=False)
     action_low: float = field(default=-1.0, init=False)
     action_high: float = field(default=1.0, init=False)
+    action_set: ActionSet = field(default=Box(-1.0, 1.0), init=False, compare=False)
     frame_offsets: tuple[int, ...] = field(default=(0, 1), init=False)
     probe_names: tuple[str, ...] = field(
         default=(

@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from grasp_theory.action_sets import ActionSet, Balls
 from grasp_theory.tasks.raster import (
     Viewport,
     blank,
@@ -61,6 +62,7 @@ class WallSingle:
     action_dim: int = field(default=2, init=False)
     action_low: float = field(default=-ACTION_LIMIT, init=False)
     action_high: float = field(default=ACTION_LIMIT, init=False)
+    action_set: ActionSet = field(default=Balls(ACTION_LIMIT, 2), init=False, compare=False)
     frame_offsets: tuple[int, ...] = field(default=(0,), init=False)
     state_names: tuple[str, ...] = field(default=("x (px)", "y (px)"), init=False)
     probe_names: tuple[str, ...] = field(default=("x (px)", "y (px)"), init=False)

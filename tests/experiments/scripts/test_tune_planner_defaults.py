@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from experiments.scripts import tune_planner_defaults as tuning
-from grasp_theory import CEM, Planner
-from grasp_theory.planners.problem import Plan
+from grasp_theory import CEM, Plan, Planner
 
 
 def _nothing(name: str) -> Plan:

@@ -22,7 +22,8 @@ from grasp_theory import (
 )
 from grasp_theory.objectives import dynamics_loss, rollout_loss
 from grasp_theory.planners.cem import coloured
-from grasp_theory.planners.rollout_gradient import rollout_gradient
+from grasp_theory.planners.evaluations import rollout_gradient
+from grasp_theory.planners.rows import Rows
 from linear_systems import lifted, shooting
 from linear_systems.rounding import rounding_allowance
 from linear_systems.system import LinearSystem
@@ -145,8 +146,9 @@ def test_the_rollout_gradient_three_ways(objective: str) -> None:
     generator = torch.Generator().manual_seed(0)
     actions = torch.randn(2, 8, 1, generator=generator, dtype=torch.float64)
     s0, goal = problem.initial_state, problem.goal
-    gradient, states = rollout_gradient(problem.model, s0, goal, actions, objective)  # type: ignore[arg-type]
-    again, _ = rollout_gradient(problem.model, s0, goal, actions, objective, checkpoint=True)  # type: ignore[arg-type]
+    rows = Rows(problem, 1, torch.arange(2))
+    gradient, states = rollout_gradient(rows, actions, objective)  # type: ignore[arg-type]
+    again, _ = rollout_gradient(rows, actions, objective, checkpoint=True)  # type: ignore[arg-type]
     torch.testing.assert_close(gradient, again)
 
     def loss(a: torch.Tensor) -> torch.Tensor:

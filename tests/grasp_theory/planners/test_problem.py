@@ -127,7 +127,7 @@ def test_what_is_exported_exists() -> None:
 
 def test_problems_are_not_changed_by_planning() -> None:
     problem = pendulum_problem(2)
-    copies = [problem.initial_state.clone(), problem.goal.clone(), problem.initial_actions.clone()]  # type: ignore[union-attr]
+    copies = [problem.initial_state.clone(), problem.goal.clone(), problem.start().clone()]
     for planner in (
         GRASP(iterations=5),
         GradientDescent(iterations=5),
@@ -137,5 +137,5 @@ def test_problems_are_not_changed_by_planning() -> None:
         planner.plan(problem)
     assert torch.equal(problem.initial_state, copies[0])
     assert torch.equal(problem.goal, copies[1])
-    assert torch.equal(problem.initial_actions, copies[2])  # type: ignore[arg-type]
+    assert torch.equal(problem.start(), copies[2])
     assert isinstance(replace(problem).dynamics, Pendulum)

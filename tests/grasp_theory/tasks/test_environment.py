@@ -5,11 +5,12 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 
 from grasp_theory.tasks import TASKS, by_name
 from grasp_theory.tasks.environment import TaskEnv, depth, sample_goals, sample_histories, with_goal
-from grasp_theory.tasks.task import Task
+from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.tasks.wall_single.wall_single import WALL_SINGLE
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
 
@@ -17,6 +18,8 @@ IDS = ["WallSingle", "WallSingleLong", "PointMaze", "PointMazeLong", "PushT"]
 CLOSE = {"state": np.array([20.0, 30.0]), "goal": np.array([24.9, 30.0])}
 
 
+# The spaces are in the tasks' own units, which the models have too; Gymnasium would rather have [-1, 1].
+@pytest.mark.filterwarnings("ignore:.*we recommend using a symmetric and normalized space:UserWarning")
 @pytest.mark.parametrize("name", IDS)
 def test_registered_environments_pass_the_checker_without_a_warning(name: str) -> None:
     env = gymnasium.make(f"grasp_theory/{name}-v0", render_mode="rgb_array")
@@ -45,11 +48,42 @@ def test_an_episode_is_the_tasks_own() -> None:
     assert info["distance"] == pytest.approx(np.hypot(10, 20))
     assert not info["success"]
     picture, reward, terminated, truncated, info = env.step(np.array([0.5, -0.25]))
-    expected = WALL_SINGLE.simulate(np.array([[20.0, 30.0]]), 1.8 * np.array([[[0.5, -0.25]]]))[:, 1]
+    expected = WALL_SINGLE.simulate(np.array([[20.0, 30.0]]), np.array([[[0.5, -0.25]]]))[:, 1]
     np.testing.assert_allclose(info["state"], expected[0], rtol=1e-12)
     np.testing.assert_array_equal(picture, WALL_SINGLE.render(expected)[0])
     assert (reward, terminated, truncated) == (0.0, False, False)
     assert env.render().shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_an_action_is_the_same_in_the_task_and_in_the_gym(name: str) -> None:
+    task, env = by_name(name), TaskEnv(name, size=8)
+    _, info = env.reset(seed=3)
+    action = np.full(task.action_dim, 0.7 * task.action_high)
+    expected = task.simulate(info["state"][None], action[None, None])[0, 1]
+    np.testing.assert_array_equal(env.step(action)[4]["state"], expected)
+    for bound in (task.action_low, task.action_high):
+        env.step(np.full(task.action_dim, bound))
+        env.step(np.full(task.action_dim, bound, dtype=np.float32))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_action_set_is_what_the_world_does(name: str) -> None:
+    """Any model action has the effect of its projection, and within the set no two directions are cut alike."""
+    task, rng = by_name(name), np.random.default_rng(0)
+    states = task.sample_states(rng, 8)
+    actions = rng.uniform(-2 * task.action_high, 2 * task.action_high, (8, FRAMESKIP, task.action_dim))
+    projected = (
+        task.action_set.project(torch.from_numpy(actions.reshape(8, -1))).numpy().reshape(actions.shape)
+    )
+    assert (np.abs(projected) <= task.action_high + 1e-12).all()
+    assert (projected != actions).any()
+    if name.startswith(
+        "wall_single"
+    ):  # the other two clip in each component too, and refuse what lies beyond
+        np.testing.assert_allclose(
+            task.simulate(states, projected), task.simulate(states, actions), rtol=1e-12, atol=1e-12
+        )
 
 
 def test_success_ends_the_episode() -> None:
@@ -175,7 +209,7 @@ def test_a_goal_inside_a_wall_of_the_maze_is_refused() -> None:
     assert env.reset(seed=0, options={"goal": [-1, -1, 0, 0]})[1]["goal"][0] == -1
 
 
-@pytest.mark.parametrize("action", [[1.1, 0.0], [np.nan, 0.0], [0.1], [[0.1, 0.1]]])
+@pytest.mark.parametrize("action", [[1.81, 0.0], [np.nan, 0.0], [0.1], [[0.1, 0.1]]])
 def test_actions_out_of_the_space_are_refused_not_clipped(action: list[float]) -> None:
     env = TaskEnv(WALL_SINGLE)
     env.reset(seed=0)

@@ -18,7 +18,6 @@ from scipy.linalg import hadamard, hilbert
 from scipy.sparse import csr_array
 from system_strategies import random_system, systems, time_varying_systems
 
-from linear_systems.exact import definiteness as definite
 from linear_systems import certificates as cert
 from linear_systems.errors import (
     DTypeError,
@@ -29,6 +28,7 @@ from linear_systems.errors import (
     ParameterError,
     ShapeError,
 )
+from linear_systems.exact import definiteness as definite
 from linear_systems.rounding import rounding_allowance
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
 

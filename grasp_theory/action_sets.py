@@ -1,0 +1,132 @@
+"""Sets of actions that a plan may use: `Box`, `Balls`, and the protocol of any other.
+
+Planners project every action that they try onto the set, so it should be the set of what the world does as told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from linear_systems.validation import positive_float, positive_integer
+
+Bound = Tensor | ArrayLike
+"""A number for all components of an action, or one for each, (m,)."""
+
+
+@runtime_checkable
+class ActionSet(Protocol):
+    """A set of actions, of any shape."""
+
+    def project(self, actions: Tensor) -> Tensor:
+        """Return actions (..., m) moved into the set; those inside stay as they are, and NaN stays NaN."""
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """{a : low <= a <= high} in each component; low = high holds a component still.
+
+    Arguments
+        low: a number or m numbers, in units of the actions; −inf for no bound.
+        high: the same; inf for no bound.
+
+    Raises
+        ShapeError: a bound with more than one axis, or bounds of different lengths.
+        NonFiniteError: a bound is NaN.
+        ParameterError: low > high.
+    """
+
+    low: Bound
+    high: Bound
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            if not isinstance(bound := getattr(self, name), float | int):
+                tensor = bound if isinstance(bound, Tensor) else torch.as_tensor(bound, dtype=torch.float64)
+                object.__setattr__(self, name, tensor)
+        low, high = (torch.as_tensor(bound, dtype=torch.float64).cpu() for bound in (self.low, self.high))
+        if low.ndim > 1 or high.ndim > 1 or (low.ndim and high.ndim and low.shape != high.shape):
+            raise ShapeError(
+                "low, high", "numbers, or one number for each component of an action",
+                f"shapes {tuple(low.shape)} and {tuple(high.shape)}", "pass bounds of shape () or (m,)",
+            )  # fmt: skip
+        if bool(low.isnan().any() or high.isnan().any()):
+            raise NonFiniteError(
+                "low, high", "numbers", f"{low.tolist()}, {high.tolist()}",
+                "replace NaN; -inf and inf mean no bound",
+            )  # fmt: skip
+        if not bool((low <= high).all()):
+            raise ParameterError(
+                "low, high", "low <= high", f"{low.tolist()} and {high.tolist()}", "swap them"
+            )
+
+    def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
+        """Return the actions clipped to the bounds.
+
+        Raises
+            ShapeError: the bounds have another number of components than the actions.
+        """
+        for bound in (self.low, self.high):
+            if isinstance(bound, Tensor) and bound.ndim and len(bound) != actions.shape[-1]:
+                raise ShapeError(
+                    "actions", f"{len(bound)} components, as the bounds have", f"{actions.shape[-1]}",
+                    "pass one bound for each component",
+                )  # fmt: skip
+        low: Any = self.low
+        high: Any = self.high
+        if not isinstance(low, Tensor) and not isinstance(high, Tensor):
+            return torch.clamp(actions, low, high)
+        return torch.clamp(actions, _as(low, actions), _as(high, actions))
+
+    def to(self, like: Tensor) -> Box:
+        """Return the box with its bounds in the dtype and on the device of `like`."""
+        return replace(self, low=_as(self.low, like), high=_as(self.high, like))
+
+
+@dataclass(frozen=True)
+class Balls:
+    """Consecutive groups of `size` components, each of Euclidean length <= `radius`; longer ones are shortened.
+
+    An actuator that moves a point by at most `radius`, several steps of which are stacked in one action, for example.
+
+    Arguments
+        radius: >= 0, in units of the actions.
+        size: components of a group; it divides m.
+
+    Raises
+        ParameterError: a value outside its domain.
+    """
+
+    radius: float
+    size: int
+
+    def __post_init__(self) -> None:
+        positive_float("radius", self.radius, allow_zero=True)
+        positive_integer("size", self.size)
+
+    def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
+        """Return the actions with every group shortened to the radius, up to rounding.
+
+        Raises
+            ShapeError: the number of components is not a multiple of `size`.
+        """
+        if actions.shape[-1] % self.size:
+            raise ShapeError(
+                "actions", f"a multiple of {self.size} components", f"{actions.shape[-1]}",
+                "let size divide the components of an action",
+            )  # fmt: skip
+        groups = actions.reshape(*actions.shape[:-1], -1, self.size)
+        # In float64, where squares of float32 do not overflow.
+        length = torch.linalg.vector_norm(groups, dim=-1, keepdim=True, dtype=torch.float64)
+        shorter = torch.where(length > self.radius, self.radius / length, 1.0).to(actions.dtype)
+        return (groups * shorter).reshape(actions.shape)
+
+
+def _as(bound: Bound, like: Tensor) -> Tensor:
+    return torch.as_tensor(bound, dtype=like.dtype, device=like.device)

@@ -1,0 +1,1 @@
+"""The report: data, page, terminal, accounting of the paper's items, verdicts on record."""
