@@ -74,9 +74,9 @@ class LevenbergMarquardt:
         changes = self.system.solve(defects + linear.by_actions @ shifts).permute(0, 3, 1, 2)
         count = plans.shape[1]
         tried = moved(self.states.repeat_interleave(count, 0), changes.flatten(0, 1))
-        left = self._defects(tried, plans.flatten(0, 1)).unflatten(0, (-1, count))
+        left = self._defects(tried, plans.flatten(0, 1)).view(-1, count, *linear.defects.shape[1:])
         corrections = self.system.solve(left.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        tried = moved(tried, corrections.flatten(0, 1)).unflatten(0, (-1, count))
+        tried = moved(tried, corrections.flatten(0, 1)).view(-1, count, *self.states.shape[1:])
         merits = (tried[:, :, -1].flatten(2) - self.goal.unsqueeze(1)).square().sum(2) + left.square().sum(
             (2, 3)
         )

@@ -50,13 +50,30 @@ class Linearised:
 
 def linearise(step: Step, states: Tensor, actions: Float[Tensor, "N T m"]) -> Linearised:
     """Return F about states (N, T+1, *S) and actions: one forward pass, and one backward pass of d cotangents at once."""
-    value, pull_back = torch.func.vjp(step, states[:, :-1], actions)
+    value, by_states, by_actions = _jacobians(step, states[:, :-1], actions)
+    defects = (value - states[:, 1:]).flatten(2)
+    return Linearised(defects, by_states.flatten(3).movedim(0, 2), by_actions.movedim(0, 2))
+
+
+def _jacobians(step: Step, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return F (N, T, *S) and its pullbacks of the d unit vectors, (d, N, T, *S) and (d, N, T, m)."""
+    inputs, leaf = states.detach().requires_grad_(), actions.detach().requires_grad_()
+    with torch.enable_grad():
+        value = step(inputs, leaf)
     size = value[0, 0].numel()
     unit = torch.eye(size, dtype=value.dtype, device=value.device)
     cotangents = unit.view(size, 1, 1, *value.shape[2:]).expand(size, *value.shape)
-    by_states, by_actions = torch.func.vmap(pull_back)(cotangents)
-    defects = (value - states[:, 1:]).flatten(2)
-    return Linearised(defects, by_states.flatten(3).movedim(0, 2), by_actions.movedim(0, 2))
+
+    def pull_back(cotangent: Tensor) -> tuple[Tensor, ...]:
+        found = torch.autograd.grad(value, (inputs, leaf), cotangent, retain_graph=True, allow_unused=True)
+        pairs = zip(found, (inputs, leaf), strict=True)
+        return tuple(torch.zeros_like(given) if each is None else each for each, given in pairs)
+
+    try:
+        by_states, by_actions = torch.func.vmap(pull_back)(cotangents)
+    except RuntimeError:  # a backward pass of the model's own that cannot be batched
+        by_states, by_actions = map(torch.stack, zip(*map(pull_back, cotangents), strict=True))
+    return value.detach(), by_states, by_actions
 
 
 class Bidiagonal:
