@@ -170,11 +170,11 @@ class Planner(ABC):
                 curves.advance(self._needed(iteration, search), search, best, started=iteration > 0)
             search.step(iteration, best)
             iteration += 1
+            if self.check_every is not None and iteration % self.check_every == 0:
+                search.look(best)
             limit = self._limit(iteration, search, deadline)
-            due = self.check_every is not None and iteration % self.check_every == 0
-            shown = best.seen and best.latest[0] is search.actions
-            if (due or limit is not None) and not shown:
-                search.show(search.actions, best)
+            if limit is not None:
+                search.look(best)
             settle()
         stopped_at[rows.index], evaluations[rows.index] = iteration, rows.evaluations
         evaluations += rows.problem.horizon * best.judge()

@@ -204,6 +204,11 @@ class Search(Rowwise, ABC):
         """Roll plans out and show them.  What is shown changes nothing in what is planned."""
         incumbents.consider(actions, roll_out(self.rows, actions))
 
+    def look(self, incumbents: Incumbents) -> None:
+        """Show the current plans, unless they were shown last."""
+        if not incumbents.seen or incumbents.latest[0] is not self.actions:
+            self.show(self.actions, incumbents)
+
     def descend(
         self,
         optimizer: SGD | Adam,

@@ -16,8 +16,8 @@ from linear_systems.stop_gradient.blocks import (
     steps_of,
     update_blocks,
 )
+from linear_systems.stop_gradient.level_sets import largest_spectral_radius
 from linear_systems.stop_gradient.orbits import first_within, log_norms_of_powers
-from linear_systems.stop_gradient.symbol import largest_spectral_radius
 from linear_systems.system import AnySystem
 from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes, vector
 

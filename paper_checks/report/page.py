@@ -14,10 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from linear_systems.errors import ParameterError
+from paper_checks.engine.records import Grade, Verdict
 from paper_checks.report.environment import ROOT
 from paper_checks.report.mathml import mathml
 from paper_checks.report.plot import plot, raised
-from paper_checks.engine.records import Grade, Verdict
 from paper_checks.report.serialise import SCHEMA_VERSION, Json
 
 PAPER = "Parallel Stochastic Gradient-Based Planning for World Models"
@@ -66,7 +66,7 @@ def render(report: Json, folder: Path) -> str:
             "schema_version", str(SCHEMA_VERSION), repr(report["schema_version"]), "run the checks again"
         )
     environment = Environment(
-        loader=PackageLoader("paper_checks"),
+        loader=PackageLoader("paper_checks.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from paper_checks.report.accounting import Item, account
-from paper_checks.engine.run import FALSE_ALARM_TOTAL, STATISTICAL_TEST_LIMIT, Settings
-from paper_checks.report.environment import ROOT, environment
 from paper_checks.engine.records import (
     Claim,
     Control,
@@ -27,6 +24,9 @@ from paper_checks.engine.records import (
     Sharpness,
     Verdict,
 )
+from paper_checks.engine.run import FALSE_ALARM_TOTAL, STATISTICAL_TEST_LIMIT, Settings
+from paper_checks.report.accounting import Item, account
+from paper_checks.report.environment import ROOT, environment
 from paper_checks.report.verdicts import Deviation
 
 SCHEMA_VERSION = 1

@@ -21,9 +21,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from paper_checks.report.accounting import Item, grouped
 from paper_checks.engine.records import Claim, Result, Sharpness, Verdict
 from paper_checks.engine.runner import Progress as RunProgress
+from paper_checks.report.accounting import Item, grouped
 from paper_checks.report.verdicts import Deviation
 
 LOG_WIDTH = 160

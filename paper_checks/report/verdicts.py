@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from linear_systems.errors import ParameterError
 from grasp_theory.files import write_atomically
+from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Result, Verdict
 
 RECORD_PATH = Path(__file__).with_name("verdicts.json")

@@ -25,7 +25,7 @@ from linear_systems.errors import (
 )
 from linear_systems.examples.random_systems import random_time_varying_system
 from linear_systems.rounding import rounding_allowance
-from linear_systems.stop_gradient.symbol import _crossings, largest_spectral_radius, spectral_radii
+from linear_systems.stop_gradient.level_sets import _crossings, largest_spectral_radius, spectral_radii
 from linear_systems.system import AnySystem, LinearSystem, TimeVaryingLinearSystem
 
 ONE = np.ones((1, 1))
@@ -358,9 +358,9 @@ class TestUniformRate:
         """With a first grid of two angles the level sets still find the peak in between."""
         rng = np.random.default_rng(3)
         D, E = rng.standard_normal((2, 4, 4))
-        monkeypatch.setattr("linear_systems.stop_gradient.symbol.FIRST_ANGLES", 2)
+        monkeypatch.setattr("linear_systems.stop_gradient.level_sets.FIRST_ANGLES", 2)
         monkeypatch.setattr(
-            "linear_systems.stop_gradient.symbol._climb", lambda D, E, w: spectral_radii(D, E, w).max()
+            "linear_systems.stop_gradient.level_sets._climb", lambda D, E, w: spectral_radii(D, E, w).max()
         )
         best = spectral_radii(D, E, np.linspace(0, np.pi, 20001)).max()
         assert best > 1.01 * spectral_radii(D, E, np.array([0.0, np.pi])).max()

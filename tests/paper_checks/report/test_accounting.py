@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sample_claims
 
-from paper_checks.report.accounting import KINDS, account, grouped, unknown_items
 from paper_checks.engine.records import Claim
+from paper_checks.report.accounting import KINDS, account, grouped, unknown_items
 
 
 def test_every_item_of_the_paper_is_listed_once() -> None:

@@ -15,9 +15,9 @@ import pytest
 import sample_claims
 
 from linear_systems.errors import ParameterError
+from paper_checks.engine.records import Verdict
 from paper_checks.report.environment import ROOT, environment
 from paper_checks.report.page import _number, _ranges, _typeset, render
-from paper_checks.engine.records import Verdict
 from paper_checks.report.serialise import SCHEMA_VERSION, Json, _plain
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import sample_claims
 
-from linear_systems.errors import ParameterError
 from grasp_theory.files import write_atomically
+from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Result, Verdict
 from paper_checks.report.verdicts import deviations, load_recorded, save_recorded, updated
 
