@@ -10,7 +10,7 @@ from torch import Tensor
 
 from grasp_theory.objectives import lifted_pulls
 from grasp_theory.planners.cem import refine_around
-from grasp_theory.planners.evaluations import gradients, roll_out, rollout_gradient
+from grasp_theory.planners.evaluations import gradients, rollout_gradient
 from grasp_theory.planners.levenberg_marquardt import LARGEST_STATE, LevenbergMarquardt, sync_passes
 from grasp_theory.planners.lifted import LiftedPlanner, LiftedSearch
 from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
@@ -47,7 +47,7 @@ class GRASP(LiftedPlanner):
 
     Plans are judged, and `reached` is asked, on the rollouts of a sync (of the default's, where its states have become a
     rollout to a tolerance), on those made every `check_every` iterations and on the last; the joint steps themselves
-    roll nothing out.  A plan is returned, and stops a problem, by the serial rollout only.
+    roll nothing out.  What is returned is judged by the serial rollout.
     A row is noticed to have diverged at these moments too.
 
     The default is ours, tuned by `experiments/scripts/tune_planner_defaults.py` on states of unit scale and actions in
@@ -204,7 +204,7 @@ class _GraspSearch(LiftedSearch):
         passes = GRADIENT
         if self._sync_is_due(iteration):
             if self.shooting:
-                passes += sync_passes(self.rows.goal[0].numel(), options.shooting_steps) + 1
+                passes += sync_passes(self.rows.goal[0].numel(), options.shooting_steps)
             elif options.sync_method == "cem":
                 passes += options.sync_steps * (options.sync_samples + 1) + 2
             else:
@@ -297,8 +297,7 @@ class _GraspSearch(LiftedSearch):
     def _shoot(self, incumbents: Incumbents) -> Tensor:
         """Take Levenberg–Marquardt steps from the virtual states and actions, and return the states.
 
-        Plans whose states have become their rollout are shown with these states, or with the serial rollout where they
-        would be the first of their row to reach; the others wait for the next check.
+        Plans whose states have become their rollout are shown with these states; the others wait for the next check.
         """
         rows, steps = self.rows, self.options.shooting_steps
         shooting = LevenbergMarquardt(self._step, rows.problem.project, self.states, self.actions, rows.goal)
@@ -308,11 +307,8 @@ class _GraspSearch(LiftedSearch):
         rows.count(sync_passes(rows.goal[0].numel(), steps) * self.actions.shape[1])
         self.actions, states = shooting.actions, shooting.states
         shown = states.where(converged.view(-1, *[1] * (states.ndim - 1)), torch.nan)
-        if bool((incumbents.reached(shown) & ~incumbents.has_reached()).any()):
-            incumbents.consider(self.actions, roll_out(rows, self.actions))
-        else:
-            # A copy, as these have not been rolled out: the last iterate is.
-            incumbents.consider(self.actions.clone(), shown, approximate=True)
+        # A copy of the actions, as these have not been rolled out: the last iterate is.
+        incumbents.consider(self.actions.clone(), shown, approximate=True)
         return states
 
     def _spread(self, states: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """F on states (N, T, *S) and actions (N, T, m), all times side by side."""
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 """A guess is a rollout once Newton would move no state by more than this part of the largest ‖s_t − s_0‖."""
 
 

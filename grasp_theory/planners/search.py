@@ -70,8 +70,8 @@ class Incumbents:
         with torch.no_grad():
             loss = problem.losses(states, actions, self.rows.goal)
             finite = torch.isfinite(loss)
-            believed = self.reached(states) & finite
-        before = self.has_reached()
+            believed = _reached(problem, states, self.rows.goal) & finite
+        before = self.believed_looks[rows] > 0
         first = believed & ~before
         better = finite if self.returned == "last" else finite & (loss < self.loss[rows])
         if self.stop_when_reached:
@@ -86,14 +86,6 @@ class Incumbents:
         self.looks[rows] += 1
         self.believed_looks[rows] += believed
         self.latest, self.seen = (actions, states, loss.to(actions.dtype)), True
-
-    def reached(self, states: Tensor) -> Bool[Tensor, " rows"]:
-        """Return which rows' states (rows, T+1, *S) reach their goal region."""
-        return _reached(self.rows.problem, states, self.rows.goal)
-
-    def has_reached(self) -> Bool[Tensor, " rows"]:
-        """Return which rows were ever shown with a plan that reaches."""
-        return self.believed_looks[self.rows.index] > 0
 
     def judge(self) -> Bool[Tensor, " all_rows"]:
         """Judge by the serial rollout what was shown with approximate states, and return of which rows."""

@@ -85,11 +85,14 @@ class Counting:
         self.rows += rows
         following = Pendulum().step(state, action)
         if following.requires_grad:
-            following.register_hook(lambda gradient: self._count_backward(rows))
+            following.register_hook(self._count_backward)
         return following
 
-    def _count_backward(self, rows: int) -> None:
-        self.backward_rows += rows
+    def _count_backward(self, gradient: Tensor) -> None:
+        functorch = torch._C._functorch
+        if functorch.is_batchedtensor(gradient):  # several cotangents side by side
+            gradient = functorch.get_unwrapped(gradient)
+        self.backward_rows += gradient[..., 0].numel()
 
 
 def near(state: Tensor, goal: Tensor) -> Tensor:
