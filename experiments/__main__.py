@@ -6,6 +6,7 @@ import typer
 
 from experiments.bench.linear import bench_linear
 from experiments.bench.planners import bench_planners
+from experiments.bench.roofline import bench_roofline
 from experiments.evaluation import evaluate_command
 from experiments.evaluation.summary import models
 from experiments.scripts.make_problems import problems
@@ -21,6 +22,7 @@ bench = typer.Typer(no_args_is_help=True, help="Accuracy, speed and memory again
 app.add_typer(bench, name="bench")
 bench.command("linear")(bench_linear)
 bench.command("planners")(bench_planners)
+bench.command("roofline")(bench_roofline)
 app.command("episode")(episode)
 app.command("problems")(problems)
 app.command("train")(train)
