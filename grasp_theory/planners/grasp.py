@@ -175,8 +175,8 @@ class GRASP(LiftedPlanner):
         """
         return cls(
             iterations=200, check_every=None, returned="last", state_lr=0.1, action_lr=0.01, sync_lr=0.05, goal_weight=1.0,
-            state_noise=0.01, cycle_decay=1.0, sync_every=50, sync_method="gradient", sync_steps=10, sync_states=False, optimizer="adam",
-            sync_optimizer="adam", reduction="mean",
+            state_noise=0.01, cycle_decay=1.0, sync_every=50, sync_method="gradient", sync_steps=10, sync_states=False,
+            optimizer="adam", sync_optimizer="adam", reduction="mean",
         )  # fmt: skip
 
     def _search(self, rows: Rows) -> Search:
@@ -212,8 +212,11 @@ class _GraspSearch(LiftedSearch):
         return passes * self.actions.shape[1]
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
-        self._joint_step(iteration)
-        if self.options.sync_every is not None:
+        options = self.options
+        cycle = options.cycle_decay**self.since_sync
+        sigma = options.state_noise * options.noise_decay**iteration * cycle
+        self.joint_step(options.goal_weight * cycle, self.noise.draw() * sigma if sigma else None)
+        if options.sync_every is not None:
             self.since_sync += 1
         if self._sync_is_due(iteration):
             self._sync(incumbents)
@@ -224,11 +227,16 @@ class _GraspSearch(LiftedSearch):
             return False
         return (iteration if options.sync_at_start else iteration + 1) % options.sync_every == 0
 
-    def _joint_step(self, iteration: int) -> None:
-        """Eq. (10)-(12): one parallel evaluation, one backward pass, one update of states and actions."""
+    def joint_step(self, goal_weight: float, noise: Tensor | None) -> None:
+        """Eq. (10)-(12): one parallel evaluation, one backward pass, one update of states and actions.
+
+        Tensors in, tensors out, without a read by the host: `torch.compile(fullgraph=True)` captures it whole.
+
+        Arguments
+            goal_weight: γ_k.
+            noise: σ_k ξ, (rows, states that move, *S), or None.
+        """
         options, states, problem = self.options, self.states, self.rows.problem
-        cycle = options.cycle_decay**self.since_sync
-        goal_weight = options.goal_weight * cycle
         actions = self.actions.detach().requires_grad_()
         inputs = states[:, :-1]
         if not options.stop_state_gradient:
@@ -251,9 +259,8 @@ class _GraspSearch(LiftedSearch):
             ascent[:, : through.shape[1] - 1] -= through[:, 1:]
         free = states[:, self.free]
         self.state_optimizer.step(free, ascent, -2.0 * self.share)
-        sigma = options.state_noise * options.noise_decay**iteration * cycle
-        if sigma:
-            free.add_(self.noise.draw(), alpha=sigma)
+        if noise is not None:
+            free.add_(noise)
         self.actions = self.descend(self.action_optimizer, self.actions, gradient, 2.0 * self.share)
 
     def _own_costs(self, prediction: Tensor, actions: Tensor, goal_weight: float) -> Tensor | None:
