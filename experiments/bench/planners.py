@@ -286,7 +286,7 @@ def _syncs(sizes: Sizes, device: torch.device) -> Iterator[Row]:
     for batch, horizon in ((1, SYNC_HORIZON), (BATCH, HORIZON)):
         given = problem(batch, horizon, device)
         steps = {"shooting": GRASP().shooting_steps, "gradient": GRADIENT_SYNC.sync_steps}
-        calls = {"bare": bare_evaluation(given)}
+        calls: dict[str, Callable[[], object]] = {"bare": bare_evaluation(given)}
         spent = {}
         for method, planner in (("shooting", GRASP()), ("gradient", GRADIENT_SYNC)):
             # Every iteration is followed by a sync, whose own time is what is left.

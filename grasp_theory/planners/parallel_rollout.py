@@ -157,7 +157,7 @@ def parallel_rollout(
 
 def settled(states: Tensor, change: Float[Tensor, " N"], tolerance: float = TOLERANCE) -> Bool[Tensor, " N"]:
     """Return for which rows a last change is within the tolerance."""
-    extent = (states - states[:, :1]).flatten(2).norm(dim=2).amax(1)
+    extent: Tensor = (states - states[:, :1]).flatten(2).norm(dim=2).amax(1)
     return (change <= tolerance * extent) & torch.isfinite(extent)
 
 

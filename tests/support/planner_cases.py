@@ -18,8 +18,8 @@ PLANNERS: dict[str, Planner] = {
     "GRASP.released": replace(GRASP.released(), iterations=30, sync_every=10),
     "GRASP CEM sync": GRASP(iterations=30, sync_every=10, sync_steps=2, sync_method="cem"),
     "GRASP all options": GRASP(
-        iterations=20, sync_every=5, sync_method="gradient", sync_steps=2, check_every=25, stop_state_gradient=False, fix_final_state=False,
-        noise_decay=0.95, cycle_decay=0.9, sync_states=False, initial_state_noise=0.1, initial_action_noise=0.1,
+        iterations=20, sync_every=5, sync_method="gradient", sync_steps=2, check_every=25, stop_state_gradient=False,
+        fix_final_state=False, noise_decay=0.95, cycle_decay=0.9, sync_states=False, initial_state_noise=0.1, initial_action_noise=0.1,
     ),
     "GradientDescent": GradientDescent(iterations=20, action_noise=0.0),
     "GradientDescent noisy": GradientDescent(
