@@ -15,7 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
-from linear_systems.errors import DTypeError, HorizonError, ParameterError, ShapeError
+from linear_systems.errors import (
+    DTypeError,
+    HorizonError,
+    NonFiniteError,
+    ParameterError,
+    ShapeError,
+)
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
 
 
@@ -51,8 +57,11 @@ class LinearDynamics(torch.nn.Module):
     """F(s, a) = A s + B a.  Source: Eq. (16).
 
     Arguments
-        A: (..., n, n) and B: (..., n, m) tensors of one floating-point type; leading axes broadcast against
+        A: (..., n, n) and B: (..., n, m) finite tensors of one floating-point type; leading axes broadcast against
             the batch axes of the states.  They are buffers, so `.to(device, dtype)` moves them.
+
+    Raises
+        ShapeError, DTypeError, NonFiniteError.
     """
 
     A: Tensor
@@ -60,6 +69,7 @@ class LinearDynamics(torch.nn.Module):
 
     def __init__(self, A: Tensor, B: Tensor) -> None:
         super().__init__()
+        _check_matrices(A, B)
         self.register_buffer("A", A)
         self.register_buffer("B", B)
 
@@ -74,7 +84,10 @@ class TimeVaryingLinearDynamics(torch.nn.Module):
     """F_t(s, a) = A_t s + B_t a for t = 0..length-1.
 
     Arguments
-        A: (length, n, n) and B: (length, n, m) tensors of one floating-point type, kept as buffers.
+        A: (length, n, n) and B: (length, n, m) finite tensors of one floating-point type, kept as buffers.
+
+    Raises
+        ShapeError, DTypeError, NonFiniteError.
     """
 
     A: Tensor
@@ -82,6 +95,7 @@ class TimeVaryingLinearDynamics(torch.nn.Module):
 
     def __init__(self, A: Tensor, B: Tensor) -> None:
         super().__init__()
+        _check_matrices(A, B)
         self.register_buffer("A", A)
         self.register_buffer("B", B)
 
@@ -92,7 +106,11 @@ class TimeVaryingLinearDynamics(torch.nn.Module):
 
     def at(self, time: int | slice) -> LinearDynamics:
         """Return the linear dynamics of one time step, or of a slice of them side by side."""
-        return LinearDynamics(self.A[time], self.B[time])
+        dynamics = LinearDynamics.__new__(LinearDynamics)  # its matrices were checked here
+        torch.nn.Module.__init__(dynamics)
+        dynamics.register_buffer("A", self.A[time])
+        dynamics.register_buffer("B", self.B[time])
+        return dynamics
 
 
 @dataclass(frozen=True)
@@ -263,6 +281,31 @@ def untouched(step: Callable[[Tensor, Tensor], Tensor], state: Tensor, action: T
             "return a new tensor: s + a, not s.add_(a)",
         )  # fmt: skip
     return following
+
+
+def _check_matrices(A: Tensor, B: Tensor) -> None:
+    for name, matrix in (("A", A), ("B", B)):
+        if not isinstance(matrix, Tensor) or not matrix.is_floating_point():
+            found = str(matrix.dtype) if isinstance(matrix, Tensor) else type(matrix).__name__
+            raise DTypeError(name, "a floating-point tensor", found, "convert it, for example .double()")
+    if A.dtype != B.dtype:
+        raise DTypeError("B", f"{A.dtype}, as A has", f"{B.dtype}", "convert one of them")
+    if A.ndim < 2 or B.ndim < 2 or A.shape[-2] != A.shape[-1] or A.shape[-2] != B.shape[-2]:
+        raise ShapeError(
+            "A, B", "shapes (..., n, n) and (..., n, m)", f"{tuple(A.shape)} and {tuple(B.shape)}",
+            "let both have a row for each component of the state",
+        )  # fmt: skip
+    for name, matrix in (("A", A), ("B", B)):
+        if known_not_finite(matrix):
+            raise NonFiniteError(name, "finite entries", "NaN or infinity", "remove them")
+
+
+def known_not_finite(tensor: Tensor) -> bool:
+    """Return whether a tensor has NaN or infinite entries; False where its entries cannot be looked at now."""
+    try:
+        return not bool(torch.isfinite(tensor).all())
+    except RuntimeError:  # being traced, mapped over, or without entries (meta)
+        return False
 
 
 def _apply(

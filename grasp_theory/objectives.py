@@ -18,8 +18,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from grasp_theory.dynamics import Model, one_step_predictions, rollout
-from linear_systems.errors import DTypeError, ShapeError
+from grasp_theory.dynamics import Model, known_not_finite, one_step_predictions, rollout
+from linear_systems.errors import DTypeError, NonFiniteError, ShapeError
 from linear_systems.validation import goal_weights
 
 
@@ -44,7 +44,7 @@ def rollout_loss(
         (...).
 
     Raises
-        ShapeError, DTypeError, HorizonError.
+        ShapeError, DTypeError, NonFiniteError, HorizonError.
     """
     axes = actions.ndim - 2
     final = rollout(dynamics, initial_state, actions, checkpoint=checkpoint).select(axes, -1)
@@ -205,4 +205,6 @@ def _goal(goal: Tensor, like: Tensor, axes: int) -> Tensor:
             "goal", f"shape {tuple(shape)} (batch axes may be 1)", f"shape {tuple(goal.shape)}",
             "pass one goal for each batch entry, shaped as a state",
         )  # fmt: skip
+    if known_not_finite(goal):
+        raise NonFiniteError("goal", "finite entries", "NaN or infinity", "remove such problems")
     return goal.expand(shape)

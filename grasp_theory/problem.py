@@ -175,15 +175,14 @@ class PlanningProblem:
         """Return d(s, g) for comparing plans: in float64, where squares of float32 do not overflow."""
         if self.goal_distance is None:
             return (states - goals).double().square().flatten(1).sum(1)
-        return self.goal_distance(states, goals).double()
+        # A distance of one's own may hide what is not finite: 0 · ∞ is NaN.
+        return self.goal_distance(states, goals).double() + 0.0 * states.double().flatten(1).sum(1)
 
     def losses(
         self, states: Tensor, actions: Float[Tensor, "N T m"], goals: Float[Tensor, "N *S"]
     ) -> Float[Tensor, " N"]:
         """Return J of plans from their rollouts (N, T+1, *S), float64; infinite or NaN where a rollout is not finite."""
         losses = self.final_losses(states[:, -1], goals)
-        if self.goal_distance is not None:  # it may hide what is not finite
-            losses = losses + 0.0 * states[:, -1].flatten(1).sum(1)
         if self.stage_cost is not None:
             losses = losses + self.stage_costs(states[:, 1:], actions).double().sum(1)
         return losses

@@ -12,7 +12,9 @@ from typing import Annotated
 
 import typer
 
+from grasp_theory.command_line import add, new_app
 from grasp_theory.files import write_atomically
+from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Claim
 from paper_checks.engine.run import Settings
 from paper_checks.engine.runner import REGISTRY, budget_problem, default_jobs, load_claims, run_claims
@@ -23,13 +25,10 @@ from paper_checks.report.page import render
 from paper_checks.report.serialise import RunFacts, report_data
 from paper_checks.report.verdicts import RECORD_PATH
 
-CONFIRMED, NOT_CONFIRMED, INTERRUPTED = 0, 1, 130
-"""Exit codes; 2, for bad usage, is Typer's own."""
-
-app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+CONFIRMED, NOT_CONFIRMED = 0, 1
+"""Exit codes; 2 is for bad usage, 130 for Ctrl-C."""
 
 
-@app.command()
 def check(
     claim: Annotated[
         list[str] | None,
@@ -44,28 +43,29 @@ def check(
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, show_default="one a core", help="Worker processes; changes no result."),
+        typer.Option(min=1, max=256, show_default="one a core", help="Worker processes; changes no result."),
     ] = None,
     output: Annotated[Path, typer.Option(file_okay=False, help="Where to put the report.")] = Path("report"),
-    record: Annotated[bool, typer.Option("--record", help="Put the verdicts found on record.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Put the findings on record, and show what changed.")
+    ] = False,
 ) -> None:
     """Check the paper's claims; write report.json and index.html.
 
-    Exit status: 0 if every check ran and every verdict is the one on record (with --list: if nothing is left
-    unaccounted for), 1 if not, 2 for bad usage.
+    Exit status: 0 if every check ran and every verdict and every finding is as recorded (with --list: if nothing is
+    left unaccounted for), 1 if not, 2 for bad usage.
     """
     claims = load_claims(REGISTRY)
     if list_:
         raise typer.Exit(_list(claims))
     selected = _selected(claims, claim or [])
-    try:
-        code = _run(
-            claims, selected, Settings(quick=quick, seed=seed), jobs or default_jobs(), output, record
-        )
-    except KeyboardInterrupt:
-        terminal.console(stderr=True).print("interrupted: no report written, nothing recorded")
-        code = INTERRUPTED
-    raise typer.Exit(code)
+    raise typer.Exit(
+        _run(claims, selected, Settings(quick=quick, seed=seed), jobs or default_jobs(), output, record)
+    )
+
+
+app = new_app()
+add(app, check, "no report is written and nothing recorded; run it again, or one claim of it with --claim.")
 
 
 def main() -> None:
@@ -85,34 +85,36 @@ def _run(
         if claim.latex:
             mathml(claim.latex)  # raises now rather than when the run is over
     recorded, all_ids = verdicts.load_recorded(RECORD_PATH), [claim.id for claim in claims]
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(str(error), param_hint="--output") from error
+    output.mkdir(parents=True, exist_ok=True)
     started, clock = datetime.now(UTC), time.perf_counter()
     with terminal.progress(terminal.console(stderr=True), len(selected)) as progress:
         results = run_claims(selected, settings, jobs=jobs, registry=REGISTRY, progress=progress)
     facts = RunFacts(settings, jobs, started, time.perf_counter() - clock)
     standing = verdicts.updated(recorded, results, all_ids) if record else recorded
     deviations = verdicts.deviations(results, standing, all_ids)
+    before = {claim_id: entry.verdict for claim_id, entry in recorded.items()}
     problems = [
         text for text in (budget_problem(results), "" if results else "there was no claim to check") if text
     ]
-    data = report_data(results, claims, recorded, deviations, problems, facts)
+    data = report_data(results, claims, before, deviations, problems, facts)
     write_atomically(output / "report.json", json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
     write_atomically(output / "index.html", render(data, output))
+    out = terminal.console()
+    out.print(terminal.result_table(results, before))
     if record:
         verdicts.save_recorded(RECORD_PATH, standing)
-    out = terminal.console()
-    out.print(terminal.result_table(results, recorded))
-    out.print(f"{terminal.verdict_counts(results)} in {facts.seconds:.0f} s; report: {output / 'index.html'}")
+        changes = verdicts.deviations(results, recorded, all_ids)
+        terminal.show_recorded(out, [change for change in changes if change not in deviations])
+    summary = f"{terminal.verdict_counts(results)} in {facts.seconds:.0f} s; report: {output / 'index.html'}"
+    out.print(summary, markup=False)
     terminal.show_deviations(out, deviations, problems)
     return NOT_CONFIRMED if deviations or problems else CONFIRMED
 
 
 def _list(claims: Sequence[Claim]) -> int:
     items, out = account(claims), terminal.console()
-    out.print(terminal.claim_table(claims, verdicts.load_recorded(RECORD_PATH)))
+    recorded = verdicts.load_recorded(RECORD_PATH)
+    out.print(terminal.claim_table(claims, {claim_id: entry.verdict for claim_id, entry in recorded.items()}))
     out.print(terminal.item_table(items))
     open_items, unknown = [item for item in items if not item.accounted], unknown_items(claims)
     if open_items:
@@ -131,6 +133,6 @@ def _selected(claims: Sequence[Claim], wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in ids:
             close = get_close_matches(name, ids, n=3, cutoff=0.4)
-            advice = f"did you mean {' or '.join(close)}?" if close else "--list shows them all."
-            raise typer.BadParameter(f"there is no claim {name!r}; {advice}", param_hint="--claim")
+            advice = " or ".join(close) if close else "--list, which shows them all"
+            raise ParameterError("claim", "the id of a claim", repr(name), advice)
     return [claim_id for claim_id in ids if claim_id in wanted or not wanted]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import os
 import platform
 import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,6 +19,7 @@ import scipy
 from rich.table import Table
 
 from grasp_theory.files import write_atomically
+from grasp_theory.workers import worker_pool
 
 Result = TypeVar("Result")
 REPEAT_SECONDS = 0.2
@@ -75,7 +74,7 @@ def growth_exponent(call: Callable[[int], object], sizes: Sequence[int]) -> floa
 
 def in_fresh_process(function: Callable[..., Result], *arguments: object) -> tuple[Result, float]:
     """Return what a module-level function gives in a new process, and that process's peak memory in bytes."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(1) as pool:
         result = pool.submit(function, *arguments).result()
         return result, pool.submit(_peak_bytes).result()
 

@@ -25,7 +25,9 @@ from torch import Tensor, nn
 
 from experiments.bench.measurement import Row, in_fresh_process, table, write_json
 from experiments.bench.operations import operations
+from experiments.devices import Device, device_of
 from grasp_theory import GRASP, GradientDescent, Planner, PlanningProblem
+from grasp_theory.command_line import expect_writable
 from grasp_theory.planners.rows import Rows
 from grasp_theory.planners.search import Incumbents
 from grasp_theory.world_models import load
@@ -82,13 +84,16 @@ def bench_planners(
     quick: Annotated[
         bool, typer.Option("--quick", help="Smaller sizes: seconds instead of minutes, without requirements.")
     ] = False,
-    device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda or cuda:<index>.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Measure the planners' overhead over the model, their growth in T, and their memory.
 
     Exit status: 0 if every requirement is met, 1 if not.  Quick figures are noisy and have none.
     """
-    where = _device(device)
+    where = device_of(device)
+    if json is not None:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        expect_writable(json)
     probe = Console()
     console = probe if probe.is_terminal else Console(width=LOG_WIDTH)
     rows: list[Row] = []
@@ -111,18 +116,6 @@ def bench_planners(
     if json is not None:
         write_json(json, rows)
     raise typer.Exit(0 if all(row.met for row in rows) else 1)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from error
-    if device.type not in ("cpu", "cuda"):
-        raise typer.BadParameter("cpu or cuda", param_hint="--device")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise typer.BadParameter("this machine, or this torch, has no CUDA", param_hint="--device")
-    return device
 
 
 def _machine(device: torch.device) -> str:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 
 import polars as pl
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -19,6 +15,7 @@ from experiments.study.trials.trial import run_unit
 from experiments.study.trials.unit import Unit, unit_key
 from experiments.threads import one_thread
 from grasp_theory import CEM, GRASP, MPPI, GradientDescent, LatCo
+from grasp_theory.workers import worker_pool
 from linear_systems.errors import ParameterError
 
 Runner = Callable[[Sequence[Unit]], Iterable[tuple[Unit, pl.DataFrame]]]
@@ -74,13 +71,10 @@ def here(units: Sequence[Unit], device: str = "cpu") -> Iterator[tuple[Unit, pl.
 
 def processes(units: Sequence[Unit], workers: int) -> Iterator[tuple[Unit, pl.DataFrame]]:
     """Compute units in several processes of one thread each, which end when this one is killed."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), be_a_worker)
-    try:
+    with worker_pool(workers) as pool:
         futures = {pool.submit(run_unit, unit): unit for unit in units}
         for future in as_completed(futures):
             yield futures[future], future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def runner(*, workers: int = 1, device: str = "cpu", ray: str | None = None, gpus: float = 0.0) -> Runner:
@@ -100,17 +94,3 @@ def runner(*, workers: int = 1, device: str = "cpu", ray: str | None = None, gpu
     if workers > 1:
         return lambda units: processes(units, workers)
     return lambda units: here(units, device)
-
-
-def be_a_worker() -> None:
-    """Prepare a worker process: one thread of torch, and none of it left when its parent is gone, however that ended."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from grasp_theory.action_sets import ActionSet
 from grasp_theory.dynamics import Dynamics, ModelDynamics
 from grasp_theory.problem import PlanningProblem
 from linear_systems.errors import HorizonError, ParameterError, ShapeError
@@ -239,6 +240,7 @@ def history_problem(
     initial_actions: Tensor | None = None,
     action_bounds: tuple[float | Tensor, float | Tensor] | None = None,
     seeds: Tensor | None = None,
+    action_set: ActionSet | None = None,
 ) -> tuple[PlanningProblem, HistoryDynamics]:
     """Return the planning problem of a model with a window, and the dynamics that reads its states.
 
@@ -252,7 +254,7 @@ def history_problem(
         past_actions: (B, n−1, m), executed between the frames; needed if n > 1.
         memory_scale: c, see `HistoryDynamics`.
         reached: (frames (N, *F), goal frames (N, *F)) -> (N,) booleans; None: never.
-        initial_actions, action_bounds, seeds: see `PlanningProblem`.
+        initial_actions, action_bounds, seeds, action_set: see `PlanningProblem`.
 
     Raises
         ShapeError, and whatever `PlanningProblem` raises.
@@ -284,6 +286,7 @@ def history_problem(
         initial_actions=initial_actions,
         action_bounds=action_bounds,
         seeds=seeds,
+        action_set=action_set,
     )
     return problem, history
 

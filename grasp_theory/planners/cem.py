@@ -26,6 +26,9 @@ class CEM(Planner):
     whose rollout is not finite rank last; a row with fewer finite samples than elites has diverged.
     Source: Rubinstein and Kroese (2004); the defaults are those of DINO-WM.
 
+    Budget: strong with the default 300 samples × 30 iterations, about 9,000 T evaluations.  Of the four kinds of problem of
+    `experiments/scripts/tune_planner_defaults.py` (144 of each) it reaches 77%, with half the iterations 69%.
+
     Arguments
         samples: N.
         elites: how many of them are kept.
@@ -80,6 +83,9 @@ class ICEM(CEM):
     Source: Pinneri et al., Sample-efficient cross-entropy method for real-time planning (2021).  Momentum and
     kept fraction are those of their released settings, which have 10 elites of 40 samples, decay 1.25 and, by
     task, β = 0.25 to 3.
+
+    Budget: 300 samples × 30 iterations; the population shrinks, so that this is about 3,400 T evaluations.  On the problems
+    named at `CEM` it reaches 80%, with half the iterations 71%.
     """
 
     elites: int = 20

@@ -70,6 +70,8 @@ def rollout_gradient(
     problem, plans = rows.problem, len(actions) // len(rows)
     start, goal = _repeated(rows.initial_state, plans), _repeated(rows.goal, plans)
     rows.count(plans * actions.shape[1], gradient=True)
+    if checkpoint:  # every step is evaluated once more in the backward pass
+        rows.count(plans * actions.shape[1])
     leaf = actions.detach().requires_grad_()
     with torch.enable_grad():
         states = list(trajectory(problem.model, start, leaf, noise=noise, checkpoint=checkpoint))

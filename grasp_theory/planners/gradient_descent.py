@@ -9,7 +9,12 @@ from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
 from grasp_theory.planners.planner import Planner
 from grasp_theory.planners.rows import GRADIENT, Rows
 from grasp_theory.planners.search import Incumbents, Search
-from grasp_theory.planners.settings import check_choices, check_numbers, require_distinct_restarts
+from grasp_theory.planners.settings import (
+    check_choices,
+    check_flags,
+    check_numbers,
+    require_distinct_restarts,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,7 @@ class GradientDescent(Planner):
             self, positive=("lr",), not_negative=("action_noise", "state_noise", "initial_action_noise")
         )
         check_choices(self, optimizer=("adam", "sgd"), objective=("last", "all"))
+        check_flags(self, "checkpoint")
         require_distinct_restarts(self, self.action_noise + self.state_noise + self.initial_action_noise)
 
     @classmethod
@@ -79,7 +85,7 @@ class _GradientSearch(Search):
 
     def cost(self, iteration: int) -> int:
         """Return the gradient of one rollout."""
-        return GRADIENT * self.actions.shape[1]
+        return (GRADIENT + self.options.checkpoint) * self.actions.shape[1]
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         options, problem = self.options, self.rows.problem

@@ -18,6 +18,7 @@ from grasp_theory.planners.rows import GRADIENT, Rows
 from grasp_theory.planners.search import Incumbents, Search
 from grasp_theory.planners.settings import (
     check_choices,
+    check_flags,
     check_fractions,
     check_numbers,
     require_distinct_restarts,
@@ -135,6 +136,9 @@ class GRASP(LiftedPlanner):
             ),
         )
         check_fractions(self, "noise_decay", "cycle_decay")
+        check_flags(
+            self, "sync_at_start", "sync_states", "stop_state_gradient", "fix_final_state", "checkpoint"
+        )
         check_choices(
             self, sync_method=("shooting", "gradient", "cem"), optimizer=("sgd", "adam"), sync_optimizer=("sgd", "adam"),
             reduction=("sum", "mean"),
@@ -199,7 +203,7 @@ class _GraspSearch(LiftedSearch):
         self.approximate = self.shooting and options.sync_every is not None
 
     def cost(self, iteration: int) -> int:
-        """Return the gradient of the joint step and, where a sync is due, its own and the look after it."""
+        """Return the gradient of the joint step and, where a sync is due, its own and the looks at it."""
         options = self.options
         passes = GRADIENT
         if self._sync_is_due(iteration):
@@ -208,7 +212,7 @@ class _GraspSearch(LiftedSearch):
             elif options.sync_method == "cem":
                 passes += options.sync_steps * (options.sync_samples + 1) + 2
             else:
-                passes += options.sync_steps * GRADIENT + 1
+                passes += options.sync_steps * (GRADIENT + options.checkpoint) + 1
         return passes * self.actions.shape[1]
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:

@@ -26,6 +26,10 @@ class MPPI(Planner):
     half of the samples may have losses however large without a say in the weights of the others.
     Samples whose rollout is not finite weigh nothing; a row without a finite sample has diverged.
     Each iteration rolls out its best sample too, and the mean every `check_every` iterations.
+
+    Budget: strong from 300 samples × 30 iterations on, about 9,000 T evaluations.  On the problems named at `CEM` it reaches
+    83% with them, 84% with the default 60 iterations and 68% with 15.
+
     The defaults are tuned by `experiments/scripts/tune_planner_defaults.py` on actions in [−1, 1].
     Source: Williams et al., Aggressive driving with model predictive path integral control (2016).
 

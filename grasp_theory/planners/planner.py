@@ -36,8 +36,9 @@ class Planner(ABC):
         check_every: roll the current plans out every so many iterations, to see whether they reach the goal
             and to keep the best; None: only where the method rolls out anyway, and at the end.
         max_evaluations: model steps that may be evaluated for a problem, a gradient counting as 3, all restarts and the
-            planner's own looks included; planning stops before the iteration that would take more.  Every iteration
-            takes at least one, so that `iterations=max_evaluations` leaves the limit to the budget.  None: no limit.
+            planner's own looks included; planning stops before the iteration that, with a look at its plan, might take
+            more.  Every iteration takes at least one, so that `iterations=max_evaluations` leaves the limit to the
+            budget.  None: no limit.
         returned: "best", the plan of least loss that was seen, or "last", the iterate at the end (the best finite one
             seen last, where that is not finite).
         time_limit: seconds for a call of `plan`, or None.  It is read once an iteration.

@@ -26,6 +26,14 @@ def check_fractions(planner: Any, *names: str) -> None:
             raise ParameterError(name, "a number in (0, 1]", repr(value), "pass a factor of at most 1")
 
 
+def check_flags(planner: Any, *names: str) -> None:
+    """Raise a ParameterError unless the named fields are True or False."""
+    for name in names:
+        value = getattr(planner, name)
+        if not isinstance(value, bool):
+            raise ParameterError(name, "True or False", repr(value), "pass a boolean")
+
+
 def check_choices(planner: Any, **choices: tuple[str, ...]) -> None:
     """Raise a ParameterError unless each named field is one of its choices."""
     for name, allowed in choices.items():

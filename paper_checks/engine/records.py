@@ -27,6 +27,8 @@ class Grade(StrEnum):
     """float64, with a tolerance derived from an error bound."""
     STATISTICAL = "statistical"
     """A test whose level and power are stated."""
+    ARGUED = "argued"
+    """An argument written out in the summary, of which the program checks no more than single steps."""
     REPORTED = "reported"
     """Figures taken from the paper."""
 
@@ -54,6 +56,7 @@ class Evidence:
         numbers: the measured figures a reader wants, by name (worst margin, counts, exponents).
         instance: Python code that rebuilds the worst or the refuting instance; empty if there is none.
         outside: how many drawn instances violated an assumption, and so were reported and not counted.
+        outcomes: what each of several tests said, by name, where one inspection makes several; goes on record.
     """
 
     grade: Grade
@@ -62,6 +65,7 @@ class Evidence:
     numbers: Mapping[str, Number] = field(default_factory=dict)
     instance: str = ""
     outside: int = 0
+    outcomes: Mapping[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in self.numbers.items():

@@ -192,6 +192,9 @@ def _problem(claim: Claim, run: Run) -> str:
     """Return why the check cannot be trusted, or an empty text."""
     if not run.examinations:
         return "the check examined nothing"
+    titles = [*(each.title for each in run.examinations), *(each.text for each in run.caveats)]
+    if repeated := [title for title in dict.fromkeys(titles) if titles.count(title) > 1]:
+        return f"two findings are called {repeated[0]!r}: on record they would be one"
     for examination in (*run.examinations, *(caveat.examination for caveat in run.caveats)):
         for control in examination.controls:
             if not control.caught:

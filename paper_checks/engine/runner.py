@@ -22,6 +22,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Protocol, cast
 
+from grasp_theory.workers import end_with_parent
 from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Claim, Result, Verdict
 from paper_checks.engine.run import FALSE_ALARM_TOTAL, STATISTICAL_TEST_LIMIT, Settings, run_claim
@@ -191,6 +192,7 @@ class _Worker:
 
 def _work(connection: Connection, registry: str, settings: Settings) -> None:
     """Check the claims whose ids arrive, sending titles and then the result, until the pipe closes."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and ends the workers
     claims = {claim.id: claim for claim in load_claims(registry)}
     while True:

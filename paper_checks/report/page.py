@@ -47,6 +47,7 @@ GRADE_MEANING = {
     Grade.CERTIFIED: "exact rational or ball arithmetic on a concrete instance",
     Grade.NUMERICAL: "float64 with a tolerance derived from an error bound",
     Grade.STATISTICAL: "a test whose level and power are stated",
+    Grade.ARGUED: "an argument written out, of which the program checks no more than single steps",
     Grade.REPORTED: "figures taken from the paper",
 }
 

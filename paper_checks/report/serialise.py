@@ -142,6 +142,7 @@ def _evidence(evidence: Evidence) -> Json:
         "numbers": [{"name": name, "value": _plain(value)} for name, value in evidence.numbers.items()],
         "instance": evidence.instance,
         "outside": int(evidence.outside),
+        "outcomes": {name: bool(outcome) for name, outcome in evidence.outcomes.items()},
     }
 
 

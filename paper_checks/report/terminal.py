@@ -192,3 +192,10 @@ def show_deviations(output: Console, deviations: Sequence[Deviation], problems: 
         output.print(Text.assemble((f"{deviation.claim_id}: ", "bold red"), deviation.text))
         if "\n" in deviation.detail:
             output.print(Text(deviation.detail, "dim"))
+
+
+def show_recorded(output: Console, changes: Sequence[Deviation]) -> None:
+    """Print what a run has changed on record: what was, and what is."""
+    for change in changes:
+        output.print(Text.assemble((f"recorded {change.claim_id}: ", "bold yellow"), change.text))
+    output.print(f"{len(changes)} changes on record")

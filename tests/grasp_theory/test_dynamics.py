@@ -17,13 +17,14 @@ from grasp_theory.dynamics import (
     LinearDynamics,
     ModelDynamics,
     TimeVaryingDynamics,
+    TimeVaryingLinearDynamics,
     as_dynamics,
     one_step_predictions,
     rollout,
     trajectory,
 )
 from linear_systems import AnySystem, LinearSystem, TimeVaryingLinearSystem
-from linear_systems.errors import DTypeError, HorizonError, ParameterError, ShapeError
+from linear_systems.errors import DTypeError, HorizonError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.rounding import rounding_allowance
 
 
@@ -231,3 +232,23 @@ def test_time_varying_dynamics_refuse_longer_plans() -> None:
         rollout(
             TimeVaryingLinearSystem([[[1.0]]], [[[1.0]]]), torch.zeros(1).double(), torch.zeros(2, 1).double()
         )
+
+
+@pytest.mark.parametrize(
+    ("A", "B", "error", "argument"),
+    [
+        (torch.eye(2, dtype=torch.complex64), torch.ones(2, 1), DTypeError, "A"),
+        (torch.eye(2, dtype=torch.int64), torch.ones(2, 1), DTypeError, "A"),
+        (torch.eye(2), torch.ones(2, 1).double(), DTypeError, "B"),
+        (torch.eye(2), torch.ones(3, 1), ShapeError, "A, B"),
+        (torch.ones(2, 3), torch.ones(2, 1), ShapeError, "A, B"),
+        (torch.eye(2), torch.full((2, 1), torch.nan), NonFiniteError, "B"),
+    ],
+)
+def test_matrices_that_are_no_system_are_refused(
+    A: Tensor, B: Tensor, error: type[Exception], argument: str
+) -> None:
+    with pytest.raises(error, match=f"^{argument}: expected"):
+        LinearDynamics(A, B)
+    with pytest.raises(error, match=f"^{argument}: expected"):
+        TimeVaryingLinearDynamics(A.unsqueeze(0), B.unsqueeze(0))

@@ -13,7 +13,7 @@ from torch import Tensor
 from grasp_theory.dynamics import rollout
 from grasp_theory.objectives import dynamics_loss, goal_loss, lifted_loss, rollout_loss
 from linear_systems import LinearSystem, lifted
-from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.rounding import rounding_allowance
 
 HORIZON = 4
@@ -161,3 +161,25 @@ def test_a_goal_weight_outside_its_domain_is_refused(weight: object, error: type
     states, actions, goal = _problem()
     with pytest.raises(error, match=r"^beta: expected"):
         lifted_loss(_model, states, actions, goal, weight, stop_state_gradient=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("goal", "error"),
+    [
+        (torch.zeros(2, dtype=torch.complex64), DTypeError),
+        (torch.zeros(2, dtype=torch.int64), DTypeError),
+        (torch.full((2,), torch.nan), NonFiniteError),
+    ],
+)
+def test_goals_that_are_no_states_are_refused(goal: Tensor, error: type[Exception]) -> None:
+    states, actions = torch.zeros(4, 2), torch.zeros(3, 2)
+
+    def model(state: Tensor, action: Tensor) -> Tensor:
+        return state + action
+
+    with pytest.raises(error, match=r"^goal: expected"):
+        rollout_loss(model, states[0], actions, goal)
+    with pytest.raises(error, match=r"^goal: expected"):
+        goal_loss(model, states, actions, goal, stop_state_gradient=True)
+    with pytest.raises(error, match=r"^goal: expected"):
+        lifted_loss(model, states, actions, goal, 0.1, stop_state_gradient=True)

@@ -8,25 +8,35 @@ from pathlib import Path
 import pytest
 import sample_claims
 
-from paper_checks.engine.records import Verdict
+from paper_checks.engine.records import Result, Verdict
 from paper_checks.engine.run import Settings
 from paper_checks.engine.runner import run_claims
 from paper_checks.report.page import render
 from paper_checks.report.serialise import Json, RunFacts, report_data
-from paper_checks.report.verdicts import deviations
+from paper_checks.report.verdicts import Entry, deviations, entry
+
+SETTINGS = Settings(quick=True, seed=1)
 
 
 @pytest.fixture(scope="session")
-def report() -> Json:
+def sample_results() -> tuple[Result, ...]:
     ids = [claim.id for claim in sample_claims.CLAIMS]
-    settings = Settings(quick=True, seed=1)
-    results = run_claims(ids, settings, jobs=1, registry="sample_claims:CLAIMS")
-    recorded = {name: Verdict(verdict) for name, verdict in sample_claims.EXPECTED.items()}
-    recorded["loose"] = Verdict.HOLDS
-    facts = RunFacts(settings, jobs=1, started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), seconds=61.0)
-    return report_data(
-        results, sample_claims.CLAIMS, recorded, deviations(results, recorded, ids), ["too many tests"], facts
-    )
+    return run_claims(ids, SETTINGS, jobs=1, registry="sample_claims:CLAIMS")
+
+
+@pytest.fixture(scope="session")
+def sample_record(sample_results: tuple[Result, ...]) -> dict[str, Entry]:
+    """What a run of the sample claims puts on record."""
+    return {result.claim.id: entry(result) for result in sample_results}
+
+
+@pytest.fixture(scope="session")
+def report(sample_results: tuple[Result, ...], sample_record: dict[str, Entry]) -> Json:
+    recorded = {**sample_record, "loose": Entry(Verdict.HOLDS, sample_record["loose"].findings)}
+    facts = RunFacts(SETTINGS, jobs=1, started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), seconds=61.0)
+    found = deviations(sample_results, recorded, list(sample_record))
+    before = {claim_id: each.verdict for claim_id, each in recorded.items()}
+    return report_data(sample_results, sample_claims.CLAIMS, before, found, ["too many tests"], facts)
 
 
 @pytest.fixture(scope="session")

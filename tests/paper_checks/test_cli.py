@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,18 @@ from click.testing import Result as Invocation
 from typer.testing import CliRunner
 
 from paper_checks import cli
+from paper_checks.engine.records import Verdict
+from paper_checks.report.verdicts import Entry, load_recorded, save_recorded
 
 SUPPORT = Path(sample_claims.__file__).parent
 ROOT = Path(cli.__file__).parents[1]
 
 
 @pytest.fixture
-def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_record: dict[str, Entry]) -> Path:
     """Point the command line to the sample claims and to a record that confirms them."""
     path = tmp_path / "verdicts.json"
-    path.write_text(json.dumps({"schema_version": 1, "verdicts": sample_claims.EXPECTED}))
+    save_recorded(path, sample_record)
     monkeypatch.setattr(cli, "REGISTRY", "sample_claims:CLAIMS")
     monkeypatch.setattr(cli, "RECORD_PATH", path)
     monkeypatch.setenv("COLUMNS", "200")
@@ -38,10 +41,21 @@ def invoke(arguments: Sequence[str], folder: Path) -> Invocation:
 
 
 def change_record(path: Path, **verdicts: str | None) -> None:
-    content = json.loads(path.read_text())
-    content["verdicts"].update(verdicts)
-    content["verdicts"] = {key: value for key, value in content["verdicts"].items() if value is not None}
-    path.write_text(json.dumps(content))
+    """Change the verdicts on record of some claims, with their findings as they are; None: drop the claim."""
+    recorded = load_recorded(path)
+    for claim_id, verdict in verdicts.items():
+        before = recorded.pop(claim_id, Entry(Verdict.HOLDS))
+        if verdict is not None:
+            recorded[claim_id] = replace(before, verdict=Verdict(verdict))
+    save_recorded(path, recorded)
+
+
+def change_finding(path: Path, claim_id: str, name: str, line: str | None) -> None:
+    """Change one finding on record; None: drop it."""
+    recorded = load_recorded(path)
+    findings = {**recorded[claim_id].findings, name: line}
+    kept = {key: value for key, value in findings.items() if value is not None}
+    save_recorded(path, {**recorded, claim_id: replace(recorded[claim_id], findings=kept)})
 
 
 def test_a_run_that_confirms_the_record_exits_0_and_writes_the_report(record: Path, tmp_path: Path) -> None:
@@ -96,7 +110,7 @@ def test_broken_checks_and_an_exceeded_budget_exit_1(
     assert result.exit_code == 1
     assert "ZeroDivisionError: on purpose" in result.output
     assert "401 statistical tests" in result.output
-    recorded = json.loads(record.read_text())["verdicts"]
+    recorded = {claim_id: str(entry.verdict) for claim_id, entry in load_recorded(record).items()}
     assert recorded == {"squares": "holds", "greedy": "holds", "loose": "holds with caveat"}
 
 
@@ -108,11 +122,56 @@ def test_no_claims_at_all_exit_1(record: Path, tmp_path: Path, monkeypatch: pyte
     assert "no claim to check" in result.output
 
 
-def test_record_writes_what_was_found_and_the_next_run_confirms_it(record: Path, tmp_path: Path) -> None:
+def test_record_writes_what_was_found_and_the_next_run_confirms_it(
+    record: Path, tmp_path: Path, sample_record: dict[str, Entry]
+) -> None:
     record.unlink()
     assert invoke(["--quick", "--record"], tmp_path).exit_code == 0
-    assert json.loads(record.read_text())["verdicts"] == sample_claims.EXPECTED
+    recorded = load_recorded(record)
+    assert recorded == sample_record
+    assert {claim_id: str(entry.verdict) for claim_id, entry in recorded.items()} == sample_claims.EXPECTED
     assert invoke(["--quick"], tmp_path).exit_code == 0
+
+
+CAVEAT = "caveat · the bound is a hundred times too large"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            "does not stand · numerical · rejects half",
+            "was “does not stand · numerical · rejects half”, is “stands ·",
+        ),
+        (
+            "stands · certified · rejects half",
+            "was “stands · certified · rejects half”, is “stands · numerical ·",
+        ),
+        (None, "not on record, is “stands · numerical · rejects half”"),
+    ],
+)
+def test_a_changed_finding_under_the_same_verdict_exits_1_and_tells_what_was_and_what_is(
+    line: str | None, told: str, record: Path, tmp_path: Path
+) -> None:
+    change_finding(record, "loose", CAVEAT, line)
+    result = invoke(["--claim", "loose"], tmp_path)
+    assert result.exit_code == 1
+    assert f"loose: {CAVEAT}: {told}" in " ".join(result.output.split())
+
+
+def test_a_lost_caveat_exits_1(record: Path, tmp_path: Path) -> None:
+    change_finding(record, "loose", "caveat · another", "stands · numerical · rejects half")
+    result = invoke(["--claim", "loose"], tmp_path)
+    assert result.exit_code == 1
+    assert "loose: caveat · another: was “stands · numerical · rejects half”, is gone" in result.output
+
+
+def test_recording_shows_what_it_changes(record: Path, tmp_path: Path) -> None:
+    change_finding(record, "loose", CAVEAT, "does not stand · numerical · rejects half")
+    result = invoke(["--claim", "loose", "--record"], tmp_path)
+    assert result.exit_code == 0
+    assert f"recorded loose: {CAVEAT}: was “does not stand" in result.output
+    assert "1 changes on record" in result.output
 
 
 def test_claims_may_be_selected_and_run_in_the_papers_order(record: Path, tmp_path: Path) -> None:

@@ -96,8 +96,8 @@ class TimeCurve:
 def current(rows: pl.DataFrame, *, models: str = "offline-flat", purpose: str = "reporting") -> pl.DataFrame:
     """Return the rows that count: of one kind of model, computed with the latest of everything, each trial once.
 
-    The latest is what the row that was finished last has: of a model its weights, of a task its code, of a place in a
-    problem set the problem.  Rows with anything older are left out, so that no comparison mixes the two.  Of a trial that
+    The latest is what the row that was finished last has: of a model its weights, of a planner on a task its code, of a
+    place in a problem set the problem.  Rows with anything older are left out, so that no comparison mixes the two.  Of a trial that
     was computed in several units the one planned beside most others counts, and then the latest.
 
     Arguments
@@ -124,7 +124,11 @@ def _asked_for(rows: pl.DataFrame, models: str, purpose: str) -> pl.DataFrame:
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:
     problem = ["task", "kind", "horizon", "problem"]
-    for what, where in {"model_hash": ["model"], "code": ["task"], "problem_hash": problem}.items():
+    for what, where in {
+        "model_hash": ["model"],
+        "code": ["task", "planner", "mode"],
+        "problem_hash": problem,
+    }.items():
         latest = pl.col(what).sort_by("finished").last().over(where)
         rows = rows.filter(pl.col(what).eq_missing(latest))
     return rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import sympy as sp
 
+from paper_checks.claims.method.shipped_noise import inspect_initial_states
 from paper_checks.claims.printed.comparisons import LONG, SHORT
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
@@ -198,6 +199,12 @@ def check_initial_states(run: Run) -> None:
         everywhere,
         false_variants={"noise from t = 0 to T - 1": replace(everywhere, last=-1)},
         true_variants={"noise from t = 1 to T - 1, as in Algorithm 1": _Initial(1, -1)},
+    )
+    run.examine(
+        "GRASP.paper() starts from the interpolation with N(0, εI) noise on s_1, ..., s_{T-1} only",
+        lambda factor: inspect_initial_states(run, factor),
+        1.0,
+        false_variants={"√ε 5% larger": 1.05, "√ε 5% smaller": 0.95},
     )
 
 

@@ -15,6 +15,7 @@ from grasp_theory.objectives import dynamics_loss, rollout_loss
 from grasp_theory.theorems import TheoremCheck
 from paper_checks.claims.method.algorithm_1_reference import CountingDynamics
 from paper_checks.claims.method.gradients import Objective, inspect_three_ways, random_problems
+from paper_checks.claims.method.shipped import SILENT, inspect_gradient_step
 from paper_checks.engine.inspection import identity, judge
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
@@ -72,6 +73,15 @@ def check_langevin(run: Run) -> None:
     run.examine(
         "the gradients in (5) and (6) are those of (4), through both arguments of F",
         lambda stated: inspect_three_ways(run, Objective(4), stated, freeze=False),
+        Objective(4),
+        false_variants={"without the gradient through F's state input": Objective(8)},
+        equations=(5, 6),
+    )
+    run.examine(
+        "GRASP with the state gradient kept and γ = 0 steps by (5) and (6)",
+        lambda stated: inspect_gradient_step(
+            run, replace(SILENT, sync_every=None, stop_state_gradient=False, goal_weight=0.0), stated
+        ),
         Objective(4),
         false_variants={"without the gradient through F's state input": Objective(8)},
         equations=(5, 6),

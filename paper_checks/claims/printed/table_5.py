@@ -9,9 +9,9 @@ from math import sqrt
 import sympy as sp
 from scipy import stats
 
+from grasp_theory.paper_tables import SUCCESS, TABLE_1, TABLE_5, TIME, TRIALS, Cell, Table
 from grasp_theory.statistics.proportions import CONFIDENCE, INTERVALS, half_width, round_half_width
 from paper_checks.claims.printed.comparisons import H40, OURS
-from paper_checks.claims.printed.tables import SUCCESS, TABLE_1, TABLE_5, TIME, TRIALS, Cell, Table
 from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run
@@ -259,7 +259,7 @@ def _labels_explain_rows(table: Table) -> Evidence:
     summary = f"of {len(_LEVELS) ** 2} defaults per mode. " + ". ".join(parts)
     summary += "".join(f". Printed to another precision: {cell.row} ({cell.printed})" for cell in odd)
     instance = (
-        "from paper_checks.claims.printed.tables import TABLE_5\n"
+        "from grasp_theory.paper_tables import TABLE_5\n"
         "for cell in TABLE_5.cells:\n    print(cell.block, cell.row, cell.quantity, cell.printed)"
     )
     return Evidence(Grade.REPORTED, not any(numbers.values()), summary, numbers, instance)

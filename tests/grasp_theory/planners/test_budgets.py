@@ -28,6 +28,30 @@ def test_what_is_counted_is_what_the_model_was_asked(planner: Planner, restarts:
     assert plan.evaluations.tolist() == [model.rows + 2 * model.backward_rows]
 
 
+@pytest.mark.parametrize(
+    "planner",
+    [
+        GradientDescent(iterations=5, checkpoint=True),
+        GRASP(iterations=6, sync_every=3, sync_steps=2, checkpoint=True),
+    ],
+    ids=["GradientDescent", "GRASP"],
+)
+def test_what_is_evaluated_again_is_counted_again(planner: Planner) -> None:
+    class Saturating(Counting):
+        """Nonlinear at the end of a step: the backward pass computes a step again up to where it needs no more of it."""
+
+        def step(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(super().step(state, action))
+
+    model = Saturating()
+    problem = pendulum_problem(1, reached=None, dynamics=model)
+    model.rows = 0
+    plan = planner.plan(problem)
+    assert plan.evaluations.tolist() == [model.rows + 2 * model.backward_rows]
+    enough = int(plan.evaluations[0]) + problem.horizon  # a last look is always kept in reserve
+    assert torch.equal(replace(planner, max_evaluations=enough).plan(problem).actions, plan.actions)
+
+
 @every_planner
 def test_rows_that_stop_early_have_cost_less(planner: Planner) -> None:
     problem = pendulum_problem()

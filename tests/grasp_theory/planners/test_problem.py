@@ -120,6 +120,18 @@ def test_a_bad_hyper_parameter_gets_its_error(make: Callable[[], Planner], argum
     assert caught.value.argument == argument
 
 
+@pytest.mark.parametrize("flag", ["sync_at_start", "sync_states", "stop_state_gradient", "fix_final_state"])
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_flags_are_booleans(flag: str, value: object) -> None:
+    planner = GRASP()
+    object.__setattr__(
+        planner, flag, value
+    )  # past the check of annotations, which only these tests switch on
+    with pytest.raises(ParameterError) as caught:
+        planner.__post_init__()
+    assert caught.value.argument == flag
+
+
 def test_what_is_exported_exists() -> None:
     assert len(grasp_theory.__all__) <= 25
     assert all(hasattr(grasp_theory, name) for name in grasp_theory.__all__)

@@ -40,6 +40,16 @@ def test_an_established_caveat_makes_it_holds_with_caveat() -> None:
     assert result_of(check).verdict is Verdict.CAVEAT
 
 
+def test_two_findings_of_one_name_are_refused() -> None:
+    def check(run: Run) -> None:
+        good(run)
+        run.caveat("stands", evidence, True, false_variants={"not so": False})
+
+    result = result_of(check)
+    assert result.verdict is Verdict.BROKEN
+    assert "two findings are called 'stands'" in result.problem
+
+
 def test_a_caveat_that_does_not_stand_is_dropped() -> None:
     def check(run: Run) -> None:
         good(run)

@@ -9,15 +9,22 @@ import sample_claims
 
 from grasp_theory.files import write_atomically
 from linear_systems.errors import ParameterError
-from paper_checks.engine.records import Result, Verdict
-from paper_checks.report.verdicts import deviations, load_recorded, save_recorded, updated
+from paper_checks.engine.records import Claim, Evidence, Grade, Result, Sharpness, Verdict
+from paper_checks.engine.run import Run, run_claim
+from paper_checks.report.verdicts import Entry, deviations, entry, load_recorded, save_recorded, updated
 
 SQUARES, LOOSE, WRONG = sample_claims.CLAIMS[:3]
 IDS = ["squares", "loose", "wrong"]
 
 
+HOLDS, CAVEAT, FAILS = (Entry(verdict) for verdict in (Verdict.HOLDS, Verdict.CAVEAT, Verdict.FAILS))
+
+
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    recorded = {"b": Verdict.HOLDS, "a": Verdict.CAVEAT}
+    recorded = {
+        "b": Entry(Verdict.HOLDS, {"examination · σ ≤ 1": "stands · symbolic · rejects 2"}),
+        "a": CAVEAT,
+    }
     save_recorded(tmp_path / "v.json", recorded)
     assert load_recorded(tmp_path / "v.json") == recorded
     assert list(load_recorded(tmp_path / "v.json")) == ["b", "a"]
@@ -34,8 +41,9 @@ def test_nothing_is_on_record_without_a_file(tmp_path: Path) -> None:
         "{",
         "[]",
         "{}",
-        '{"schema_version": 99, "verdicts": {}}',
-        '{"schema_version": 1, "verdicts": {"a": "perhaps"}}',
+        '{"schema_version": 99, "claims": {}}',
+        '{"schema_version": 2, "claims": {"a": {"verdict": "perhaps", "findings": {}}}}',
+        '{"schema_version": 2, "claims": {"a": "holds"}}',
     ],
 )
 def test_a_damaged_record_is_refused(content: str, tmp_path: Path) -> None:
@@ -45,9 +53,31 @@ def test_a_damaged_record_is_refused(content: str, tmp_path: Path) -> None:
         load_recorded(path)
 
 
+def test_an_entry_holds_outcomes_grades_tests_and_controls_and_no_measured_number() -> None:
+    def evidence(passed: bool) -> Evidence:
+        return Evidence(
+            Grade.STATISTICAL, passed, "p = 0.5", {"p": 0.5}, outcomes={"mean": passed, "shape": True}
+        )
+
+    def check(run: Run) -> None:
+        run.examine("first", evidence, True, false_variants={"not so": False}, true_variants={"so": True})
+        run.caveat("second", evidence, False, false_variants={"no": False, "never": False})
+        run.sharpness(Sharpness("a bound", 0.5, "search", "x = 1"))
+
+    found = entry(run_claim(Claim("c", "c", "c", "c", check=check)))
+    assert found == Entry(
+        Verdict.HOLDS,
+        {
+            "examination · first": "stands · statistical · mean: yes · shape: yes · rejects not so · accepts so",
+            "caveat · second": "does not stand · statistical · mean: no · shape: yes · rejects no; never",
+            "sharpness · a bound": "measured",
+        },
+    )
+
+
 def test_a_run_that_confirms_the_record_deviates_in_nothing() -> None:
     results = [Result(SQUARES, Verdict.HOLDS), Result(LOOSE, Verdict.CAVEAT)]
-    recorded = {"squares": Verdict.HOLDS, "loose": Verdict.CAVEAT, "wrong": Verdict.FAILS}
+    recorded = {"squares": HOLDS, "loose": CAVEAT, "wrong": FAILS}
     assert deviations(results, recorded, IDS) == ()
 
 
@@ -57,7 +87,7 @@ def test_every_kind_of_deviation_is_told() -> None:
         Result(LOOSE, Verdict.BROKEN, problem="Traceback:\n  line 1\na control was not caught\n"),
         Result(WRONG, Verdict.FAILS),
     ]
-    recorded = {"squares": Verdict.HOLDS, "loose": Verdict.CAVEAT, "gone": Verdict.HOLDS}
+    recorded = {"squares": HOLDS, "loose": CAVEAT, "gone": HOLDS}
     found = {deviation.claim_id: deviation for deviation in deviations(results, recorded, IDS)}
     told = {claim_id: deviation.text for claim_id, deviation in found.items()}
     assert "holds → fails" in told["squares"]
@@ -68,13 +98,13 @@ def test_every_kind_of_deviation_is_told() -> None:
 
 
 def test_recording_keeps_what_was_not_run_and_drops_what_is_gone() -> None:
-    recorded = {"wrong": Verdict.FAILS, "gone": Verdict.HOLDS, "loose": Verdict.CAVEAT}
+    recorded = {"wrong": FAILS, "gone": HOLDS, "loose": CAVEAT}
     results = [Result(LOOSE, Verdict.BROKEN), Result(SQUARES, Verdict.HOLDS)]
     merged = updated(recorded, results, IDS)
     assert list(merged.items()) == [
-        ("squares", Verdict.HOLDS),
-        ("loose", Verdict.CAVEAT),  # a broken check says nothing about the paper
-        ("wrong", Verdict.FAILS),
+        ("squares", HOLDS),
+        ("loose", CAVEAT),  # a broken check says nothing about the paper
+        ("wrong", FAILS),
     ]
 
 

@@ -74,10 +74,10 @@ def test_rows_of_older_code_or_problems_are_left_out_and_not_mixed_in(change: di
     gd = rows_of(GD, [True, True], finished="2026-01-01T00:00:00+00:00")
     after = rows_of(GRASP, [True], finished="2026-01-02T00:00:00+00:00", **change)
     stored = pl.concat([before, gd, after])
-    # New code makes all of the task's older rows old, a new problem those of its place.
-    others = [] if "code" in change else [("GRASP", 1, False), ("GradientDescent", 1, True)]
+    # New code makes all of the planner's older rows on the task old, a new problem those of all planners in its place.
+    others = [("GradientDescent", 0, True)] if "code" in change else [("GRASP", 1, False)]
     found = current(stored).select("planner", "problem", "first_model").rows()
-    assert sorted(found) == [("GRASP", 0, True), *others]
+    assert sorted(found) == [("GRASP", 0, True), *others, ("GradientDescent", 1, True)]
     assert outdated(stored) == len(stored) - len(found)
 
 

@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 
+from grasp_theory.paper_tables import SUCCESS, TABLE_5, TIME
 from paper_checks.claims.method import description
 from paper_checks.claims.printed import (
     ablations,
@@ -18,7 +19,6 @@ from paper_checks.claims.printed import (
     text_short,
 )
 from paper_checks.claims.printed.comparisons import H40
-from paper_checks.claims.printed.tables import SUCCESS, TABLE_5, TIME
 from paper_checks.engine.records import Claim, Result, Verdict
 from paper_checks.engine.run import Settings, run_claim
 
