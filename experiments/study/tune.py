@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.study.execute import Runner, execute, runner
-from experiments.study.trials.planners import (
+from experiments.study.trials.settings import (
     BUDGET,
     EVALUATIONS,
     Settings,
