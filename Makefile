@@ -8,7 +8,7 @@ READY := .venv/.ready
 SMOKE := report/smoke
 LOWEST := .venv-lowest
 
-.PHONY: verify test slow smoke lowest lint clean
+.PHONY: verify test slow smoke lowest mutants lint clean
 
 verify: $(READY)
 	$(BIN)/python -m paper_checks $(ARGS)
@@ -37,6 +37,10 @@ lowest:
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	$(LOWEST)/bin/python -m pytest -n auto tests/linear_systems tests/grasp_theory tests/paper_checks $(ARGS)
+
+# Plants small faults, a sample by seed, and counts those that tests and claims notice.  Takes hours; goes on where it stopped.
+mutants: $(READY)
+	$(BIN)/python tests/support/mutants.py $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

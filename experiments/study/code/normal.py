@@ -159,6 +159,13 @@ class _Tokens:
             self.class_(node, with_methods=True)
         elif isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
             self._comprehension(node)
+        elif isinstance(node, ast.JoinedStr):  # some versions of Python add empty texts to it
+            parts = [
+                part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")
+            ]
+            self.tokens.append("JoinedStr")
+            self._value(parts)
+            self.tokens.append("end")
         elif isinstance(node, ast.AnnAssign) and node.value is not None:
             self._generic(ast.Assign([node.target], node.value))
         elif not _is_nothing(node):

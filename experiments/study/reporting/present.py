@@ -11,11 +11,9 @@ _MADE_BY = ["planner", "task", "mode"]
 
 def with_present(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows with a column more, `present`: whether the code that made them is that of this checkout."""
-    codes = rows.select(*_MADE_BY).unique(maintain_order=True)
-    digests = [code_digest(*made_by) for made_by in codes.iter_rows()]
-    now = codes.with_columns(pl.Series("_now", digests, dtype=pl.String))
-    joined = rows.join(now, on=_MADE_BY, how="left", nulls_equal=True, maintain_order="left")
-    return joined.with_columns(present=pl.col("code").eq_missing(pl.col("_now"))).drop("_now")
+    made_by = rows.select("code", *_MADE_BY).iter_rows()
+    present = [code == code_digest(*of) for code, *of in made_by]
+    return rows.with_columns(pl.Series("present", present, dtype=pl.Boolean))
 
 
 def former_code(rows: pl.DataFrame) -> str:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import homogeneity, stratified
 from paper_checks.claims.printed.comparisons import (
     BASELINES,
-    LEVEL,
     LONG,
     OURS,
     SHORT,
@@ -25,7 +26,6 @@ from paper_checks.claims.printed.comparisons import (
     separated,
     unseparated,
 )
-from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run
 

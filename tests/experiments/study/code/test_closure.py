@@ -223,3 +223,14 @@ def ours(codes: set[CodeType]) -> Iterator[str]:
             outermost = code.co_qualname.partition(".<locals>")[0]
             if not outermost.startswith("<"):
                 yield f"{module}:{outermost}"
+
+
+def test_every_version_of_python_finds_the_same(tmp_path: Path) -> None:
+    text = (
+        "import numpy as np\nK = {'a': 1.5, 'b': (None, True)}\n"
+        "class C:\n    size: int = 2\n    @property\n    def m(self): return [x for x in K if (y := x)]\n"
+        "def f(a, /, b=1, *c, d: int = 2, **e) -> str:\n    with a as g, g:\n        match b:\n"
+        "            case {'k': h, **i}: return f'{h!r:>{b}} {i}'\n"
+        "    return lambda z: np.sum(C().m, axis=-z) if c else (yield e[d:])\n"
+    )
+    assert digest_of(text, tmp_path / "a") == "ef01d68fb34e964f"
