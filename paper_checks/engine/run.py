@@ -24,6 +24,7 @@ from paper_checks.engine.records import (
     Curve,
     Evidence,
     Examination,
+    Far,
     Result,
     Sharpness,
     Verdict,
@@ -85,7 +86,7 @@ class Run:
         inspect: Callable[[Variant], Evidence],
         claim: Variant,
         *,
-        false_variants: Mapping[str, Variant],
+        false_variants: Mapping[str, Variant | Far[Variant]],
         true_variants: Mapping[str, Variant] | None = None,
         equations: Iterable[int] = (),
     ) -> Evidence:
@@ -95,7 +96,8 @@ class Run:
             title: the statement.
             inspect: decides a variant; the very same function judges the claim and its controls.
             claim: the variant that the paper states.
-            false_variants: description -> variant that must be rejected.  At least one.
+            false_variants: description -> variant that must be rejected.  At least one; near misses, where the
+                statement has a number (see `Far`).
             true_variants: description -> variant that must be accepted; needed where the claim itself fails,
                 to show that the inspection can pass.
             equations: the numbered equations that this statement covers.
@@ -110,7 +112,7 @@ class Run:
         inspect: Callable[[Variant], Evidence],
         claim: Variant,
         *,
-        false_variants: Mapping[str, Variant],
+        false_variants: Mapping[str, Variant | Far[Variant]],
         true_variants: Mapping[str, Variant] | None = None,
     ) -> Evidence:
         """Establish that a claim, though true, is loose or misleading; dropped if the evidence does not stand.
@@ -134,7 +136,7 @@ class Run:
         title: str,
         inspect: Callable[[Variant], Evidence],
         claim: Variant,
-        false_variants: Mapping[str, Variant],
+        false_variants: Mapping[str, Variant | Far[Variant]],
         true_variants: Mapping[str, Variant],
         equations: Iterable[int],
     ) -> Examination:
@@ -142,12 +144,23 @@ class Run:
             raise ValueError(f"{title!r} has no negative control; give at least one false variant")
         self._announce(title)
         if self._settings.sabotage:
-            description, variant = next(iter(false_variants.items()))
+            description, given = next(iter(false_variants.items()))
+            variant = given.variant if isinstance(given, Far) else given
             return Examination(f"{title} [sabotaged: {description}]", inspect(variant), (), tuple(equations))
         evidence = inspect(claim)
-        controls = [Control(d, False, inspect(v)) for d, v in false_variants.items()]
+        controls = []
+        for description, given in false_variants.items():
+            variant, why = (given.variant, given.why) if isinstance(given, Far) else (given, "")
+            controls.append(Control(description, False, inspect(variant), _distance(claim, variant), why))
         controls += [Control(d, True, inspect(v)) for d, v in true_variants.items()]
         return Examination(title, evidence, tuple(controls), tuple(equations))
+
+
+def _distance(claim: object, variant: object) -> float | None:
+    """Return |variant/claim − 1| of two measured numbers; whole numbers count or name kinds, and have no distance."""
+    if isinstance(claim, float) and isinstance(variant, float):
+        return abs(variant / claim - 1.0) if claim else abs(variant)
+    return None
 
 
 def run_claim(

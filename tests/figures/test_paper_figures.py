@@ -41,7 +41,7 @@ def _texts(figure: Figure) -> str:
     return "\n".join(found)
 
 
-@pytest.mark.parametrize("number", FIGURES)
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), *(n for n in FIGURES if n != 1)])
 def test_a_figure_is_drawn_from_stored_data_and_gives_its_numbers(number: int, results: Path) -> None:
     figure, data = importlib.import_module(f"figures.figure_{number}").make(results)
     assert isinstance(data, FigureData)

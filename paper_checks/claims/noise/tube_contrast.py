@@ -6,7 +6,7 @@ import numpy as np
 
 from linear_systems import LinearSystem, noise, state_chain
 from linear_systems.rounding import rounding_allowance
-from paper_checks.claims.noise.theorem_7 import ETA, SIGMA
+from paper_checks.claims.noise.planner_chain import ETA, SIGMA
 from paper_checks.engine.inspection import drawn_systems, refuted
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run

@@ -284,7 +284,7 @@ def _agree(leads: _Leads) -> Evidence:
     behind = {name: lead for name, lead in leads.trials.items() if lead < 0}
     shown = "; ".join(f"{name}: {lead} trials" for name, lead in behind.items()) or "none"
     return Evidence(
-        Grade.STATISTICAL,
+        Grade.NUMERICAL,
         not behind,
         f"behind in {len(behind)} of {len(leads.trials)} pairs of a model and a row: {shown} (counts, no test)",
         {"behind": len(behind), "of": len(leads.trials)},

@@ -15,13 +15,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeVar
 
+from grasp_theory.paper_tables import SUCCESS, TABLE_1, TABLE_3, TABLE_4, TRIALS, Cell, Quantity
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import barnard, fisher, holm, pairing, stratified
-from paper_checks.claims.printed.tables import SUCCESS, TABLE_1, TABLE_3, TABLE_4, TRIALS, Cell, Quantity
 from paper_checks.engine.records import Evidence, Grade, Number
-
-LEVEL = 0.05
-"""Family-wise level of the tests on the paper's figures (nothing random is drawn here)."""
-
 
 OURS = "GRASP (Ours)"
 BASELINES = ("CEM", "LatCo", "GD")
@@ -73,7 +70,7 @@ class Comparison:
         """Python code that shows the comparison."""
         tables = ", ".join(sorted({f"TABLE_{cell.table}" for cell in (self.better, self.worse)}))
         lines = [
-            f"from paper_checks.claims.printed.tables import {self.better.quantity.name}, {tables}",
+            f"from grasp_theory.paper_tables import {self.better.quantity.name}, {tables}",
             f"better = {self.better.expression}",
             f"worse = {self.worse.expression}",
             "print(better.printed, worse.printed)",

@@ -9,12 +9,12 @@ from functools import partial
 
 import sympy as sp
 
+from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
 from grasp_theory.statistics.proportions import wald_coverage
 from paper_checks.claims.ours.counts import COMMAND, OurExperiments, Share, load
 from paper_checks.claims.ours.replication import NON_GREEDY, claim
 from paper_checks.claims.ours.rules import Majorities, Outcome, judged
 from paper_checks.claims.printed.comparisons import BASELINES, LONG, OURS, figure
-from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import homogeneity
 from paper_checks.claims.printed.comparisons import (
     BASELINES,
-    LEVEL,
     LONG,
     OURS,
     SHORT,
@@ -27,7 +28,6 @@ from paper_checks.claims.printed.comparisons import (
     uncontradicted,
     unseparated,
 )
-from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS
 from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import fisher, holm
 from paper_checks.claims.printed.comparisons import (
     BASELINES,
-    LEVEL,
     LONG,
     OURS,
     SHORT,
@@ -20,7 +21,6 @@ from paper_checks.claims.printed.comparisons import (
     over,
     uncontradicted,
 )
-from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS
 from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run

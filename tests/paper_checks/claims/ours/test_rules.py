@@ -51,6 +51,18 @@ def record(lead: float, seed: int, problems: int = 150) -> PairedTrials:
     return PairedTrials.of(np.where(difference == 0, own, difference), np.repeat(np.arange(problems), 3))
 
 
+def test_the_intervals_of_a_family_share_its_level() -> None:
+    one, other = record(0.0, 0), record(0.0, 1)
+    assert Family({"a": one, "b": other}, 0.1).level == pytest.approx(0.025)
+    # At the margin that is the lower end of its own interval at 0.05/2, the family just fails to say no less; at the
+    # level of a single comparison it would say so.
+    low, single = one.interval(0.025)[0], one.interval(0.05)[0]
+    assert low < single < 0
+    between = -(low + single) / 2
+    assert Family({"a": one, "b": record(0.4, 2)}, between).outcome is Outcome.INCONCLUSIVE
+    assert Family({"a": one}, between).outcome is Outcome.REPLICATES
+
+
 def ours(
     question: Question, lead: float, true_lead: float | None = None, problems: int = 150
 ) -> OurExperiments:
