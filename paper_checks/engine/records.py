@@ -43,6 +43,11 @@ class Verdict(StrEnum):
     DEFINITION = "definition"
     BROKEN = "broken check"
     """Not a statement about the paper: a control was not caught, or the check raised."""
+    REPLICATES = "replicates"
+    """What our own models show, from here on: it says nothing about the paper's, and is no erratum."""
+    MIXED = "mixed"
+    DOES_NOT_REPLICATE = "does not replicate"
+    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -212,6 +217,7 @@ class Claim:
         check: examines the claim, recording into the run.  None: definitions only, or not checkable.
         missing: for a claim that is not checkable here, what is missing.
         tables, figures, others: numbers of tables and figures, and names of algorithms, that it accounts for.
+        ours: judged by what our own models show, on the scale of replication; without a check it is inconclusive.
     """
 
     id: str
@@ -227,6 +233,7 @@ class Claim:
     tables: tuple[int, ...] = ()
     figures: tuple[int, ...] = ()
     others: tuple[str, ...] = ()
+    ours: bool = False
 
 
 @dataclass(frozen=True)

@@ -169,8 +169,8 @@ def run_claim(
     """Check one claim and return its result; an exception in the check makes it broken, never silent."""
     settings = settings or Settings()
     if claim.check is None:
-        verdict = Verdict.NOT_CHECKABLE if claim.missing else Verdict.DEFINITION
-        return Result(claim, verdict)
+        unchecked = Verdict.INCONCLUSIVE if claim.ours else Verdict.NOT_CHECKABLE
+        return Result(claim, unchecked if claim.missing else Verdict.DEFINITION)
     run = Run(claim, settings, announce)
     started = time.perf_counter()
     problem = ""
@@ -179,7 +179,7 @@ def run_claim(
     except Exception:  # a check that raises is broken, and the other claims go on
         problem = traceback.format_exc()
     problem = problem or _problem(claim, run)
-    verdict = Verdict.BROKEN if problem else _verdict(run)
+    verdict = Verdict.BROKEN if problem else _replication(run) if claim.ours else _verdict(run)
     return Result(
         claim=claim,
         verdict=verdict,
@@ -199,6 +199,16 @@ def _verdict(run: Run) -> Verdict:
     if any(caveat.examination.evidence.passed for caveat in run.caveats):
         return Verdict.CAVEAT
     return Verdict.HOLDS
+
+
+def _replication(run: Run) -> Verdict:
+    """Return what our models show: mixed where single tests, or a caveat, say otherwise than the whole."""
+    evidence = [examination.evidence for examination in run.examinations]
+    if all(each.passed for each in evidence):
+        otherwise = any(caveat.examination.evidence.passed for caveat in run.caveats)
+        return Verdict.MIXED if otherwise else Verdict.REPLICATES
+    shown = any(outcome for each in evidence for outcome in each.outcomes.values())
+    return Verdict.MIXED if shown else Verdict.DOES_NOT_REPLICATE
 
 
 def _problem(claim: Claim, run: Run) -> str:

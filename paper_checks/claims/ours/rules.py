@@ -15,6 +15,9 @@ every share's Wilson interval (level 0.05/k) is above 1/2, does not if one is be
 
 As in the paper, success is success in the model, at the first plan that the model believes.  That the environment
 agrees is asked apart, in a caveat, and so is whether every model has the direction of all together.
+
+A claim that does not replicate as a whole, of which single comparisons do, is called mixed; so is one that replicates
+with such a caveat.  That word came after the results; it takes back no rule.
 """
 
 from __future__ import annotations
@@ -52,6 +55,10 @@ class Decided(Protocol):
         """The outcome with every figure it rests on."""
 
     @property
+    def decided(self) -> Mapping[str, bool]:
+        """What every single test that says anything says: True for the claim, False against it."""
+
+    @property
     def numbers(self) -> Mapping[str, Number]:
         """The figures by name."""
 
@@ -84,21 +91,21 @@ class Family:
         return dict(zip(self.records, adjusted, strict=True))
 
     @property
+    def decided(self) -> Mapping[str, bool]:
+        """The comparisons that say anything: True for the claim, False against it."""
+        if self.margin is None:
+            return {
+                name: self.records[name].difference > 0 for name, p in self.p_values.items() if p <= LEVEL
+            }
+        ends = {name: record.interval(self.level) for name, record in self.records.items()}
+        return {
+            name: low > -self.margin for name, (low, high) in ends.items() if not low <= -self.margin <= high
+        }
+
+    @property
     def outcome(self) -> Outcome:
         """What the rule says."""
-        if self.margin is None:
-            signs = [
-                math.copysign(1, self.records[name].difference) if p <= LEVEL else 0
-                for name, p in self.p_values.items()
-            ]
-            above, below = all(sign > 0 for sign in signs), any(sign < 0 for sign in signs)
-        else:
-            ends = [record.interval(self.level) for record in self.records.values()]
-            above = all(low > -self.margin for low, _ in ends)
-            below = any(high < -self.margin for _, high in ends)
-        if above:
-            return Outcome.REPLICATES
-        return Outcome.DOES_NOT if below else Outcome.INCONCLUSIVE
+        return _outcome(self.decided, len(self.records))
 
     @property
     def text(self) -> str:
@@ -161,12 +168,15 @@ class Majorities:
     shares: Mapping[str, Share]
 
     @property
+    def decided(self) -> Mapping[str, bool]:
+        """The shares that say anything: True for more than one half, False for less."""
+        ends = {name: self._interval(share) for name, share in self.shares.items()}
+        return {name: low > 1 / 2 for name, (low, high) in ends.items() if not low <= 1 / 2 <= high}
+
+    @property
     def outcome(self) -> Outcome:
         """What the rule says."""
-        ends = [self._interval(share) for share in self.shares.values()]
-        if all(low > 1 / 2 for low, _ in ends):
-            return Outcome.REPLICATES
-        return Outcome.DOES_NOT if any(high < 1 / 2 for _, high in ends) else Outcome.INCONCLUSIVE
+        return _outcome(self.decided, len(self.shares))
 
     @property
     def text(self) -> str:
@@ -199,10 +209,19 @@ class Majorities:
         return found.low, found.high
 
 
+def _outcome(decided: Mapping[str, bool], tests: int) -> Outcome:
+    """Return replicates if all of the tests are for the claim, does not if one is against it."""
+    if not all(decided.values()):
+        return Outcome.DOES_NOT
+    return Outcome.REPLICATES if len(decided) == tests else Outcome.INCONCLUSIVE
+
+
 def judged(decided: Decided) -> Evidence:
-    """Judge whether a claim replicates."""
-    passed = decided.outcome is Outcome.REPLICATES
-    return Evidence(Grade.STATISTICAL, passed, decided.text, decided.numbers, decided.instance)
+    """Judge whether a claim replicates; what single tests decide goes on record."""
+    return Evidence(
+        Grade.STATISTICAL, decided.outcome is Outcome.REPLICATES, decided.text, decided.numbers, decided.instance,
+        outcomes=decided.decided,
+    )  # fmt: skip
 
 
 def false_families(family: Family) -> Mapping[str, Family]:

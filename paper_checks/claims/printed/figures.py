@@ -199,8 +199,12 @@ def _measured(
         return make(missing=f"{missing} Made by `python -m experiments figure-data`, then `{COMMAND}`.")
     found = Majorities(shares)
     if found.outcome is Outcome.INCONCLUSIVE:
-        return make(missing=f"Problems enough to decide. Our experiment is {found.text}.")
-    return make(check=partial(_check_most, found=found), assumptions=("On our models, not on the paper's.",))
+        return make(missing=f"Problems enough to decide. Our experiment is {found.text}.", ours=True)
+    return make(
+        check=partial(_check_most, found=found),
+        assumptions=("On our models, not on the paper's.",),
+        ours=True,
+    )
 
 
 def _check_most(run: Run, found: Majorities) -> None:
