@@ -20,6 +20,7 @@ agrees is asked apart, in a caveat, and so is whether every model has the direct
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -207,9 +208,17 @@ def judged(decided: Decided) -> Evidence:
     return Evidence(Grade.STATISTICAL, passed, decided.text, decided.numbers, decided.instance)
 
 
+PROBLEMS = 200
+"""Problems of the made-up trials that the rules are tried on."""
+
+
 def false_families(family: Family) -> Mapping[str, Family]:
     """Return variants of a family for which its claim is false, whatever was found."""
-    variants = {"every other row solves 100 more of 200 problems": _synthetic(family, -100)}
+    variants = {
+        "one problem of 200 short of the least lead that replicates": _synthetic(
+            family, _least_lead(family) - 1
+        )
+    }
     if family.margin is None:
         names = {name: record.balanced() for name, record in family.records.items()}
         variants["planners' names exchanged on every other problem"] = replace(family, records=names)
@@ -218,11 +227,21 @@ def false_families(family: Family) -> Mapping[str, Family]:
 
 def true_families(family: Family) -> Mapping[str, Family]:
     """Return variants of a family for which its claim is true, whatever was found."""
-    return {"the reference solves 100 more of 200 problems": _synthetic(family, 100)}
+    return {"the least lead of 200 problems that replicates": _synthetic(family, _least_lead(family))}
+
+
+def _least_lead(family: Family) -> int:
+    """Return the least lead, the same over every other row, with which the claim replicates on 200 problems."""
+    leads = range(-PROBLEMS, PROBLEMS + 1)
+    # What replicates with a lead does so with a larger one.
+    return leads[
+        bisect_left(leads, True, key=lambda lead: _synthetic(family, lead).outcome is Outcome.REPLICATES)
+    ]
 
 
 def _synthetic(family: Family, lead: int) -> Family:
     """Return the family with every record replaced by 200 problems, `lead` of them solved by one row only."""
-    sign = 1 if lead > 0 else -1
-    record = PairedTrials(((0, 1, 200 - abs(lead)), (sign, 1, abs(lead))), max(lead, 0), max(-lead, 0))
+    counts = {0: PROBLEMS - abs(lead), (1 if lead > 0 else -1): abs(lead)}
+    problems = tuple((total, 1, count) for total, count in counts.items() if count)
+    record = PairedTrials(problems, max(lead, 0), max(-lead, 0))
     return replace(family, records=dict.fromkeys(family.records, record))

@@ -121,7 +121,8 @@ def _examine_extremals(run: Run) -> None:
         gain_upper_bound,
         false_variants={
             "lowered between 1, 2 and ∞ alone, 1% below the largest gain found there": Far(
-                lowered, f"no loss found comes nearer than {1.0 - closest:.1%}: the sharp constant is not known"
+                lowered,
+                f"no loss found comes nearer than {1.0 - closest:.1%}: the sharp constant is not known",
             ),
             "0.99 of it": lambda p, d: 0.99 * gain_upper_bound(p, d),
             "the best closed form": lambda p, d: 0.99 * gain_lower_bound(p, d),

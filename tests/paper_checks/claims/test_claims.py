@@ -89,7 +89,9 @@ def test_a_false_variant_that_is_no_near_miss_says_why(claim: Claim) -> None:
     for examination in (*result.examinations, *(caveat.examination for caveat in result.caveats)):
         for control in examination.controls:
             far = control.distance is not None and control.distance > NEAR * (1.0 + 1e-9)
-            assert not far or control.why, f"{examination.title!r}: {control.description!r} is {control.distance:.0%} off"
+            assert not far or control.why, (
+                f"{examination.title!r}: {control.description!r} is {control.distance:.0%} off"
+            )
 
 
 @each(CHECKED)
