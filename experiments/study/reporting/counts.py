@@ -25,7 +25,7 @@ from experiments.study.tables import FULL, Cell, cells
 from experiments.study.trials.store import existing
 from experiments.study.tune import Tuned
 from grasp_theory.files import atomic_file
-from grasp_theory.statistics.bootstrap import Json
+from grasp_theory.statistics.intervals import Json
 from linear_systems.errors import ParameterError
 
 PATH = REPOSITORY / "paper_checks" / "claims" / "ours" / "counts.json"

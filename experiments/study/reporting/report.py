@@ -21,7 +21,7 @@ from experiments.study.reporting.summary import (
     trials_of,
 )
 from experiments.study.tables import Cell
-from grasp_theory.statistics.bootstrap import Estimate, Json
+from grasp_theory.statistics.intervals import Estimate, Json
 
 CAPTIONS = {
     "1": "Long horizons: success and time",

@@ -11,15 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
-from scipy.stats import norm
 
-from grasp_theory.statistics.bootstrap import LEVEL, Bootstrap, Estimate
+from grasp_theory.statistics.bootstrap import Bootstrap
+from grasp_theory.statistics.intervals import Estimate, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials
 from linear_systems.errors import ParameterError
 
@@ -173,15 +172,6 @@ def clustered_share(happened: Bool[np.ndarray, " N"], problem: Int[np.ndarray, "
     # A share is the difference to a planner that never succeeds.
     record = PairedTrials.of(happened.astype(int), problem)
     return wilson(record.difference, record.effective_trials)
-
-
-def wilson(share: float, n: float) -> Estimate:
-    """Return a share with Wilson's 95% interval for n trials, n not necessarily whole."""
-    z = float(norm.ppf((1 + LEVEL) / 2))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    # Rounding must not take 0 or 1 out of the interval of a share that attains it.
-    return Estimate(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
 
 
 def times(single: pl.DataFrame, *, limit: float | None = None) -> Times | None:

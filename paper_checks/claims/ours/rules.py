@@ -27,9 +27,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
-from scipy.stats import binomtest
-
-from grasp_theory.statistics.paired_trials import LEVEL, PairedTrials, holm, pooled
+from grasp_theory.statistics.intervals import LEVEL, wilson
+from grasp_theory.statistics.paired_trials import PairedTrials, holm, pooled
 from paper_checks.claims.ours.counts import Pair, Share
 from paper_checks.engine.records import Evidence, Grade, Number
 
@@ -197,9 +196,8 @@ class Majorities:
         )
 
     def _interval(self, share: Share) -> tuple[float, float]:
-        confidence = 1 - LEVEL / len(self.shares)
-        ends = binomtest(share.happened, share.n).proportion_ci(confidence, method="wilson")
-        return float(ends.low), float(ends.high)
+        found = wilson(share.happened / share.n, share.n, LEVEL / len(self.shares))
+        return found.low, found.high
 
 
 def judged(decided: Decided) -> Evidence:

@@ -16,12 +16,9 @@ from fractions import Fraction
 from typing import TypeVar
 
 from grasp_theory.paper_tables import SUCCESS, TABLE_1, TABLE_3, TABLE_4, TRIALS, Cell, Quantity
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import barnard, fisher, holm, pairing
 from paper_checks.engine.records import Evidence, Grade, Number
-
-LEVEL = 0.05
-"""Family-wise level of the tests on the paper's figures (nothing random is drawn here)."""
-
 
 OURS = "GRASP (Ours)"
 BASELINES = ("CEM", "LatCo", "GD")

@@ -12,10 +12,10 @@ from fractions import Fraction
 from itertools import pairwise
 
 from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import homogeneity, stratified
 from paper_checks.claims.printed.comparisons import (
     BASELINES,
-    LEVEL,
     LONG,
     OURS,
     SHORT,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import fisher, holm
 from paper_checks.claims.printed.comparisons import (
     BASELINES,
-    LEVEL,
     LONG,
     OURS,
     SHORT,

@@ -7,7 +7,6 @@ from math import inf
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import binomtest
 from study_rows import MadeUpCell, rows_of
 
 from experiments.study.reporting.summary import (
@@ -19,18 +18,11 @@ from experiments.study.reporting.summary import (
     time_to_success,
     times,
     trials_of,
-    wilson,
 )
+from grasp_theory.statistics.intervals import wilson
 from linear_systems.errors import ParameterError
 
 GRASP, GD = MadeUpCell("GRASP"), MadeUpCell("GD", planner="GradientDescent", settings=(("lr", 0.1),))
-
-
-@pytest.mark.parametrize(("successes", "count"), [(0, 10), (3, 10), (10, 10), (37, 200)])
-def test_the_interval_of_a_share_is_wilsons(successes: int, count: int) -> None:
-    expected = binomtest(successes, count).proportion_ci(method="wilson")
-    found = wilson(successes / count, count)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-12)
 
 
 def test_models_that_agree_on_every_problem_do_not_narrow_the_interval() -> None:

@@ -47,10 +47,11 @@ def test_every_table_figure_and_state_noise_equation_is_accounted_for() -> None:
 
 
 @each_checked()
-def test_the_check_is_sound_and_draws_nothing_random(claim: Claim) -> None:
+def test_the_check_is_sound_and_draws_nothing_random_from_print(claim: Claim) -> None:
     result = outcome(claim.id)
     assert result.verdict is not Verdict.BROKEN, result.problem
-    assert result.statistical_tests == 0
+    # The one that runs the planner tests what it draws; the others judge printed figures.
+    assert (result.statistical_tests == 0) == (claim.id != "text-initial-states")
 
 
 @each_checked()
