@@ -27,8 +27,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
+from scipy.optimize import brentq
+from scipy.stats import binom
+
 from grasp_theory.statistics.intervals import LEVEL, wilson
-from grasp_theory.statistics.paired_trials import PairedTrials, holm, pooled
+from grasp_theory.statistics.paired_trials import POWER, PairedTrials, holm, pooled
 from paper_checks.claims.ours.counts import Pair, Share
 from paper_checks.engine.records import Evidence, Grade, Number
 
@@ -178,8 +181,18 @@ class Majorities:
             shown.append(f"{name}: {share.happened} of {share.n} [{low:.0%}, {high:.0%}]")
         return (
             f"{self.outcome} (every share above one half; {len(self.shares)} simultaneous Wilson intervals, family-wise "
-            f"level {LEVEL:g}): {'; '.join(shown)}"
+            f"level {LEVEL:g}; {self._power}): {'; '.join(shown)}"
         )
+
+    @property
+    def _power(self) -> str:
+        """Which share the smallest sample finds above one half, in words."""
+        n = min(share.n for share in self.shares.values())
+        needed = bisect_left(range(n + 1), True, key=lambda k: self._interval(Share(k, n))[0] > 1 / 2)
+        if needed > n:
+            return f"n = {n} finds no share with that level, whatever its power"
+        found = brentq(lambda share: binom.sf(needed - 1, n, share) - POWER, 1 / 2, 1.0)
+        return f"n = {n} finds a share of {found:.0%} with power {POWER:g}"
 
     @property
     def numbers(self) -> Mapping[str, Number]:
