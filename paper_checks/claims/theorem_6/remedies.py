@@ -223,7 +223,7 @@ CLAIMS = (
     Claim(
         id="thm6-remedies",
         title="What else makes convergence fast at every horizon, and what nothing can",
-        source="our sharpening of Theorem 6 (docs/uniform_convergence.md, Proposition 8 and the comparison)",
+        source="our sharpening of Theorem 6 (docs/theory/uniform_convergence.md, U8 and U9 and the comparison)",
         statement=(
             "Block minimisation at all times at once has the rate ρ(K), is exact after T iterations, and no iteration that "
             "moves information by one step an iteration is faster. Resetting the states to the rollout brings ρ(A)^T back."
