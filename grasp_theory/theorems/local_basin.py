@@ -118,7 +118,9 @@ def local_contraction(
     )  # fmt: skip
 
 
-def _block(model: Model, goal: Tensor, beta: float, step_size: StepSize) -> Callable[[Tensor, Tensor], Tensor]:
+def _block(
+    model: Model, goal: Tensor, beta: float, step_size: StepSize
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Return f: (s_t, (s_{t+1}, a_t)) -> the new (s_{t+1}, a_t)."""
     eta_s, eta_a = step_sizes(step_size)
     n = goal.numel()

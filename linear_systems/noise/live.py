@@ -74,7 +74,9 @@ def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: floa
         mean = refined
         if change <= QUADRATURE_TOLERANCE * float(np.abs(mean).max()):
             return LiveLimits(mean, largest)
-    raise UndecidedError(f"The mean over {MOST_POINTS} points has not settled (r = {radius:.9g}).  Try: shorter steps.")
+    raise UndecidedError(
+        f"The mean over {MOST_POINTS} points has not settled (r = {radius:.9g}).  Try: shorter steps."
+    )
 
 
 def adam_tube_variance(learning_rate: float, sigma: float) -> float:

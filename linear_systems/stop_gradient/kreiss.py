@@ -56,7 +56,10 @@ def kreiss_constant(system: AnySystem, beta: float, step_size: StepSize) -> Krei
     radius = uniform_rate(system, weight, pair)
     if radius > 1.0:
         raise StepSizeError(
-            "step_size", "step sizes with r <= 1", f"{step_size!r} with r = {radius:.6g}", "best_uniform_step_size"
+            "step_size",
+            "step sizes with r <= 1",
+            f"{step_size!r} with r = {radius:.6g}",
+            "best_uniform_step_size",
         )
     D, E = (blocks[0] for blocks in update_blocks(all_steps(time_invariant(system), weight), pair))
 

@@ -107,11 +107,15 @@ def _inspect_limit(run: Run, factor: float, capped: bool) -> Evidence:
             floor = factor * radius**reach
             floor = min(1.0, floor) if capped else floor
             # Eigenvalues are rounded like the root of the size of a block that may be defective.
-            allowance = (EPS * 16.0 * d) ** (1.0 / (2 * d)) * max(1.0, float(np.linalg.norm(response, 2))) ** reach
+            allowance = (EPS * 16.0 * d) ** (1.0 / (2 * d)) * max(
+                1.0, float(np.linalg.norm(response, 2))
+            ) ** reach
             check = TheoremCheck(rate, floor, ">=", min(allowance, 0.02), {"any": True})
             yield check, as_code(system, kind=kind)
 
-    return judged(evaluations(), "r of drawn iterations (one step, two in turn, with momentum) against min(1, ρ(K)^p)")
+    return judged(
+        evaluations(), "r of drawn iterations (one step, two in turn, with momentum) against min(1, ρ(K)^p)"
+    )
 
 
 def _rate(kind: str, parts: list[NDArray[np.float64]], response: NDArray[np.float64]) -> float:
@@ -145,7 +149,9 @@ def _inspect_kreiss(run: Run, factor: float) -> Evidence:
             check = TheoremCheck(factor * found, peak, "<=", rounding_allowance(peak, 64), {"r < 1": True})
             yield check, as_code(system, step_size=pair)
 
-    return judged(evaluations(), "(|λ|−1)‖(λ−D−zE)⁻¹‖ at the worst z and λ found against a proved bound of sup ‖J_T^k‖")
+    return judged(
+        evaluations(), "(|λ|−1)‖(λ−D−zE)⁻¹‖ at the worst z and λ found against a proved bound of sup ‖J_T^k‖"
+    )
 
 
 def _inspect_critical(exponent: float) -> Evidence:
@@ -196,7 +202,9 @@ def _inspect_fixed_end(run: Run, factor: float) -> Evidence:
                     worst = max(worst, float(np.linalg.norm(power, 2)) / bound.rate**k)
                     power = J @ power
                 stated = bound.constant if factor == 1.0 else factor
-                check = TheoremCheck(worst, stated, "<=", rounding_allowance(worst, 60 * len(J)), {"r < 1": True})
+                check = TheoremCheck(
+                    worst, stated, "<=", rounding_allowance(worst, 60 * len(J)), {"r < 1": True}
+                )
                 yield check, as_code(system, horizon=T, step_size=pair)
 
     return judged(evaluations(), "max over k < 60 of ‖J^k‖/q^k with s_T fixed, T = 1, 4, 20, against C'")

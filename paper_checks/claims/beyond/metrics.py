@@ -10,7 +10,12 @@ from grasp_theory.theorems import TheoremCheck
 from linear_systems import LinearSystem, stop_gradient, uniform_convergence
 from linear_systems.errors import UndecidedError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.stop_gradient.metrics import in_metric, metric_closed_loop, metric_radius, stabilising_metric
+from linear_systems.stop_gradient.metrics import (
+    in_metric,
+    metric_closed_loop,
+    metric_radius,
+    stabilising_metric,
+)
 from paper_checks.claims.theorem_6.instances import TAME, benchmark, judged
 from paper_checks.engine.inspection import drawn_systems
 from paper_checks.engine.records import Claim, Evidence, Grade
@@ -126,8 +131,13 @@ def _inspect_rest(run: Run, offset: float) -> Evidence:
             K = metric_closed_loop(system, P)
             step = (np.eye(n) - K) @ goal - _greedy_push(system, P) @ goal
             scale = float(np.linalg.norm(goal)) * (1.0 + float(np.linalg.norm(system.A, 2)))
-            allowance = rounding_allowance(scale, n * n, float(np.linalg.cond(P) * np.linalg.cond(np.eye(n) - system.A)))
-            yield TheoremCheck(float(np.linalg.norm(step)), 0.0, "=", allowance, {"any": True}), as_code(system)
+            allowance = rounding_allowance(
+                scale, n * n, float(np.linalg.cond(P) * np.linalg.cond(np.eye(n) - system.A))
+            )
+            yield (
+                TheoremCheck(float(np.linalg.norm(step)), 0.0, "=", allowance, {"any": True}),
+                as_code(system),
+            )
 
     return judged(evaluations(), "distance from g after one greedy step from g, in a drawn metric")
 

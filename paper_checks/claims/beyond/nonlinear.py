@@ -136,7 +136,9 @@ def _inspect_global(run: Run, factor: float) -> Evidence:
             for scale in (1e-3, 1.0, 10.0):
                 delta, epsilon = rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.35)
                 x, y = scale * np.ones(400), np.zeros(400)
-                new = [delta * np.tanh(z) + epsilon * np.tanh(np.concatenate([[0.0], z[:-1]])) for z in (x, y)]
+                new = [
+                    delta * np.tanh(z) + epsilon * np.tanh(np.concatenate([[0.0], z[:-1]])) for z in (x, y)
+                ]
                 ratio = float(np.linalg.norm(new[0] - new[1], p) / np.linalg.norm(x - y, p))
                 bound = factor * (delta + epsilon)
                 check = TheoremCheck(ratio, bound, "<=", rounding_allowance(1.0, 400), {"δ + ε < 1": True})
@@ -155,7 +157,9 @@ CLAIMS = (
             "of an iteration's blocks are bounded by M free of T, every start with max_t ‖e_t‖ < (1−q)/(S²M) converges linearly."
         ),
         latex=r"\max_t\|e^0_t\| < \frac{1-q}{S^2M} \Rightarrow \max_t\|e^k_t\| \le S\,(q + S^2M\|e^0\|)^k\|e^0\|",
-        assumptions=("F three times differentiable, with bounds free of T on a tube around the greedy rollout",),
+        assumptions=(
+            "F three times differentiable, with bounds free of T on a tube around the greedy rollout",
+        ),
         check=check_nonlinear,
     ),
 )

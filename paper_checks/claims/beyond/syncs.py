@@ -17,7 +17,8 @@ from paper_checks.engine.search import as_code
 
 SYSTEM = LinearSystem([[0.9, 0.5], [0.0, 0.8]], [[0.0], [1.0]])
 """Two states, of which the action moves one: greedy misses the goal."""
-HORIZON, PAIR, START, GOAL = 8, (0.3, 0.15), (1.0, 0.0), (0.0, 0.5)
+HORIZON, PAIR = 8, (0.3, 0.15)
+START, GOAL = np.array([1.0, 0.0]), np.array([0.0, 0.5])
 EVERY, STEP = 20, 0.05
 
 
@@ -56,7 +57,7 @@ def _inspect_limit(factor: float) -> Evidence:
         for _ in range(EVERY):
             z = stop_gradient.update(SYSTEM, HORIZON, 1.0, PAIR, START, GOAL, z)
         states, actions = stop_gradient.split(SYSTEM, HORIZON, z)
-        error = np.asarray(GOAL) - SYSTEM.rollout(np.asarray(START), actions)[-1]
+        error = GOAL - SYSTEM.rollout(START, actions)[-1]
         pull = shooting.controllability_matrix(SYSTEM, HORIZON).T @ error
         z = stop_gradient.stack(states, actions + 2.0 * STEP * pull.reshape(actions.shape))
     plan = sync_fixed_point(SYSTEM, HORIZON, 1.0, PAIR, EVERY, factor * STEP, START, GOAL)
@@ -91,7 +92,7 @@ def _inspect_which(which: str) -> Evidence:
 
 def _inspect_many(factor: float) -> Evidence:
     plan = sync_fixed_point(SYSTEM, HORIZON, 1.0, PAIR, 2000, STEP, START, GOAL)
-    missing = np.asarray(GOAL) - stop_gradient.greedy_rollout(SYSTEM, HORIZON, START, GOAL)[0][-1]
+    missing = GOAL - stop_gradient.greedy_rollout(SYSTEM, HORIZON, START, GOAL)[0][-1]
     W = shooting.gramian(SYSTEM, HORIZON)
     stated = factor * float(np.linalg.norm(missing - 2.0 * STEP * (W @ missing)))
     return Evidence(
@@ -110,7 +111,9 @@ def _inspect_norm(run: Run, factor: float) -> Evidence:
         rng = run.rng("norm")
         L = shooting.lipschitz(SYSTEM, HORIZON)
         cases = [(LinearSystem([[0.5]], [[1e-3]]), 1, 5.0)]
-        cases += [(SYSTEM, int(rng.integers(1, 40)), float(rng.uniform(0.0, 6.0))) for _ in range(run.size(30, 10))]
+        cases += [
+            (SYSTEM, int(rng.integers(1, 40)), float(rng.uniform(0.0, 6.0))) for _ in range(run.size(30, 10))
+        ]
         for system, every, scaled in cases:
             size = shooting.lipschitz(system, HORIZON) if system is not SYSTEM else L
             J = stop_gradient.update_matrix(system, HORIZON, 1.0, PAIR).toarray()
@@ -118,7 +121,10 @@ def _inspect_norm(run: Run, factor: float) -> Evidence:
             norm = float(np.linalg.norm(sync_matrix(system, HORIZON, 1.0, PAIR, every, scaled / size), 2))
             bound = factor * inner * max(1.0, abs(1.0 - scaled))
             allowance = rounding_allowance(max(1.0, bound), len(J))
-            yield TheoremCheck(norm, bound, "<=", allowance, {"any": True}), as_code(system, every=every, scaled=scaled)
+            yield (
+                TheoremCheck(norm, bound, "<=", allowance, {"any": True}),
+                as_code(system, every=every, scaled=scaled),
+            )
 
     return judged(evaluations(), "‖SJ^K‖ against ‖J^K‖ max(1, |1 − ηL_S|), ηL_S up to 6")
 

@@ -111,7 +111,8 @@ def _inspect_locality(run: Run, kind: str) -> Evidence:
                     yield check, as_code(system, horizon=LENGTH, k=k, benchmark=name, method=method.name)
 
     return judged(
-        checks(), "largest error of a state after k < T iterations, over s_0 = ±δ, against max ‖K^tδ‖, k < t ≤ T"
+        checks(),
+        "largest error of a state after k < T iterations, over s_0 = ±δ, against max ‖K^tδ‖, k < t ≤ T",
     )
 
 
