@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from grasp_theory import GRASP, PlanningProblem
+from grasp_theory.planners.search import Returned
 from grasp_theory.theorems import TheoremCheck
 from linear_systems.rounding import rounding_allowance
 from paper_checks.claims.method.algorithm_1_reference import StepSizes, Truncated, joint_step, sync_step
@@ -171,7 +171,7 @@ def record_planner(run: Run) -> None:
     )
 
 
-RETURNED: tuple[Literal["best"], Literal["last"]] = ("best", "last")
+RETURNED: tuple[Returned, Returned] = ("best", "last")
 BOUND = 0.5
 """Bound of every action component where actions are bounded."""
 

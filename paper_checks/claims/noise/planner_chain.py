@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -68,7 +69,14 @@ def frozen(iterations: int, optimizer: OptimizerName = "sgd") -> GRASP:
     )  # fmt: skip
 
 
-def inspect_tube(run: Run, variant: tuple[float, OptimizerName]) -> Evidence:
+class Frozen(NamedTuple):
+    """A planner whose actions are frozen: its noise in units of the claim's, and what steps its states."""
+
+    noise: float
+    optimizer: OptimizerName = "sgd"
+
+
+def inspect_tube(run: Run, variant: Frozen) -> Evidence:
     """Test the law of s_1 after the mixing time: its prediction is F(s_0, a_0), which nothing moves."""
     factor, optimizer = variant
     iterations = noise.mixing_time(ETA, 1e-6)
