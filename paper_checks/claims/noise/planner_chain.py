@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -69,16 +68,17 @@ def frozen(iterations: int, optimizer: OptimizerName = "sgd") -> GRASP:
     )  # fmt: skip
 
 
-class Frozen(NamedTuple):
-    """A planner whose actions are frozen: its noise in units of the claim's, and what steps its states."""
+@dataclass(frozen=True)
+class TubeVariant:
+    """The law that is stated, σ `factor` times the tube's, and what steps the states."""
 
-    noise: float
+    factor: float = 1.0
     optimizer: OptimizerName = "sgd"
 
 
-def inspect_tube(run: Run, variant: Frozen) -> Evidence:
+def inspect_tube(run: Run, variant: TubeVariant) -> Evidence:
     """Test the law of s_1 after the mixing time: its prediction is F(s_0, a_0), which nothing moves."""
-    factor, optimizer = variant
+    factor, optimizer = variant.factor, variant.optimizer
     iterations = noise.mixing_time(ETA, 1e-6)
     left = noised_states(run, "tube", frozen(iterations, optimizer), 0.5, 2, run.size(1_000_000, 200_000))[
         :, 0

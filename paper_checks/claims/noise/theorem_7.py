@@ -19,7 +19,7 @@ from paper_checks.claims.noise.planner_chain import (
     ETA,
     LIMIT_GAP,
     SIGMA,
-    Frozen,
+    TubeVariant,
     chain_limit_gap,
     compare_chain,
     inspect_tube,
@@ -76,11 +76,11 @@ def check_theorem_7(run: Run) -> None:
     run.examine(
         "the state s_1 of GRASP.paper() with the actions frozen, whose μ_0 is fixed, has this law, not only these moments",
         lambda variant: inspect_tube(run, variant),
-        Frozen(1.0),
+        TubeVariant(),
         false_variants={
-            "σ 3% larger": Frozen(1.03),
-            "σ 3% smaller": Frozen(0.97),
-            "states stepped by Adam, as in the released implementation": Frozen(1.0, "adam"),
+            "σ 3% larger": TubeVariant(1.03),
+            "σ 3% smaller": TubeVariant(0.97),
+            "states stepped by Adam, as in the released implementation": TubeVariant(optimizer="adam"),
         },
         equations=(96,),
     )
