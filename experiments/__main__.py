@@ -6,7 +6,7 @@ from experiments.bench.linear import bench_linear
 from experiments.bench.planners import bench_planners
 from experiments.bench.roofline import bench_roofline
 from experiments.evaluation import evaluate_command
-from experiments.evaluation.summary import models
+from experiments.evaluation.overview import models
 from experiments.scripts.make_problems import problems
 from experiments.scripts.video import episode
 from experiments.study.figure_data.figure_data_command import figure_data

@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -185,28 +185,40 @@ def every_mutant() -> list[Mutant]:
     return found
 
 
-def planted(mutant: Mutant) -> str:
-    """Return the text of the file with the fault."""
-    tree = _Planter(mutant.number).visit(ast.parse((ROOT / mutant.path).read_text(encoding="utf-8")))
-    return ast.unparse(tree)
+class Judges:
+    """The tests and claims, in a copy of the tree; each is heard without a fault before it is believed."""
+
+    def __init__(self, tree: Path) -> None:
+        self.tree = tree
+        self._sound: set[str] = set()
+
+    def noticed_by(self, mutant: Mutant) -> str:
+        """Return what notices a fault: a test file or folder, a claim, or nothing."""
+        original = (ROOT / mutant.path).read_text(encoding="utf-8")
+        faulty = ast.unparse(_Planter(mutant.number).visit(ast.parse(original)))
+        tests, claims = target(mutant.path)
+        for name in (*tests, *(f"claim {claim}" for claim in claims)):
+            if name not in self._sound:
+                (self.tree / mutant.path).write_text(original, encoding="utf-8")
+                if self._complains(name):
+                    raise SystemExit(
+                        f"{name} fails without any fault, so nothing can be learnt of {mutant.path}"
+                    )
+                self._sound.add(name)
+            (self.tree / mutant.path).write_text(faulty, encoding="utf-8")
+            complains = self._complains(name)
+            (self.tree / mutant.path).write_text(original, encoding="utf-8")
+            if complains:
+                return name
+        return ""
+
+    def _complains(self, name: str) -> bool:
+        kind, _, claim = name.partition("claim ")
+        return _forked(lambda: _claim(claim) if claim else _test(kind), self.tree)
 
 
-def noticed_by(tree: Path, mutant: Mutant) -> str:
-    """Return what notices a fault in a copy of the tree: a test file, a claim, "time", or nothing."""
-    tests, claims = target(mutant.path)
-    for test in tests:
-        if not (tree / test).exists():
-            continue
-        if outcome := _forked(lambda test=test: _test(test), tree):
-            return outcome if outcome == "time" else test
-    for claim in claims:
-        if outcome := _forked(lambda claim=claim: _claim(claim), tree):
-            return outcome if outcome == "time" else f"claim {claim}"
-    return ""
-
-
-def _forked(work: object, tree: Path) -> str:
-    """Run `work` in a fork inside the tree; return "" if it succeeds, "time" if it takes too long, "failed" otherwise."""
+def _forked(work: Callable[[], int], tree: Path) -> bool:
+    """Run `work` in a fork inside the tree; return whether it fails, or takes too long."""
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
@@ -216,12 +228,11 @@ def _forked(work: object, tree: Path) -> str:
             os.dup2(nowhere.fileno(), 1)
             os.dup2(nowhere.fileno(), 2)
         try:
-            code = work()  # type: ignore[operator]
+            code = work()
         except BaseException:  # whatever the fault made it raise
             code = 1
         os._exit(code)
-    status = os.waitpid(child, 0)[1]
-    return ("time" if os.WIFSIGNALED(status) else "failed") if status else ""
+    return os.waitpid(child, 0)[1] != 0
 
 
 def _test(test: str) -> int:
@@ -258,6 +269,7 @@ def main() -> None:
     import sympy  # noqa: F401
     import torch  # noqa: F401
 
+    sys.dont_write_bytecode = True  # two faults of one size within a second would share it
     end = time.monotonic() + 60.0 * options.minutes
     with tempfile.TemporaryDirectory() as folder, OUTCOMES.open("a", encoding="utf-8") as log:
         tree = Path(folder)
@@ -266,20 +278,12 @@ def main() -> None:
                 ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.pt", "__pycache__", "results")
             )
         shutil.copy(ROOT / "pyproject.toml", tree)
-        sound: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+        judges = Judges(tree)
         for mutant in sample:
             key = (mutant.path, mutant.number, mutant.change)
             if key in known or time.monotonic() > end:
                 continue
-            if target(mutant.path) not in sound:
-                if complaint := noticed_by(tree, mutant):
-                    raise SystemExit(
-                        f"{complaint} fails without any fault; nothing can be learnt of {mutant.path}"
-                    )
-                sound.add(target(mutant.path))
-            (tree / mutant.path).write_text(planted(mutant), encoding="utf-8")
-            known[key] = noticed_by(tree, mutant)
-            shutil.copy(ROOT / mutant.path, tree / mutant.path)
+            known[key] = judges.noticed_by(mutant)
             log.write(json.dumps({**asdict(mutant), "noticed_by": known[key]}, ensure_ascii=False) + "\n")
             log.flush()
     tried = [mutant for mutant in sample if (mutant.path, mutant.number, mutant.change) in known]

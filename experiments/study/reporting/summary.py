@@ -24,7 +24,7 @@ from linear_systems.errors import ParameterError
 
 if TYPE_CHECKING:
     from experiments.study.tables import Cell
-    from experiments.study.trials.planners import Settings
+    from experiments.study.trials.settings import Settings
 
 OUTCOMES = ("first_model", "first_true", "final_model", "final_true")
 """Success of the first plan that the model believes and of the final one, in the model and in the environment."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from experiments.paths import REPOSITORY
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.loop import closed_loop
-from experiments.study.trials.planners import make_planner
+from experiments.study.trials.settings import make_planner
 from experiments.study.trials.unit import (
     Unit,
     code_digest,

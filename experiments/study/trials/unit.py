@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from experiments.study.code.closure import Choice, Closure, Code
 from experiments.study.code.modules import Definition, Sources
-from experiments.study.trials.planners import PLANNERS, Settings, make_planner
+from experiments.study.trials.settings import PLANNERS, Settings, make_planner
 from grasp_theory import tasks, world_models
 from grasp_theory.tasks.problems import Kind, Problems, Purpose
 from grasp_theory.world_models import WorldModel, load_file, read_card

@@ -72,7 +72,7 @@ def _examine_identities(run: Run) -> None:
         equations=(97, 98),
     )
     run.examine(
-        "the mean of (98) over a centred ε is (99)",
+        "(98) is affine in ε, so its mean over any centred law of ε is (99)",
         _inspect_mean,
         "centred",
         false_variants={"ε of mean δ ≠ 0": "shifted"},
@@ -139,19 +139,23 @@ def _inspect_affine(variant: tuple[int, sp.Rational | int]) -> Evidence:
 
 
 def _inspect_mean(kind: str) -> Evidence:
-    """Average (98) over ε = ±e, the simplest centred law; the expression is affine in ε, so any law will do."""
+    """Show that (98) has no second derivative in ε, so that its mean over any law is its value at the mean of ε."""
     J, drift, a, _, g = symbols()
     alpha, gamma, shift = sp.symbols("alpha gamma delta", positive=True)
     epsilon = sp.Matrix(sp.symbols("e:2"))
-    offset = shift * sp.ones(2, 1) if kind == "shifted" else sp.zeros(2, 1)
+    expected = shift * sp.ones(2, 1) if kind == "shifted" else sp.zeros(2, 1)
     mu, P = drift + J * a, J * J.T
 
     def center(residual: sp.Matrix) -> sp.Matrix:
         return (sp.eye(2) - alpha * gamma * P) * mu + alpha * gamma * P * g + alpha * P * residual
 
-    average = (center(epsilon + offset) + center(offset - epsilon)) / 2
+    curvatures = [sp.hessian(entry, list(epsilon)) for entry in center(epsilon)]
     stated = (sp.eye(2) - alpha * gamma * P) * mu + alpha * gamma * P * g
-    return identity([average - stated], "E[μ⁺] = (I − αγP)μ + αγPg", "n = m = 2; (98) is affine in ε")
+    return identity(
+        [*curvatures, center(expected) - stated],
+        "no second derivative of (98) in ε, and (98) at E[ε] = (I − αγP)μ + αγPg",
+        "n = m = 2; every law of ε with a mean, as the mean of an affine function is its value at the mean",
+    )
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,18 @@ with such a caveat.  That word came after the results; it takes back no rule.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
+from scipy.optimize import brentq
+from scipy.stats import binom
+
 from grasp_theory.statistics.intervals import LEVEL, wilson
-from grasp_theory.statistics.paired_trials import PairedTrials, holm, pooled
+from grasp_theory.statistics.paired_trials import POWER, PairedTrials, holm, pooled
 from paper_checks.claims.ours.counts import Pair, Share
 from paper_checks.engine.records import Evidence, Grade, Number
 
@@ -187,8 +191,18 @@ class Majorities:
             shown.append(f"{name}: {share.happened} of {share.n} [{low:.0%}, {high:.0%}]")
         return (
             f"{self.outcome} (every share above one half; {len(self.shares)} simultaneous Wilson intervals, family-wise "
-            f"level {LEVEL:g}): {'; '.join(shown)}"
+            f"level {LEVEL:g}; {self._power}): {'; '.join(shown)}"
         )
+
+    @property
+    def _power(self) -> str:
+        """Which share the smallest sample finds above one half, in words."""
+        n = min(share.n for share in self.shares.values())
+        needed = bisect_left(range(n + 1), True, key=lambda k: self._interval(Share(k, n))[0] > 1 / 2)
+        if needed > n:
+            return f"n = {n} finds no share with that level, whatever its power"
+        found = brentq(lambda share: binom.sf(needed - 1, n, share) - POWER, 1 / 2, 1.0)
+        return f"n = {n} finds a share of {found:.0%} with power {POWER:g}"
 
     @property
     def numbers(self) -> Mapping[str, Number]:
@@ -224,9 +238,17 @@ def judged(decided: Decided) -> Evidence:
     )  # fmt: skip
 
 
+PROBLEMS = 200
+"""Problems of the made-up trials that the rules are tried on."""
+
+
 def false_families(family: Family) -> Mapping[str, Family]:
     """Return variants of a family for which its claim is false, whatever was found."""
-    variants = {"every other row solves 100 more of 200 problems": _synthetic(family, -100)}
+    variants = {
+        "one problem of 200 short of the least lead that replicates": _synthetic(
+            family, _least_lead(family) - 1
+        )
+    }
     if family.margin is None:
         names = {name: record.balanced() for name, record in family.records.items()}
         variants["planners' names exchanged on every other problem"] = replace(family, records=names)
@@ -235,11 +257,21 @@ def false_families(family: Family) -> Mapping[str, Family]:
 
 def true_families(family: Family) -> Mapping[str, Family]:
     """Return variants of a family for which its claim is true, whatever was found."""
-    return {"the reference solves 100 more of 200 problems": _synthetic(family, 100)}
+    return {"the least lead of 200 problems that replicates": _synthetic(family, _least_lead(family))}
+
+
+def _least_lead(family: Family) -> int:
+    """Return the least lead, the same over every other row, with which the claim replicates on 200 problems."""
+    leads = range(-PROBLEMS, PROBLEMS + 1)
+    # What replicates with a lead does so with a larger one.
+    return leads[
+        bisect_left(leads, True, key=lambda lead: _synthetic(family, lead).outcome is Outcome.REPLICATES)
+    ]
 
 
 def _synthetic(family: Family, lead: int) -> Family:
     """Return the family with every record replaced by 200 problems, `lead` of them solved by one row only."""
-    sign = 1 if lead > 0 else -1
-    record = PairedTrials(((0, 1, 200 - abs(lead)), (sign, 1, abs(lead))), max(lead, 0), max(-lead, 0))
+    counts = {0: PROBLEMS - abs(lead), (1 if lead > 0 else -1): abs(lead)}
+    problems = tuple((total, 1, count) for total, count in counts.items() if count)
+    record = PairedTrials(problems, max(lead, 0), max(-lead, 0))
     return replace(family, records=dict.fromkeys(family.records, record))

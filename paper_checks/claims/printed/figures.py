@@ -15,7 +15,7 @@ from paper_checks.claims.ours.counts import COMMAND, OurExperiments, Share, load
 from paper_checks.claims.ours.replication import NON_GREEDY, claim
 from paper_checks.claims.ours.rules import Majorities, Outcome, judged
 from paper_checks.claims.printed.comparisons import BASELINES, LONG, OURS, figure
-from paper_checks.engine.records import Claim, Evidence, Grade
+from paper_checks.engine.records import Claim, Evidence, Far, Grade
 from paper_checks.engine.run import Run
 
 H50 = LONG[1]
@@ -65,7 +65,12 @@ def check_figure_5(run: Run) -> None:
         "The shaded 95% Wald intervals are too narrow where a curve is near zero, as at its start.",
         _undercovers,
         1 / TRIALS,
-        false_variants={"GRASP's final rate at H = 50": float(figure(OURS, H50, SUCCESS).value) / 100},
+        false_variants={
+            "GRASP's final rate at H = 50": Far(
+                float(figure(OURS, H50, SUCCESS).value) / 100,
+                "the intervals fail only near 0 and 1, and get better gradually",
+            )
+        },
     )
 
 

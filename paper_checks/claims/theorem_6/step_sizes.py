@@ -199,7 +199,7 @@ CLAIMS = (
     Claim(
         id="thm6-uniform-steps",
         title="Which step sizes make Theorem 6 uniform in the horizon",
-        source="our sharpening of Theorem 6 (docs/uniform_convergence.md, Theorems 1 and 2, Proposition 5)",
+        source="our sharpening of Theorem 6 (docs/theory/uniform_convergence.md, U1, U3 and U4)",
         statement=(
             "For each ratio η_a/η_s the step sizes with r < 1 form an interval (0, 2 min Re 1/μ), μ the eigenvalues of "
             "(I − D − zE)/η_s over |z| = 1. The single step size that minimises ρ(J) is outside on every benchmark; with "

@@ -269,7 +269,7 @@ CLAIMS = (
     Claim(
         id="thm6-uniform",
         title="When Theorem 6 holds with a rate and a constant that do not depend on the horizon",
-        source="our sharpening of Theorem 6 (docs/uniform_convergence.md, Theorems 1 and 3)",
+        source="our sharpening of Theorem 6 (docs/theory/uniform_convergence.md, U1 and U5)",
         statement=(
             "For constant A, B, β the supremum over T of ‖J_T^k‖ is the maximum of ‖(D + zE)^k‖ over |z| = 1, and is "
             "approached as T grows. So ‖J_T^k‖ ≤ C q^k with q < 1 and C free of T exists exactly if r = max ρ(D + zE) < 1; "

@@ -72,7 +72,9 @@ def test_a_compiled_module_with_a_step_runs_uncompiled() -> None:
 
 
 @pytest.mark.parametrize(("backend", "captures"), [("counter", 2), ("inductor", 0)])
-def test_the_joint_step_is_captured_whole_and_not_again_in_every_iteration(backend: str, captures: int) -> None:
+def test_the_joint_step_is_captured_whole_and_not_again_in_every_iteration(
+    backend: str, captures: int
+) -> None:
     """Twice: with fresh moments of Adam, and with moments."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         captured, drift = pool.submit(captures_and_drift, backend).result()

@@ -49,5 +49,5 @@ def test_theorem_6_is_found_in_all_its_rooms() -> None:
         "linear_systems/stop_gradient/map.py",
         "tests/linear_systems/stop_gradient/test_map.py",
         "tests/grasp_theory/theorems/test_theorem_6_uniform.py",
-        "figures/transient_growth.py",
+        "figures/theory/transient_growth.py",
     }
