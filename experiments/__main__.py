@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from experiments.bench.linear import bench_linear
 from experiments.bench.planners import bench_planners
+from experiments.bench.roofline import bench_roofline
 from experiments.evaluation import evaluate_command
-from experiments.evaluation.summary import models
+from experiments.evaluation.overview import models
 from experiments.scripts.make_problems import problems
 from experiments.scripts.video import episode
 from experiments.study.figure_data.figure_data_command import figure_data
@@ -24,6 +25,7 @@ bench = new_app(no_args_is_help=True, help="Accuracy, speed and memory against s
 app.add_typer(bench, name="bench")
 add(bench, bench_linear, NOTHING, "linear")
 add(bench, bench_planners, NOTHING, "planners")
+add(bench, bench_roofline, NOTHING, "roofline")
 add(app, episode, NOTHING, "episode")
 add(app, problems, NOTHING, "problems")
 add(app, train, STAGES, "train")

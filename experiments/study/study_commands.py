@@ -17,6 +17,7 @@ from experiments.devices import Device, device_of
 from experiments.paths import RESULTS
 from experiments.study.cluster import ClusterError
 from experiments.study.execute import execute, runner
+from experiments.study.reporting.present import former_code, with_present
 from experiments.study.reporting.render import brief, terminal, write
 from experiments.study.reporting.report import table_report
 from experiments.study.reporting.summary import current, outdated
@@ -33,7 +34,7 @@ from experiments.study.tables import (
     units,
 )
 from experiments.study.trials.store import Store, existing
-from experiments.study.trials.unit import code_digest, unit_key
+from experiments.study.trials.unit import unit_key
 from experiments.study.tune import Target, Tuned, tune_all
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
@@ -106,6 +107,8 @@ def table(
         raise typer.Exit(1) from error
     if short:
         typer.echo(brief(report))
+        for warning in report.warnings:
+            typer.echo(f"warning: {warning}", err=True)
     else:
         Console().print(terminal(report))
         if old := outdated(rows):
@@ -176,7 +179,7 @@ def status(
     results: Results = RESULTS,
     compact: Annotated[bool, typer.Option("--compact", help="Put the parts into one file.")] = False,
 ) -> None:
-    """Show what is stored, by problem set, mode and version of the code, and what each table still lacks."""
+    """Show what is stored, by problem set and mode, whether the present code made it, and what each table still lacks."""
     store = existing(results)
     if compact:
         typer.echo(f"{store.compact()} trials in {store.archive}")
@@ -192,15 +195,20 @@ def status(
         "last",
         title=Text(f"{len(rows)} trials in {results}"),
     )
-    groups = rows.group_by("task", "kind", "horizon", "purpose", "mode", "code", maintain_order=True).agg(
-        pl.col("planner").n_unique(), pl.col("model").n_unique(), pl.len(), pl.col("finished").max()
+    place = ["task", "kind", "horizon", "purpose", "mode", "present"]
+    groups = (
+        with_present(rows)
+        .group_by(place, maintain_order=True)
+        .agg(pl.col("planner").n_unique(), pl.col("model").n_unique(), pl.len(), pl.col("finished").max())
     )
-    for task, kind, horizon, purpose, mode, code, planners, models, count, last in groups.iter_rows():
-        mark = "current" if code == code_digest(task) else code
+    for task, kind, horizon, purpose, mode, present, planners, models, count, last in groups.iter_rows():
+        mark = "present" if present else "former"
         shown.add_row(
             f"{task}-{kind}-{horizon}-{purpose}", mode, *map(str, (planners, models, count, mark, last))
         )
     console.print(shown)
+    if old := former_code(current(rows)):
+        console.print(f"{old}.", style="bold yellow")
     for number in TABLES:
         console.print(_lacking(number, tuned, store), markup=False)
 

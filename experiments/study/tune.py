@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import math
+import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import optuna
 import polars as pl
@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.study.execute import Runner, execute, runner
-from experiments.study.trials.planners import (
+from experiments.study.trials.settings import (
     BUDGET,
     EVALUATIONS,
     Settings,
@@ -294,16 +294,17 @@ def _in_processes(
         return
     folder.mkdir(parents=True, exist_ok=True)
     with _readable(folder):
-        optuna.storages.RDBStorage(_storage(folder))  # its tables are made once, not by each process
+        _storage(folder)  # its tables are made once, not by each process
     with worker_pool(workers) as pool:
         futures = {pool.submit(job, target, handed): target for target, handed in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
 
 
-def _storage(folder: Path) -> str:
-    # As a URI, in which every character of a path can be written.
-    return f"sqlite:///file:{quote(str((folder / 'tuning.db').absolute()))}?uri=true"
+def _storage(folder: Path) -> optuna.storages.RDBStorage:
+    # The file is opened by its path: in a URL, a path with ? or % would be another.
+    open_it = partial(sqlite3.connect, folder / "tuning.db")
+    return optuna.storages.RDBStorage("sqlite:///tuning.db", engine_kwargs={"creator": open_it})
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from experiments.training.run import Run, machine
 from experiments.training.train_command import WORK
 from grasp_theory.command_line import expect_writable
 from grasp_theory.files import atomic_file
-from grasp_theory.statistics.bootstrap import plain
+from grasp_theory.statistics.intervals import plain
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task, stacked_frames
 from grasp_theory.world_models import WorldModel

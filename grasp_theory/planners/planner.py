@@ -178,6 +178,7 @@ class Planner(ABC):
                 search.look(best)
             settle()
         stopped_at[rows.index], evaluations[rows.index] = iteration, rows.evaluations
+        evaluations += rows.problem.horizon * best.judge()
         if curves is not None:
             curves.advance(None, search, best, started=True)
         return best.plan(
@@ -189,8 +190,9 @@ class Planner(ABC):
     def _search(self, rows: Rows) -> Search: ...
 
     def _needed(self, iteration: int, search: Search) -> int:
-        """Return the evaluations of a row after another iteration and a look at its plan."""
-        return search.rows.evaluations + search.cost(iteration) + search.rows.problem.horizon
+        """Return the evaluations of a row after another iteration, a look at its plan and one at what is returned."""
+        looks = 2 if search.approximate else 1
+        return search.rows.evaluations + search.cost(iteration) + looks * search.rows.problem.horizon
 
     def _limit(self, iteration: int, search: Search, deadline: float | None) -> Status | None:
         """Return the limit at which planning stops now, if there is one."""

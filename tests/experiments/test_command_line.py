@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -164,17 +163,28 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_a_path_and_no_pattern(tmp_path: Path) -> None:
-    tuned = json.dumps({"GRASP wall_single-random-4": {"settings": {}}})
-    for name in ("g1", "g[1]", "a?b%20#c"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "tuned.json").write_text(tuned)
-        assert call(*TUNE, tmp_path / name).exit_code == 0
-    counts = [len(Store(tmp_path / name).rows()) for name in ("g1", "g[1]", "a?b%20#c")]
-    assert counts[0] > 0
-    assert counts == counts[:1] * 3
-    (tmp_path / "g[1]" / "parts").rename(tmp_path / "parts")
-    assert len(Store(tmp_path / "g[1]").rows()) == 0
-    assert len(Store(tmp_path / "g1").rows()) == 1
+    odd, matched = tmp_path / "g[1] a?b%20#c", tmp_path / "g1 aab%20#c"
+    assert call(*TUNE, odd).exit_code == 0
+    assert (odd / "tuning.db").exists()
+    rows = Store(odd).rows()
+    assert Store(odd).compact() == len(rows) > 0
+    matched.mkdir()
+    assert Store(odd).rows().equals(rows)
+    assert Store(matched).rows().is_empty()
+
+
+def test_a_second_tuning_of_the_same_is_refused(tmp_path: Path) -> None:
+    holding = (
+        "import sys, time; from pathlib import Path; from experiments.study.tune import Target, _alone\n"
+        "with _alone(Target('wall_single', 'random', 2, 'GRASP'), Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holding, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"held\n"
+        one_line(call(*TUNE, tmp_path), "another process", tmp_path)
+    assert call(*TUNE, tmp_path).exit_code == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
@@ -195,6 +205,7 @@ def test_a_mistake_of_ours_keeps_its_traceback() -> None:
     assert isinstance(call(of=failing).exception, ZeroDivisionError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["experiments", "paper_checks", "figures"])
 def test_ctrl_c_says_what_is_kept(module: str, tmp_path: Path) -> None:
     words = {

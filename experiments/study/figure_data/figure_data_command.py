@@ -27,7 +27,7 @@ from experiments.study.figure_data.landscapes import landscapes
 from experiments.study.figure_data.traps import bad_minima
 from experiments.study.figure_data.virtual_states import LONG, PLANNERS, long_plans, virtual_states
 from experiments.threads import one_thread
-from grasp_theory.statistics.bootstrap import Json
+from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
 from linear_systems.errors import ParameterError

@@ -18,13 +18,14 @@ import typer
 from experiments.paths import REPOSITORY, RESULTS
 from experiments.study.figure_data.files import shares
 from experiments.study.reporting.pairs import SOONER, Pairing
+from experiments.study.reporting.present import former_code
 from experiments.study.reporting.report import PROVENANCE, compare
 from experiments.study.reporting.summary import current
 from experiments.study.tables import FULL, Cell, cells
 from experiments.study.trials.store import existing
 from experiments.study.tune import Tuned
 from grasp_theory.files import atomic_file
-from grasp_theory.statistics.bootstrap import Json
+from grasp_theory.statistics.intervals import Json
 from linear_systems.errors import ParameterError
 
 PATH = REPOSITORY / "paper_checks" / "claims" / "ours" / "counts.json"
@@ -125,4 +126,6 @@ def _provenance(rows: pl.DataFrame) -> dict[str, Json]:
     }
     for name in PROVENANCE:
         facts[name] = ", ".join(sorted(str(value) for value in rows[name].unique().to_list()))
+    if old := former_code(rows):
+        facts["but"] = old
     return facts

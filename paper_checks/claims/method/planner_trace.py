@@ -49,11 +49,6 @@ def trace(planner: GRASP, problem: PlanningProblem) -> Trace:
     return Trace(torch.stack(states), torch.stack([each.actions for each in seen]), problem.goal, plan)
 
 
-def drawn_seeds(rng: np.random.Generator, problems: int) -> Tensor:
-    """Draw the seeds of so many problems."""
-    return torch.tensor(rng.integers(2**62, size=problems))
-
-
 def drawn_problem(
     rng: np.random.Generator, sizes: tuple[int, int, int], *, problems: int = 2
 ) -> tuple[SmoothNetwork, PlanningProblem]:
@@ -70,7 +65,7 @@ def drawn_problem(
     problem = PlanningProblem(
         network, initial, goal, T, m,
         initial_actions=torch.tensor(rng.standard_normal((problems, T, m))),
-        seeds=drawn_seeds(rng, problems),
+        seeds=torch.tensor(rng.integers(2**62, size=problems)),
     )  # fmt: skip
     return network, problem
 

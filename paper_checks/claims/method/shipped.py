@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -170,6 +171,7 @@ def record_planner(run: Run) -> None:
     )
 
 
+RETURNED: tuple[Literal["best"], Literal["last"]] = ("best", "last")
 BOUND = 0.5
 """Bound of every action component where actions are bounded."""
 
@@ -182,7 +184,7 @@ def _inspect_returned(run: Run, kept: tuple[str, str]) -> Evidence:
     """
 
     def evaluations() -> Evaluations:
-        for returned, stated in zip(("best", "last"), kept, strict=True):
+        for returned, stated in zip(RETURNED, kept, strict=True):
             planner = replace(PAPER, returned=returned, iterations=6, action_lr=3.0, sync_lr=3.0)
             for network, seen in drawn_traces(run, "returned", planner, run.size(12, 6)):
                 for row in range(seen.states.shape[1]):
@@ -312,7 +314,7 @@ def _inspect_adam(run: Run, reset: bool) -> Evidence:
             states.copy_(before.states)
             actions.copy_(before.actions)
             states.grad, actions.grad = before.states - moved.states, before.actions - moved.actions
-            optimizer.step()  # type: ignore[no-untyped-call]
+            optimizer.step()
             # A relative error of a gradient's entry is what Adam turns into an error of the step.
             entries = torch.cat([states.grad[1:-1].flatten(), actions.grad.flatten()]).abs()
             scale = _magnitude(before.states, before.actions) / float(entries.min())

@@ -33,7 +33,7 @@ def _inspect_noise(run: Run, factor: float) -> Evidence:
     seen = trace(planner, problem)
     reading = Reading(planner)
     left = [after.states - reading.after(network, before, k).states for k, before, after in seen.steps()]
-    noise = torch.stack(left).unflatten(0, (iterations, rows)) / (factor * planner.state_noise)
+    noise = torch.stack(left).view(iterations, rows, *left[0].shape) / (factor * planner.state_noise)
     ends_kept = not bool(noise[:, :, [0, -1]].any())
     free = noise[:, :, 1:-1].numpy()
     level = run.level(4)

@@ -59,7 +59,7 @@ def check_losses(run: Run) -> None:
             false_variants=controls,
             equations=(equation,),
         )
-    for equation, weight, controls in (
+    for equation, weight, near in (
         (8, 0.0, {"the gradient kept, Eq. (4)": Objective(4), "γ = 0.001, Eq. (10)": Objective(10, 1e-3)}),
         (10, 0.7, {"γ 1% larger": Objective(10, 0.707), "γ on neither term, Eq. (8)": Objective(8)}),
     ):
@@ -67,7 +67,7 @@ def check_losses(run: Run) -> None:
             f"GRASP with γ = {weight} steps along the gradient of Eq. ({equation})",
             partial(inspect_gradient_step, run, replace(STEPS, goal_weight=weight)),
             Objective(equation, weight),
-            false_variants=controls,
+            false_variants=near,
             equations=(equation,),
         )
     run.examine(

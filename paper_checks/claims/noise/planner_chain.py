@@ -13,7 +13,6 @@ from torch import Tensor
 from grasp_theory import GRASP, PlanningProblem
 from grasp_theory.planners.optimizers import OptimizerName
 from linear_systems import LinearSystem, noise, state_chain
-from paper_checks.claims.method.planner_trace import drawn_seeds
 from paper_checks.engine.laws import detectable_variance, normal_test, variance_p_value
 from paper_checks.engine.records import Evidence, Grade
 from paper_checks.engine.run import Run
@@ -47,7 +46,9 @@ def noised_states(
     rows = 16
     rng = run.rng(name)
     initial, goal = (torch.tensor(rng.standard_normal((rows, -(-chains // rows)))) for _ in range(2))
-    problem = PlanningProblem(Chains(gain), initial, goal, horizon, 1, seeds=drawn_seeds(rng, rows))
+    problem = PlanningProblem(
+        Chains(gain), initial, goal, horizon, 1, seeds=torch.tensor(rng.integers(2**62, size=rows))
+    )
 
     def last(chosen: GRASP) -> Tensor:
         seen: list[Tensor | None] = []
@@ -67,8 +68,9 @@ def frozen(iterations: int, optimizer: OptimizerName = "sgd") -> GRASP:
     )  # fmt: skip
 
 
-def inspect_tube(run: Run, factor: float, optimizer: OptimizerName) -> Evidence:
+def inspect_tube(run: Run, variant: tuple[float, OptimizerName]) -> Evidence:
     """Test the law of s_1 after the mixing time: its prediction is F(s_0, a_0), which nothing moves."""
+    factor, optimizer = variant
     iterations = noise.mixing_time(ETA, 1e-6)
     left = noised_states(run, "tube", frozen(iterations, optimizer), 0.5, 2, run.size(1_000_000, 200_000))[
         :, 0

@@ -24,7 +24,7 @@ from paper_checks.claims.noise.planner_chain import (
     inspect_tube,
 )
 from paper_checks.engine.inspection import Evaluations, drawn_systems, identity, judge
-from paper_checks.engine.records import Claim, Curve, Evidence, Grade, Sharpness
+from paper_checks.engine.records import Claim, Curve, Evidence, Far, Grade, Sharpness
 from paper_checks.engine.run import Run
 from paper_checks.engine.search import as_code
 
@@ -42,7 +42,7 @@ def check_theorem_7(run: Run) -> None:
         "the action step is −η_a∇_a of (92), the gradient of a quadratic in a_t alone",
         lambda weight: _inspect_action_step(run, weight),
         1.0,
-        false_variants={"goal weight doubled": 2.0},
+        false_variants={"goal weight 1% larger": 1.01},
         equations=(94,),
     )
     run.examine(
@@ -63,18 +63,18 @@ def check_theorem_7(run: Run) -> None:
         "0 < η_s < 1 is necessary and sufficient for a stationary law",
         _inspect_condition,
         1.0,
-        false_variants={"0 < η_s < 1/2": 0.5, "0 < η_s < 2": 2.0},
+        false_variants={"0 < η_s < 0.99": 0.99, "0 < η_s < 1.01": 1.01},
     )
     run.examine(
         "the variance after k steps from a fixed start increases to the tube's",
         lambda factor: _inspect_approach(run, factor),
         1.0,
-        false_variants={"to half of it": 0.5},
+        false_variants={"to 99% of it": 0.99},
         equations=(96,),
     )
     run.examine(
         "the state s_1 of GRASP.paper() with the actions frozen, whose μ_0 is fixed, has this law, not only these moments",
-        lambda variant: inspect_tube(run, *variant),
+        lambda variant: inspect_tube(run, variant),
         (1.0, "sgd"),
         false_variants={
             "σ 3% larger": (1.03, "sgd"),
@@ -101,7 +101,9 @@ def check_theorem_7(run: Run) -> None:
         "stable A",
         _inspect_large_steps,
         0.6,
-        false_variants={"at η_s = 0.5": 0.5},
+        false_variants={
+            "at η_s = 0.55": Far(0.55, "the limit is 0.556, and just above it the growth is slow")
+        },
     )
     run.caveat(
         "with the actions live as well, step sizes inside the conditions of Theorems 6 and 7 may amplify the noise "
@@ -194,15 +196,16 @@ def _inspect_lyapunov(divisor: int) -> Evidence:
 
 
 def _inspect_condition(upper: float) -> Evidence:
-    """Compare |1−2η| < 1 with 0 < η < upper on a grid that straddles both ends."""
-    etas = [-0.2, 0.0, 0.01, 0.3, 0.49, 0.51, 0.8, 0.99, 1.0, 1.01, 1.5, 1.99, 2.5]
-    wrong = [eta for eta in etas if (abs(1.0 - 2.0 * eta) < 1.0) != (0.0 < eta < upper)]
+    """Solve |1 − 2η| < 1 for real η and compare the solutions with 0 < η < upper."""
+    eta = sp.Symbol("eta", real=True)
+    solutions = sp.solveset(sp.Abs(1 - 2 * eta) < 1, eta, sp.S.Reals)
+    stated = sp.Interval.open(0, sp.nsimplify(upper))
     return Evidence(
-        Grade.NUMERICAL,
-        not wrong,
-        f"an AR(1) with factor 1−2η and nonzero noise has a stationary law exactly when |1−2η| < 1; 0 < η < {upper} "
-        f"disagrees at {wrong or 'no'} of {len(etas)} step sizes",
-        {"disagreements": len(wrong)},
+        Grade.SYMBOLIC,
+        bool(solutions == stated),
+        "an AR(1) with factor 1 − 2η and nonzero noise has a stationary law exactly where |1 − 2η| < 1: by symbols for "
+        f"η in {solutions}, against {stated}",
+        {"solutions": str(solutions)},
     )
 
 
@@ -219,8 +222,16 @@ def _inspect_approach(run: Run, factor: float) -> Evidence:
             allowance = check.allowance + 1e-12 * check.bound
             code = f"step_size = {eta!r}\nsigma = {sigma!r}\niterations = {k}"
             yield TheoremCheck(check.computed, limit, "=", allowance, check.assumptions), partial(str, code)
+            steps = np.diff(noise.tube_variances(eta, sigma, k))
+            yield (
+                TheoremCheck(float(-steps.min()), 0.0, "<=", check.allowance, check.assumptions),
+                partial(str, code),
+            )
 
-    return judge(evaluations(), "σ²Σ_{j<k}(1−2η)^{2j} at the mixing time to 10⁻⁶ against the limit")
+    return judge(
+        evaluations(),
+        "σ²Σ_{j<k}(1−2η)^{2j}: no step down on the way, and at the mixing time to 10⁻⁶ the limit",
+    )
 
 
 def _inspect_continuous(divisor: int) -> Evidence:

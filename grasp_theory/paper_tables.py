@@ -118,7 +118,7 @@ class Cell:
     def code(self) -> str:
         """Python code that shows this cell."""
         names = f"{self.quantity.name}, TABLE_{self.table}"
-        return f"from paper_checks.claims.printed.tables import {names}\nprint({self.expression}.printed)"
+        return f"from grasp_theory.paper_tables import {names}\nprint({self.expression}.printed)"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from figures import smoothness
+from figures.theory import smoothness
 from linear_systems import LinearSystem
 
 mpl.use("Agg")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.scripts.planning_toys import BallAroundWall
-from figures import planner_example
+from figures.planning import planner_example
 
 mpl.use("Agg")
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from figures import world_models
+from figures.planning import world_models
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pymunk")
 

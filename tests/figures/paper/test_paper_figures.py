@@ -19,7 +19,7 @@ from experiments.study.figure_data.files import write
 from experiments.study.reporting.summary import canonical
 from experiments.study.trials.store import Store
 from experiments.study.tune import Tuned
-from figures import figure_1, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
+from figures.paper import figure_1, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
 from figures.pictures import percent
 
 mpl.use("Agg")
@@ -41,9 +41,9 @@ def _texts(figure: Figure) -> str:
     return "\n".join(found)
 
 
-@pytest.mark.parametrize("number", FIGURES)
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), *(n for n in FIGURES if n != 1)])
 def test_a_figure_is_drawn_from_stored_data_and_gives_its_numbers(number: int, results: Path) -> None:
-    figure, data = importlib.import_module(f"figures.figure_{number}").make(results)
+    figure, data = importlib.import_module(f"figures.paper.figure_{number}").make(results)
     assert isinstance(data, FigureData)
     assert data.numbers == tiny(number).numbers
     figure.draw_without_rendering()  # a layout that does not fit warns, and warnings are errors
@@ -54,7 +54,7 @@ def test_a_figure_is_drawn_from_stored_data_and_gives_its_numbers(number: int, r
 def test_without_data_it_says_which_command_makes_it(number: int, tmp_path: Path) -> None:
     command = "table 1" if number == 5 else f"figure-data --only {number}"
     with pytest.raises(FileNotFoundError, match=f"python -m experiments {command}"):
-        importlib.import_module(f"figures.figure_{number}").make(tmp_path)
+        importlib.import_module(f"figures.paper.figure_{number}").make(tmp_path)
 
 
 def test_figure_1_says_how_often_the_distance_grows(results: Path) -> None:

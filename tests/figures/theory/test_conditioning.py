@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from figures import conditioning
-from figures.conditioning import PENDULUM_GAIN, PENDULUM_STEP, inverted_pendulum, log_ratio
+from figures.theory import conditioning
+from figures.theory.conditioning import PENDULUM_GAIN, PENDULUM_STEP, inverted_pendulum, log_ratio
 from linear_systems import benchmarks, lifted, shooting
 
 mpl.use("Agg")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
 
 import pytest
 
-from linear_systems.errors import ParameterError
-from paper_checks.claims.printed.tables import (
+from grasp_theory.paper_tables import (
     SUCCESS,
     TABLE_1,
     TABLE_2,
@@ -20,6 +23,7 @@ from paper_checks.claims.printed.tables import (
     Cell,
     Table,
 )
+from linear_systems.errors import ParameterError
 
 CELLS = {1: 40, 2: 18, 3: 36, 4: 36, 5: 28}
 """Figures per table: planners or rows, times horizons or settings, times quantities."""
@@ -114,3 +118,58 @@ def test_what_is_not_printed_is_a_typed_error(ask: object) -> None:
     assert callable(ask)
     with pytest.raises(ParameterError):
         ask()
+
+
+# Against the text of the paper, where it lies beside the repository
+
+PAPER = next(
+    (
+        path
+        for folder in Path(__file__).resolve().parents[2:]
+        if (path := folder / "shared/paper/grasp_paper.md").exists()
+    ),
+    None,
+)
+LATEX = {r"\sigma": "σ", r"\pm": "±", r"\nabla": "∇", "$": ""}
+
+
+def plain(text: str) -> str:
+    """Return a text of the paper without markup, as the tables hold it."""
+    for latex, letter in LATEX.items():
+        text = text.replace(latex, letter)
+    return re.sub(r"</?(i|math)>", "", text).strip()
+
+
+def read_rows(lines: Sequence[str], table: Table) -> list[tuple[str, str, list[tuple[str, bool]]]]:
+    """Return (block, row, figures with their bold marks) of the lines that have as many figures as the table."""
+    width, block, rows = len(table.cells) // len(table.rows), "", []
+    for line in lines:
+        label, *entries = (plain(entry) for entry in line.split("\t"))
+        figures = [figure.strip() for entry in entries if entry for figure in entry.split(" / ")]
+        if not figures:
+            block = label
+        elif len(figures) == width:
+            marked = [("<b>" in figure, re.sub("</?b>", "", figure).removesuffix("s")) for figure in figures]
+            rows.append((block, label, [(printed, bold) for bold, printed in marked]))
+    return rows
+
+
+@pytest.mark.skipif(PAPER is None, reason="the text of the paper is not beside the repository")
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: f"table {table.number}")
+def test_every_cell_is_that_of_the_papers_text(table: Table) -> None:
+    assert PAPER is not None
+    groups = [
+        list(lines)
+        for tabbed, lines in groupby(PAPER.read_text("utf-8").splitlines(), lambda line: "\t" in line)
+        if tabbed
+    ]
+    stated = [
+        (
+            block,
+            row,
+            [(cell.printed, cell.bold) for cell in table.cells if (cell.block, cell.row) == (block, row)],
+        )
+        for block, row in table.rows
+    ]
+    read = [[row for row in read_rows(lines, table) if row[2][0][0][:1].isdigit()] for lines in groups]
+    assert stated in read, [rows for rows in read if rows]

@@ -6,8 +6,8 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 
-from figures import smoothness, theory_overview, transient_growth, tube
-from figures.theory_overview import Overview
+from figures.theory import smoothness, theory_overview, transient_growth, tube
+from figures.theory.theory_overview import Overview
 
 mpl.use("Agg")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from figures import tube
-from figures.tube import LEVEL, PULL, SAMPLES, SETTLED, measure
+from figures.theory import tube
+from figures.theory.tube import LEVEL, PULL, SAMPLES, SETTLED, measure
 from linear_systems import LinearSystem, noise, state_chain
 
 mpl.use("Agg")

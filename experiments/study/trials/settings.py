@@ -23,6 +23,10 @@ PLANNERS: Mapping[str, type[Planner]] = {
     "CEMGD": CEMGD,
 }
 
+BASE: Mapping[str, Mapping[str, Any]] = {
+    "GRASP": {"iterations": 300, "check_every": 25, "sync_method": "gradient"},
+}
+"""Where what a setting leaves out is not the class's default: stored settings keep what they were tuned with."""
 EVALUATIONS = 4500
 """Sampled plans a problem of the sampling planners: samples times iterations, whatever their ratio."""
 BUDGET: Mapping[str, Mapping[str, Any]] = {
@@ -50,7 +54,7 @@ def planner_class(name: str) -> type[Planner]:
 
 
 def make_planner(name: str, settings: Settings) -> Planner:
-    """Return a planner with these settings, and its class's defaults for the rest.
+    """Return a planner with these settings, and the study's defaults for the rest.
 
     Raises
         ParameterError: for a setting that the planner does not have, or a value that it refuses.
@@ -62,12 +66,12 @@ def make_planner(name: str, settings: Settings) -> Planner:
         raise ParameterError(
             "settings", f"fields of {name}: {', '.join(sorted(known))}", found, "check the spelling"
         )
-    return chosen(**given)
+    return chosen(**{**BASE.get(name, {}), **given})
 
 
 def settings_of(planner: Planner) -> Settings:
-    """Return the fields of a planner that differ from its class's defaults."""
-    default = type(planner)()
+    """Return the fields of a planner that differ from the study's defaults."""
+    default = make_planner(type(planner).__name__, ())
     return tuple(
         sorted(
             (field.name, getattr(planner, field.name))
@@ -90,5 +94,4 @@ def untuned(name: str, task: Task) -> Settings:
         "CEMGD": {"initial_std": scale, "gradient_lr": 0.05 * scale},
     }
     lengths = {field: float(f"{value:.3g}") for field, value in scaled[name].items()}
-    planner = planner_class(name)(**{**BUDGET[name], **lengths})
-    return settings_of(planner)
+    return settings_of(make_planner(name, tuple({**BUDGET[name], **lengths}.items())))

@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from figures import transient_growth
-from figures.transient_growth import BETA, LONGEST, SYSTEM, Powers, powers_of
+from figures.theory import transient_growth
+from figures.theory.transient_growth import BETA, LONGEST, SYSTEM, Powers, powers_of
 from linear_systems import stop_gradient
 from linear_systems.stop_gradient.uniform_convergence import best_uniform_step_size
 

@@ -7,8 +7,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from figures import state_noise_law
-from figures.state_noise_law import HORIZON, RATIOS, SIGMA, STATE_STEP, Laws, frozen_actions_covariance, laws
+from figures.theory import state_noise_law
+from figures.theory.state_noise_law import (
+    HORIZON,
+    RATIOS,
+    SIGMA,
+    STATE_STEP,
+    Laws,
+    frozen_actions_covariance,
+    laws,
+)
 from grasp_theory import theorems
 from linear_systems import LinearSystem, benchmarks, noise
 

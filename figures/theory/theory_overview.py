@@ -13,9 +13,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures import smoothness, transient_growth, tube
-from figures.conditioning import BENCHMARK_HORIZONS, log_ratio
 from figures.style import COLOURS, GREY, WIDTH, house_style, ink, panel_letters
+from figures.theory import smoothness, transient_growth, tube
+from figures.theory.conditioning import BENCHMARK_HORIZONS, log_ratio
 from linear_systems import benchmarks, stop_gradient
 
 SHOWN = ("double_integrator", "cart_pole_upright", "mujoco_inverted_pendulum", "mujoco_hopper")
