@@ -194,11 +194,15 @@ class Majorities:
             f"level {LEVEL:g}; {self._power}): {'; '.join(shown)}"
         )
 
+    def needed(self, n: int) -> int:
+        """Return in how many of n problems something must happen to be called most; n + 1: it never is."""
+        return bisect_left(range(n + 1), True, key=lambda k: self._interval(Share(k, n))[0] > 1 / 2)
+
     @property
     def _power(self) -> str:
         """Which share the smallest sample finds above one half, in words."""
         n = min(share.n for share in self.shares.values())
-        needed = bisect_left(range(n + 1), True, key=lambda k: self._interval(Share(k, n))[0] > 1 / 2)
+        needed = self.needed(n)
         if needed > n:
             return f"n = {n} finds no share with that level, whatever its power"
         found = brentq(lambda share: binom.sf(needed - 1, n, share) - POWER, 1 / 2, 1.0)

@@ -213,12 +213,17 @@ def _measured(
 
 
 def _check_most(run: Run, found: Majorities) -> None:
+    needed = found.needed(100)
+
+    def made_up(happened: int) -> Majorities:
+        return Majorities(dict.fromkeys(found.shares, Share(happened, 100)))
+
     run.examine(
         "each of these happens on most problems",
         judged,
         found,
-        false_variants={"on 30 of 100 problems": Majorities(dict.fromkeys(found.shares, Share(30, 100)))},
-        true_variants={"on 90 of 100 problems": Majorities(dict.fromkeys(found.shares, Share(90, 100)))},
+        false_variants={"on one problem of 100 too few to be called most": made_up(needed - 1)},
+        true_variants={"on as few problems of 100 as are called most": made_up(needed)},
     )
 
 
