@@ -127,8 +127,9 @@ def _block(
 
     def block(before: Tensor, own: Tensor) -> Tensor:
         state, action = own[:n], own[n:]
-        prediction, pull_back = torch.func.vjp(lambda a: model(before, a), action)
-        (slope,) = pull_back(prediction - state + beta * (prediction - goal))
+        prediction = model(before, action)
+        gain = torch.func.jacrev(lambda a: model(before, a))(action)
+        slope = gain.T @ (prediction - state + beta * (prediction - goal))
         return torch.cat([state - 2.0 * eta_s * (state - prediction), action - 2.0 * eta_a * slope])
 
     return block
