@@ -146,7 +146,6 @@ def _item(item: Item) -> str:
 
 def _is_about(path: Path, item: Item, claims: Sequence[Claim]) -> bool:
     """Return whether a page names an item in the paper's numbers, or a claim about it refers to the page."""
-    text = path.read_text(encoding="utf-8")
     name = path.relative_to(ROOT).as_posix()
     referred = any(name in f"{claim.source} {claim.statement}" for claim in claims)
     return path != PAGE and (referred or (item.kind, item.number) in _mentioned(path))
