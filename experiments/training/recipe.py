@@ -10,6 +10,7 @@ from linear_systems.errors import ParameterError
 
 Kind = Literal["offline", "robust"]
 Latent = Literal["flat", "patch"]
+Features = Literal["learned", "colours"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,26 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Replays:
+    """Plans that a robust model's planners make on training problems, replayed in the environment.
+
+    In every round the model as it is by then plans, and is trained on the replays of all rounds so far: what planners
+    find to exploit after one round differs from what they found before it (Ross et al., 2011).
+
+    Arguments
+        rounds: how often; each trains for the steps of `Recipe.robust_predictor`.
+        problems: for each of the two planners, in each round; no more than half the behaviour episodes.
+        horizon: model steps of a plan; None for the horizon of the model's evaluation.
+        share: of a training batch; a quarter are contacts, and the rest is behaviour.
+    """
+
+    rounds: int = 1
+    problems: int = 400
+    horizon: int | None = None
+    share: float = 0.25
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Data, losses and optimisation of one world model.
 
@@ -39,6 +60,8 @@ class Recipe:
         encoder_depth, predictor_width, predictor_depth, predictor_block: see `Architecture`.
         variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
             deviation and the squared off-diagonal covariances (Bardes et al., 2022).
+        features: "learned" by the encoder's stage, or "colours": centroids of colours (`ColourEncoder`), for which the
+            encoder's weights below and its stage do not count.
         slowness: weight of the mean squared change of a latent in one model step.  With the two
             above it asks for the slowest uncorrelated features, whose distances follow how long the behaviour
             takes from one state to another.
@@ -48,6 +71,7 @@ class Recipe:
         encoder, predictor, decoder, probe: the stages.
         robust_predictor: the stage that makes an offline model robust.
         state_noise: standard deviation of the noise on the latents that a robust predictor starts from.
+        replays: the replayed plans that a robust predictor learns from.
     """
 
     episodes: int
@@ -58,6 +82,7 @@ class Recipe:
     predictor_width: int = 320
     predictor_depth: int = 2
     predictor_block: Literal["plain", "gated"] = "plain"
+    features: Features = "learned"
     variance: float = 1.0
     covariance: float = 1.0
     slowness: float = 0.0
@@ -69,15 +94,23 @@ class Recipe:
     probe: Stage = field(default_factory=lambda: Stage(2000, 1024, 2e-3))
     robust_predictor: Stage = field(default_factory=lambda: Stage(1200, 512, 5e-4, 8))
     state_noise: float = 0.1
+    replays: Replays = field(default_factory=Replays)
 
     def to_json(self) -> Mapping[str, Any]:
         """Return the fields as plain values."""
         return asdict(self)
 
     def is_told_by(self, values: Mapping[str, Any]) -> bool:
-        """Return whether a card's values of `to_json` are this recipe; a field that an older card lacks has its default."""
+        """Return whether an offline model whose card has these values of `to_json` is one of this recipe.
+
+        What robust models alone depend on does not count, and a field that an older card lacks has its default.
+        """
         defaults = {one.name: one.default for one in fields(self) if one.default is not MISSING}
-        return {**defaults, **values} == self.to_json()
+        told, own = {**defaults, **values}, dict(self.to_json())
+        for name in ("robust_predictor", "state_noise", "replays"):
+            told.pop(name, None)
+            own.pop(name)
+        return told == own
 
 
 RECIPES: Mapping[tuple[str, Latent], Recipe] = {
@@ -106,8 +139,17 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
         length=400,
         slowness=8.0,
         encoder=Stage(1500, 64, 1e-3, 4),
+        robust_predictor=Stage(1000, 512, 5e-4, 12),
+        replays=Replays(rounds=2, problems=100, horizon=24, share=0.5),
     ),
-    ("point_maze_long", "flat"): Recipe(episodes=2000, length=255, slowness=0.2, reconstruction=1.0),
+    ("point_maze_long", "flat"): Recipe(
+        episodes=2000,
+        length=255,
+        slowness=0.2,
+        reconstruction=1.0,
+        robust_predictor=Stage(1000, 512, 5e-4, 12),
+        replays=Replays(rounds=2, problems=100, horizon=40, share=0.5),
+    ),
     ("wall_single", "patch"): Recipe(
         episodes=2000,
         length=250,
@@ -143,29 +185,48 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
 }
 """By task and latent: the recipes of the shipped models, and others for patch latents."""
 
+COLOURS: Mapping[str, Recipe] = {
+    "push_t": Recipe(
+        episodes=6000,
+        length=100,
+        latent_dim=12,
+        features="colours",
+        predictor_block="gated",
+        first_predictor=Stage(1000, 512, 1e-3, 2),
+        predictor=Stage(4000, 512, 1e-3, 8),
+        decoder=Stage(1000, 96, 2e-3),
+        probe=Stage(3000, 1024, 2e-3),
+    ),
+}
+"""By task: recipes of flat latents that are centroids of colours."""
 
-def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:
+
+def recipe_for(task: str, latent: Latent, *, features: Features = "learned", quick: bool = False) -> Recipe:
     """Return the recipe of a task's shipped model, or with `quick` a tiny one that runs in seconds.
 
     Raises
-        ParameterError: if there is none for the task and latent.
+        ParameterError: if there is none for the task, latent and features.
     """
-    if (task, latent) not in RECIPES:
-        known = ", ".join(f"{name} ({kind})" for name, kind in RECIPES)
-        raise ParameterError("task", f"one with a recipe: {known}", f"{task} ({latent})", "one of these")
-    recipe = RECIPES[task, latent]
+    known = {(*name, "learned"): one for name, one in RECIPES.items()}
+    known |= {(name, "flat", "colours"): one for name, one in COLOURS.items()}
+    if (task, latent, features) not in known:
+        names = ", ".join(f"{name} ({kind}, {of})" for name, kind, of in known)
+        found = f"{task} ({latent}, {features})"
+        raise ParameterError("task", f"one with a recipe: {names}", found, "one of these")
+    recipe = known[task, latent, features]
     if not quick:
         return recipe
     return replace(
         recipe,
         episodes=40,
         length=100,
-        latent_dim=4,
+        latent_dim=4 if recipe.features == "learned" else recipe.latent_dim,
         predictor_width=96,
         encoder=Stage(100, 32, 4e-3, 2),
         first_predictor=recipe.first_predictor and Stage(50, 64, 2e-3, 2),
         predictor=Stage(600, 64, 2e-3, 2),
         robust_predictor=replace(recipe.robust_predictor, steps=50, batch=128),
+        replays=Replays(),
         decoder=replace(recipe.decoder, steps=20, batch=64),
         probe=replace(recipe.probe, steps=150, batch=256),
     )

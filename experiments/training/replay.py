@@ -29,14 +29,15 @@ def replayed_plans(
     problems: int,
     folder: Path,
     iterations: int = 150,
+    horizon: int | None = None,
     shortest: int = 1,
 ) -> Episodes:
     """Return episodes that execute, in the true environment, plans made with `model` on training problems.
 
     They are made now or read from `folder`, a file for each planner.
 
-    The problems are of the kind that an evaluation plans for, and of its horizon, but for the purpose "training": no
-    evaluation or tuning sees them.  Half of the plans are GRASP's and half those of gradient descent with noise.
+    The problems are of the kind that an evaluation plans for, but for the purpose "training": no evaluation or tuning
+    sees them.  Half of the plans are GRASP's and half those of gradient descent with noise.
 
     Arguments
         task: the task.
@@ -45,13 +46,14 @@ def replayed_plans(
         problems: how many, for each planner; twice as many episodes are returned.
         folder: where the files lie.
         iterations: of each planner.
+        horizon: model steps of the plans; None for those of the evaluation.
         shortest: model steps that the plans have at least, so that a window of training fits in.
 
     Raises
         ParameterError: if a stored file is damaged or was made with other settings.
     """
     trial = trials(task)
-    horizon = max(trial.horizon, shortest)
+    horizon = max(horizon or trial.horizon, shortest)
     parts = []
     chosen = planners(task, replace(FULL, grasp=iterations, descent=iterations))
     for k, (name, planner) in enumerate(chosen.items()):

@@ -24,6 +24,7 @@ from experiments.training.replay import replayed_plans
 from experiments.training.stages import (
     Frames,
     encode_all,
+    fit_colours,
     measure_in_misses,
     measure_in_steps,
     normalise_frames,
@@ -35,15 +36,16 @@ from experiments.training.stages import (
 )
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import Architecture, WorldModel, fingerprint, round_weights
+from grasp_theory.world_models.encoders import ColourEncoder
 
 DATA_SEED = 0
 """Seed of the behaviour data of every shipped model; evaluation draws its own."""
 EXTRA_SEED = 1
 """Seed of the extra behaviour data of robust models."""
-SHARES = {"behaviour": 0.5, "contacts": 0.25, "replays": 0.25}
-"""Share of each data set in a batch of a robust predictor."""
-REPLAYS = 400
-"""Most training problems on which each planner's plans are replayed; no more than half the behaviour episodes."""
+ROUND_SEED = 1000
+"""Between the seeds of the replays of two rounds."""
+CONTACTS = 0.25
+"""Share of contacts and saturated actions in a batch of a robust predictor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +95,14 @@ class Run:
         episodes = self._collect("offline", recipe.episodes, DATA_SEED)
         frames = self._draw(episodes, "offline")
         torch.manual_seed(self.seed)
-        model = WorldModel(self._architecture("own" if encoder is None else "frozen"), encoder)
+        model = WorldModel(self._architecture(encoder), encoder)
         model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         normalise_frames(model, frames, np.random.default_rng(self.seed))
         model.action_scale.fill_(float(episodes.actions.std()))
         trainer = self._trainer("offline", encoder, [episodes])
-        if encoder is None:
+        if isinstance(model.encoder, ColourEncoder):
+            fit_colours(model, frames, np.random.default_rng(self.seed))
+        elif encoder is None:
             clock.stage("encoder", train_encoder(trainer, model, recipe, frames, episodes.model_actions))
         raw = encode_all(model, frames.pixels, self.device)
         normalise_latents(model, raw)
@@ -127,52 +131,74 @@ class Run:
         """Train the predictor of an offline model further, on extra data where planners exploit it; in place.
 
         The extra data: contacts and saturated actions (the task's "robust" mixture), noised latents, and plans made
-        with the offline model on training problems, replayed in the environment.  Encoder, decoder and probe stay.
+        with the model on training problems, replayed in the environment, in one round or more (`Replays`).  Encoder,
+        decoder and probe stay.
         """
         clock = _Clock()
-        recipe = self.recipe
-        named = {
-            "behaviour": self._collect("offline", recipe.episodes, DATA_SEED),
-            "contacts": self._collect("robust", recipe.episodes // 2, EXTRA_SEED),
-            "replays": replayed_plans(
+        recipe, wanted = self.recipe, self.recipe.replays
+        behaviour = self._collect("offline", recipe.episodes, DATA_SEED)
+        contacts = self._collect("robust", recipe.episodes // 2, EXTRA_SEED)
+        seen = [
+            (*self._encoded(model, behaviour, "offline"), 1 - CONTACTS - wanted.share),
+            (*self._encoded(model, contacts, "contacts"), CONTACTS),
+        ]
+        given = [behaviour, contacts]
+        for number in range(wanted.rounds):
+            replays = replayed_plans(
                 self.task,
                 model,
-                seed=self.seed,
+                seed=self.seed + number * ROUND_SEED,
                 folder=self.folder / "data",
-                problems=min(REPLAYS, recipe.episodes // 2),
+                problems=min(wanted.problems, recipe.episodes // 2),
+                horizon=wanted.horizon,
                 shortest=recipe.robust_predictor.unroll,
-            ),
-        }
-        data = []
-        for name, episodes in named.items():
-            frames = self._draw(episodes, "offline" if name == "behaviour" else name)
-            latents = model.normalise_latents(encode_all(model, frames.pixels, self.device))
-            data.append((latents, self._tensor(episodes.model_actions), SHARES[name]))
-        trainer = self._trainer("robust", model, list(named.values()))
-        model.predictor.requires_grad_(True)
-        log = train_predictor(trainer, model, recipe.robust_predictor, data, state_noise=recipe.state_noise)
-        clock.stage("predictor", log)
+            )
+            given.append(replays)
+            seen.append((*self._encoded(model, replays, "replays"), wanted.share))
+            share = wanted.share / (number + 1)
+            data = [*seen[:2], *((latents, actions, share) for latents, actions, _ in seen[2:])]
+            trainer = self._trainer("robust", model, given)
+            model.predictor.requires_grad_(True)
+            log = train_predictor(
+                trainer, model, recipe.robust_predictor, data, state_noise=recipe.state_noise
+            )
+            model.requires_grad_(False)
+            clock.stage("predictor" if number == 0 else f"predictor_{number + 1}", log)
         round_weights(model)
-        sources = {
-            "behaviour": _describe(named["behaviour"], "offline", DATA_SEED),
-            "contacts": _describe(named["contacts"], "robust", EXTRA_SEED),
+        facts = {
+            "behaviour": _describe(behaviour, "offline", DATA_SEED),
+            "contacts": _describe(contacts, "robust", EXTRA_SEED),
             "replays": {
-                "episodes": len(named["replays"].states),
+                "episodes": sum(len(one.states) for one in given[2:]),
                 "seed": self.seed,
-                "what": "plans of the offline model on training problems, replayed in the environment",
+                "what": "plans of the model on training problems, replayed in the environment",
             },
+            "shares": {
+                "behaviour": 1 - CONTACTS - wanted.share,
+                "contacts": CONTACTS,
+                "replays": wanted.share,
+            },
+            "state_noise": recipe.state_noise,
         }
-        facts = sources | {"shares": SHARES, "state_noise": recipe.state_noise}
-        return Trained(model.requires_grad_(False), facts, clock.facts(self.device))
+        return Trained(model, facts, clock.facts(self.device))
 
-    def _architecture(self, encoder: Literal["own", "frozen"]) -> Architecture:
+    def _encoded(
+        self, model: WorldModel, episodes: Episodes, name: str
+    ) -> tuple[Float[Tensor, "N M *S"], Float[Tensor, "N M1 m"]]:
+        """Return the normalised latents and the actions of episodes, whose frames are drawn under a name."""
+        raw = encode_all(model, self._draw(episodes, name).pixels, self.device)
+        return model.normalise_latents(raw), self._tensor(episodes.model_actions)
+
+    def _architecture(self, encoder: nn.Module | None) -> Architecture:
         task, recipe = self.task, self.recipe
+        own: Literal["own", "colours"] = "colours" if recipe.features == "colours" else "own"
         one = task.probe_targets(np.zeros((1, task.state_dim)))
         return Architecture(
             latent=recipe.latent, action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
             frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
             encoder_depth=recipe.encoder_depth,
-            encoder=encoder, predictor_width=recipe.predictor_width, predictor_depth=recipe.predictor_depth,
+            encoder=own if encoder is None else "frozen",
+            predictor_width=recipe.predictor_width, predictor_depth=recipe.predictor_depth,
             predictor_block=recipe.predictor_block,
         )  # fmt: skip
 
@@ -190,7 +216,7 @@ class Run:
         """Return the trainer of a kind of model that starts from a given frozen encoder or offline model, if any."""
         key: dict[str, Any] = {
             "task": self.task.name, "kind": kind, "seed": self.seed, "image_size": self.image_size,
-            "recipe": self.recipe.to_json(), "device": self.device.type, "shares": SHARES,
+            "recipe": self.recipe.to_json(), "device": self.device.type, "contacts": CONTACTS,
             "data": [_digest(episodes) for episodes in data], "torch": torch.__version__,
         }  # fmt: skip
         if given is not None:

@@ -18,6 +18,7 @@ from experiments.training.fit import Fitted, Trainer
 from experiments.training.losses import effective_rank, encoder_loss
 from experiments.training.recipe import Recipe, Stage
 from grasp_theory.files import atomic_path
+from grasp_theory.world_models.encoders import ColourEncoder
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import ParameterError
 
@@ -139,6 +140,15 @@ def train_encoder(
     outcome = trainer.fit("encoder", modules, stage, loss)
     modules.eval()
     return outcome
+
+
+def fit_colours(model: WorldModel, frames: Frames, rng: np.random.Generator) -> None:
+    """Find the colours of an encoder of colours in a sample of the frames."""
+    assert isinstance(model.encoder, ColourEncoder)
+    episodes, steps = frames.pixels.shape[:2]
+    sample = frames.pixels[rng.integers(episodes, size=CHUNK), rng.integers(steps, size=CHUNK)]
+    pictures = model.normalise(torch.from_numpy(sample).to(model.background.device))
+    model.encoder.fit(pictures, model.background, model.whitening)
 
 
 @torch.no_grad()

@@ -127,9 +127,8 @@ def _block(
 
     def block(before: Tensor, own: Tensor) -> Tensor:
         state, action = own[:n], own[n:]
-        prediction = model(before, action)
-        gain = torch.func.jacrev(lambda a: model(before, a))(action)
-        slope = gain.T @ (prediction - state + beta * (prediction - goal))
+        prediction, pull_back, *_ = torch.func.vjp(lambda a: model(before, a), action)
+        (slope,) = pull_back(prediction - state + beta * (prediction - goal))
         return torch.cat([state - 2.0 * eta_s * (state - prediction), action - 2.0 * eta_a * slope])
 
     return block

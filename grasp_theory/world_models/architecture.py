@@ -27,7 +27,8 @@ class Architecture:
         image_size: the pixels of a picture's side, a multiple of 16.
         latent_dim: d, the length of the latent, or of each patch's.
         patches: patches of a side of the grid (patch latents only); P = patches².
-        encoder: "own" for the encoder defined here; "frozen" for one that the user supplies.
+        encoder: "own" for learned key points or patches; "colours" for the centroids of colours (`ColourEncoder`), of
+            which there are 6·frames; "frozen" for one that the user supplies.
         encoder_width: channels of the encoder's convolutions.
         encoder_depth: hidden layers between the key points and a flat latent; 0 for a linear map.
         predictor_width: hidden width of the predictor.
@@ -46,7 +47,7 @@ class Architecture:
     image_size: int = 64
     latent_dim: int = 8
     patches: int = 4
-    encoder: Literal["own", "frozen"] = "own"
+    encoder: Literal["own", "colours", "frozen"] = "own"
     encoder_width: int = 32
     encoder_depth: int = 2
     predictor_width: int = 320
@@ -60,7 +61,12 @@ class Architecture:
                 value = positive_integer(field.name, getattr(self, field.name), minimum=least)
                 object.__setattr__(self, field.name, value)
         _one_of("latent", self.latent, ("flat", "patch"))
-        _one_of("encoder", self.encoder, ("own", "frozen"))
+        _one_of("encoder", self.encoder, ("own", "colours", "frozen"))
+        if self.encoder == "colours" and (self.latent, self.latent_dim) != ("flat", 6 * self.frames):
+            raise ParameterError(
+                "latent_dim", f"a flat latent of {6 * self.frames}, 6 for each frame, with encoder='colours'",
+                f"{self.latent}, {self.latent_dim}", f"latent='flat', latent_dim={6 * self.frames}",
+            )  # fmt: skip
         _one_of("predictor_block", self.predictor_block, ("plain", "gated"))
         if self.image_size % 16:
             raise ParameterError(

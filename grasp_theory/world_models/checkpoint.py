@@ -281,7 +281,7 @@ def _read_card(file: Traversable) -> Card:
         raise CheckpointError(
             f"{error.argument} in {file.name}", error.expected, error.found, error.hint
         ) from error
-    if card.sha256 is None or (card.encoder_sha256 is None) != (card.architecture.encoder == "own"):
+    if card.sha256 is None or (card.encoder_sha256 is None) == (card.architecture.encoder == "frozen"):
         raise CheckpointError(file.name, "the digests of the weights", "none", "a card as `save` writes it")
     return card
 

@@ -14,6 +14,8 @@ HIDDEN = 256
 """Width of the hidden layers between the key points and the latent."""
 MEMORY = 0.1
 """Weight of the newest batch in the statistics that `Standardise` keeps."""
+LEAST_COVER = 1e-3
+"""Pixels that a colour covers at least, before its centroid is pulled to the middle."""
 VARIANCE_FLOOR = 1e-8
 """Added to a variance before dividing by its root."""
 
@@ -121,6 +123,75 @@ def moments(
     return torch.cat([my, mx], dim=-1), torch.cat(central, dim=-1)
 
 
+class ColourEncoder(nn.Module):
+    """Frames to the centroids of what three colours cover, and how far these moved since the older frames.
+
+    A pixel is taken for a mixture of an empty background and three pure colours, c = c₀ + Σ_k w_k (c_k − c₀), as edges
+    between them are; 0 ≤ w ≤ 1 are their shares of it.  Where the bodies of a task have a colour each, the centroids of
+    the shares tell their places to a small fraction of a pixel.  Nothing is learned by gradient: `fit` finds the colours.
+
+    Arguments
+        architecture: uses frames, image_size and latent_dim.
+    """
+
+    unmixing: Tensor
+    offset: Tensor
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        size = architecture.image_size
+        self.register_buffer("unmixing", torch.eye(3))
+        self.register_buffer("offset", torch.zeros(3, size, size))
+        self.standardise = Standardise(architecture.latent_dim)
+
+    def forward(self, frames: Float[Tensor, "N K 3 H W"]) -> Float[Tensor, "N d"]:
+        """Return the standardised centroids and motions of each stack of normalised frames."""
+        with torch.autocast(frames.device.type, enabled=False):
+            shares = torch.einsum("nchw,cd->ndhw", frames.flatten(0, 1), self.unmixing) + self.offset
+            shares = shares.clamp(0, 1)
+            points, _ = moments(shares / shares.sum(dim=(-2, -1), keepdim=True).clamp_min(LEAST_COVER))
+            points = points.reshape(*frames.shape[:2], points.shape[-1])
+            moved = points[:, :1] - points[:, 1:]
+            latent: Tensor = self.standardise(torch.cat([points[:, 0], moved.flatten(1)], dim=1))
+        return latent
+
+    @torch.no_grad()
+    def fit(
+        self,
+        frames: Float[Tensor, "N K 3 H W"],
+        background: Float[Tensor, "H W 3"],
+        whitening: Float[Tensor, "3 3"],
+    ) -> None:
+        """Find the colours in a sample of frames, and the statistics of their centroids.
+
+        c₀ is the median colour.  c_k are found by successive projections (Araújo et al., 2001): each is the pixel
+        farthest from c₀ in what the colours before it do not span, in whitened coordinates; a mixture is never farther
+        than what it is mixed of.
+
+        Arguments
+            frames: normalised, x = whitening·(c − background).
+            background, whitening: of that normalisation.
+        """
+        colours = frames[:, 0].movedim(-3, -1) @ torch.linalg.inv(whitening).T + background
+        empty = colours.flatten(0, 2).median(dim=0).values
+        differences = (colours - empty).flatten(0, 2)
+        left, pure = differences @ whitening.T, []
+        for _ in range(3):
+            farthest = left.square().sum(dim=1).argmax()
+            direction = left[farthest] / left[farthest].norm()
+            pure.append(differences[farthest])
+            left = left - (left @ direction)[:, None] * direction
+        shares = torch.linalg.inv(torch.stack(pure))
+        self.unmixing.copy_(torch.linalg.inv(whitening).T @ shares)
+        self.offset.copy_(((background - empty) @ shares).movedim(-1, 0))
+        features = self.standardise
+        features.mean.zero_()
+        features.variance.fill_(1)
+        raw = torch.cat([self(part) for part in frames.split(256)])
+        features.mean.copy_(raw.mean(dim=0))
+        features.variance.copy_(raw.var(dim=0))
+
+
 class PatchEncoder(nn.Module):
     """Frames to a grid of patch latents: one vector for each patch, as DINO-WM's pretrained encoder gives.
 
@@ -151,4 +222,6 @@ class PatchEncoder(nn.Module):
 
 def own_encoder(architecture: Architecture) -> nn.Module:
     """Return the encoder defined here for a kind of latent."""
+    if architecture.encoder == "colours":
+        return ColourEncoder(architecture)
     return KeypointEncoder(architecture) if architecture.latent == "flat" else PatchEncoder(architecture)

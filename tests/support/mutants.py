@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 ROOT = Path(__file__).parents[2]
 OUTCOMES = Path("report/mutants.jsonl")
@@ -147,12 +148,12 @@ class _Planter(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is not None:
-            node.value = self.visit(node.value)
+            node.value = cast(ast.expr, self.visit(node.value))
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.args.defaults = [self.visit(each) for each in node.args.defaults]
-        node.body = [self.visit(each) for each in node.body]
+        node.args.defaults = [cast(ast.expr, self.visit(each)) for each in node.args.defaults]
+        node.body = [cast(ast.stmt, self.visit(each)) for each in node.body]
         return node
 
     def generic_visit(self, node: ast.AST) -> ast.AST:

@@ -17,6 +17,7 @@ SMALL = Architecture(
 ARCHITECTURES = {
     "flat": SMALL,
     "flat, gated blocks": replace(SMALL, predictor_block="gated"),
+    "flat, colours": replace(SMALL, encoder="colours", latent_dim=12),
     "patch": replace(SMALL, latent="patch"),
     "flat, frozen encoder": replace(SMALL, encoder="frozen"),
     "patch, frozen encoder": replace(SMALL, latent="patch", encoder="frozen"),

@@ -68,9 +68,17 @@ def frozen(iterations: int, optimizer: OptimizerName = "sgd") -> GRASP:
     )  # fmt: skip
 
 
-def inspect_tube(run: Run, variant: tuple[float, OptimizerName]) -> Evidence:
+@dataclass(frozen=True)
+class TubeVariant:
+    """The law that is stated, σ `factor` times the tube's, and what steps the states."""
+
+    factor: float = 1.0
+    optimizer: OptimizerName = "sgd"
+
+
+def inspect_tube(run: Run, variant: TubeVariant) -> Evidence:
     """Test the law of s_1 after the mixing time: its prediction is F(s_0, a_0), which nothing moves."""
-    factor, optimizer = variant
+    factor, optimizer = variant.factor, variant.optimizer
     iterations = noise.mixing_time(ETA, 1e-6)
     left = noised_states(run, "tube", frozen(iterations, optimizer), 0.5, 2, run.size(1_000_000, 200_000))[
         :, 0

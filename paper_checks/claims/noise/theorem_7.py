@@ -19,6 +19,7 @@ from paper_checks.claims.noise.planner_chain import (
     ETA,
     LIMIT_GAP,
     SIGMA,
+    TubeVariant,
     chain_limit_gap,
     compare_chain,
     inspect_tube,
@@ -75,11 +76,11 @@ def check_theorem_7(run: Run) -> None:
     run.examine(
         "the state s_1 of GRASP.paper() with the actions frozen, whose μ_0 is fixed, has this law, not only these moments",
         lambda variant: inspect_tube(run, variant),
-        (1.0, "sgd"),
+        TubeVariant(),
         false_variants={
-            "σ 3% larger": (1.03, "sgd"),
-            "σ 3% smaller": (0.97, "sgd"),
-            "states stepped by Adam, as in the released implementation": (1.0, "adam"),
+            "σ 3% larger": TubeVariant(1.03),
+            "σ 3% smaller": TubeVariant(0.97),
+            "states stepped by Adam, as in the released implementation": TubeVariant(optimizer="adam"),
         },
         equations=(96,),
     )

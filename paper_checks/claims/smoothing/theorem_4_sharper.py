@@ -115,18 +115,18 @@ def _examine_extremals(run: Run) -> None:
     def lowered(p: float, dim: int) -> float:
         return gain_upper_bound(p, dim) * (1.0 if p == 2.0 else 0.99 * closest)
 
+    false_variants: dict[str, Bound | Far[Bound]] = {
+        "lowered between 1, 2 and ∞ alone, 1% below the largest gain found there": Far(
+            lowered, f"no loss found comes nearer than {1.0 - closest:.1%}: the sharp constant is not known"
+        ),
+        "0.99 of it": lambda p, d: 0.99 * gain_upper_bound(p, d),
+        "the best closed form": lambda p, d: 0.99 * gain_lower_bound(p, d),
+    }
     run.examine(
         "no loss found by a directed search exceeds the smaller of the two bounds",
         inspect,
         gain_upper_bound,
-        false_variants={
-            "lowered between 1, 2 and ∞ alone, 1% below the largest gain found there": Far(
-                lowered,
-                f"no loss found comes nearer than {1.0 - closest:.1%}: the sharp constant is not known",
-            ),
-            "0.99 of it": lambda p, d: 0.99 * gain_upper_bound(p, d),
-            "the best closed form": lambda p, d: 0.99 * gain_lower_bound(p, d),
-        },
+        false_variants=false_variants,
     )
     for dim in (1, 2):
         p, best = max(

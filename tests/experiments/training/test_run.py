@@ -17,8 +17,9 @@ from experiments import episodes as data
 from experiments.episodes import collect, frame_states
 from experiments.evaluation.sizes import trials
 from experiments.training import replay
+from experiments.training import run as running
 from experiments.training.fit import Trainer
-from experiments.training.recipe import RECIPES, Stage, recipe_for
+from experiments.training.recipe import RECIPES, Replays, Stage, recipe_for
 from experiments.training.replay import replayed_plans
 from experiments.training.run import Run
 from experiments.training.stages import Frames, encode_all, train_encoder
@@ -109,6 +110,40 @@ def test_a_robust_predictor_is_not_resumed_on_another_offline_model(tmp_path):
         offline.latent_mean += 1
     run.robust(offline)
     assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_every_round_plans_with_the_model_as_it_is_by_then_and_trains_on_all_replays(tmp_path, monkeypatch):
+    planned, trained = [], []
+    plans, train = running.replayed_plans, running.train_predictor
+
+    def replays(task, model, **given):
+        made = plans(task, model, **given, iterations=1)
+        planned.append((model.predictor.enter.weight.clone(), made))
+        return made
+
+    def training(trainer, model, stage, data, **given):
+        trained.append(data)
+        return train(trainer, model, stage, data, **given)
+
+    monkeypatch.setattr(running, "replayed_plans", replays)
+    monkeypatch.setattr(running, "train_predictor", training)
+    rounds = Replays(rounds=2, problems=2, horizon=7, share=0.5)
+    recipe = replace(RECIPE, episodes=4, robust_predictor=Stage(1, 8, 1e-2, 2), replays=rounds)
+    offline = WorldModel(architecture(RECIPE.latent_dim))
+    facts = Run(TASK, recipe, 0, tmp_path, CPU).robust(deepcopy(offline))
+    weights, made = zip(*planned, strict=True)
+    assert torch.equal(weights[0], offline.predictor.enter.weight)
+    assert not torch.equal(weights[1], weights[0])
+    assert not np.array_equal(made[0].states, made[1].states)  # of other problems, too
+    assert all(one.model_actions.shape[:2] == (4, 7) for one in made)
+    assert [[share for *_, share in data] for data in trained] == [
+        [0.25, 0.25, 0.5],
+        [0.25, 0.25, 0.25, 0.25],
+    ]
+    for latents, one in zip((latents for latents, *_ in trained[1][2:]), made, strict=True):
+        assert latents.shape[:2] == one.model_states.shape[:2]
+    assert facts.data["replays"]["episodes"] == 8
+    assert set(facts.training["stages"]) == {"predictor", "predictor_2"}
 
 
 def test_the_weights_are_rounded_to_what_is_stored(offline):
@@ -207,6 +242,19 @@ def test_patch_latents_train_too(tmp_path, monkeypatch, name):
     assert np.isfinite(trained.training["stages"]["predictor"]["last"])
 
 
+def test_centroids_of_colours_need_no_encoder_s_stage(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "SHARD", 5)
+    recipe = replace(
+        recipe_for("push_t", "flat", features="colours", quick=True),
+        episodes=5, first_predictor=Stage(3, 8, 1e-3, 2), predictor=Stage(3, 8, 1e-3, 2),
+        decoder=Stage(2, 8, 1e-3), probe=Stage(2, 8, 1e-3),
+    )  # fmt: skip
+    trained = Run(by_name("push_t"), recipe, 0, tmp_path, CPU).offline()
+    assert trained.model.architecture.encoder == "colours"
+    assert set(trained.training["stages"]) == {"first_predictor", "predictor", "probe", "decoder"}
+    assert np.isfinite(trained.training["stages"]["predictor"]["last"])
+
+
 @pytest.mark.slow
 def test_a_training_killed_at_any_moment_goes_on(tmp_path):
     code = (
@@ -244,3 +292,5 @@ def test_a_training_killed_at_any_moment_goes_on(tmp_path):
 def test_a_task_without_a_recipe_is_named():
     with pytest.raises(ParameterError, match="wall_single"):
         recipe_for("breakout", "flat")
+    with pytest.raises(ParameterError, match=r"push_t \(flat, colours\).*wall_single \(flat, colours\)"):
+        recipe_for("wall_single", "flat", features="colours")

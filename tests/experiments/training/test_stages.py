@@ -1,14 +1,23 @@
-"""Coordinates of latents: in what a predictor misses and in model steps."""
+"""Coordinates of latents, in what a predictor misses and in model steps; and encoders that find colours."""
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from experiments.training.recipe import Stage, recipe_for
 from experiments.training.run import Run
-from experiments.training.stages import measure_in_misses, measure_in_steps
+from experiments.training.stages import (
+    Frames,
+    encode_all,
+    fit_colours,
+    measure_in_misses,
+    measure_in_steps,
+    normalise_frames,
+)
 from grasp_theory.tasks import by_name
+from grasp_theory.tasks.raster import Colour, blank, draw_discs
 from grasp_theory.world_models import Architecture, WorldModel
 
 CPU = torch.device("cpu")
@@ -70,3 +79,31 @@ def test_a_recipe_may_ask_for_a_first_predictor(tmp_path):
     assert list(trained.training["stages"]) == ["encoder", "first_predictor", "predictor", "probe", "decoder"]
     for name, value in trained.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+def test_the_latents_of_an_encoder_of_colours_tell_where_bodies_are_and_how_far_they_moved():
+    """Three discs that differ in size and colour, to a sixth of a pixel; the picture's rounding is in it."""
+    rng, size, radii = np.random.default_rng(0), 32, (5.0, 3.0, 2.0)
+    colours: list[Colour] = [(100, 110, 120), (200, 90, 60), (60, 100, 220)]
+    low, high = np.array([[6, 6], [6, 24], [24, 19]]), np.array([[26, 9], [14, 26], [26, 26]])
+    now = rng.uniform(low, high, (400, 3, 2))
+    centres = np.stack([now, now + rng.uniform(-1, 1, now.shape)], axis=1)  # (N, K, bodies, 2)
+    pictures = blank(800, size, (255, 255, 255))
+    for k, radius in enumerate(radii):
+        draw_discs(pictures, centres[:, :, k].reshape(-1, 2), radius, colours[k])
+    frames = Frames(pictures.reshape(400, 1, 2, size, size, 3))
+    model = WorldModel(
+        Architecture("flat", 2, 2, frames=2, image_size=size, latent_dim=12, encoder="colours")
+    )
+    normalise_frames(model, frames, np.random.default_rng(1))
+    fit_colours(model, frames, np.random.default_rng(2))
+    latents = encode_all(model, frames.pixels, CPU)[:, 0].double().numpy()
+    np.testing.assert_allclose(latents.mean(axis=0), 0, atol=0.2)
+    np.testing.assert_allclose(latents.std(axis=0), 1, atol=0.1)
+    for name, wanted, among, error in (
+        ("places", now, latents[:, :6], 0.15),
+        ("motions", centres[:, 0] - centres[:, 1], latents[:, 6:], 0.15),
+    ):
+        flat, known = wanted.reshape(400, 6), np.column_stack([among, np.ones(400)])
+        left = known @ np.linalg.lstsq(known, flat, rcond=None)[0] - flat
+        assert np.sqrt((left**2).mean(axis=0)).max() < error, name

@@ -342,7 +342,7 @@ class TestArchitecture:
     @pytest.mark.parametrize(
         ("field", "value"),
         [
-            ("latent", "round"), ("encoder", "theirs"), ("image_size", 40), ("latent_dim", 0),
+            ("latent", "round"), ("encoder", "theirs"), ("encoder", "colours"), ("image_size", 40), ("latent_dim", 0),
             ("frames", True), ("encoder_width", 3), ("predictor_depth", -1), ("predictor_block", "square"),
         ],
     )  # fmt: skip

@@ -39,7 +39,7 @@ def noise_the_goal(patch: Patch) -> None:
         original(self, *given)
         self.states[:, -1] += self.options.state_noise * torch.randn_like(self.states[:, -1])
 
-    wrap(patch, Search, "_joint_step", noised)
+    wrap(patch, Search, "joint_step", noised)
 
 
 def sync_late(patch: Patch) -> None:
@@ -53,7 +53,7 @@ def keep_the_state_gradient(patch: Patch) -> None:
         original(self, *given)
         self.options = options
 
-    wrap(patch, Search, "_joint_step", kept)
+    wrap(patch, Search, "joint_step", kept)
 
 
 def predict_from_the_state_before(patch: Patch) -> None:
