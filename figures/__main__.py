@@ -10,11 +10,10 @@ import matplotlib as mpl
 import typer
 
 from figures.registry import FIGURES, MissingError, produce
+from grasp_theory.command_line import add, new_app
+from linear_systems.errors import ParameterError
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="Which figures; all by default.")] = None,
     output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("report/figures"),
@@ -22,10 +21,10 @@ def main(
 ) -> None:
     """Write figures as PDF and PNG, and say what is missing for those that cannot be made.
 
-    Exit code 1: a figure that was asked for by name cannot be made.
+    Exit code 1: a figure that was asked for by name cannot be made, or none could be.
     """
     if unknown := set(names or ()) - set(FIGURES):
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: expected some of {', '.join(FIGURES)}")
+        raise ParameterError("names", f"some of {', '.join(FIGURES)}", ", ".join(sorted(unknown)), "--list")
     if show:
         for name in names or FIGURES:
             typer.echo(f"{name:17} {FIGURES[name].about}")
@@ -44,8 +43,12 @@ def main(
             typer.echo(f"{label}: {', '.join(map(str, paths))} ({seconds:.1f} s)")
     if missing:
         typer.echo(f"{len(chosen) - len(missing)} of {len(chosen)} written; missing: {', '.join(missing)}")
-        if names:
+        if names or len(missing) == len(chosen):
             raise typer.Exit(1)
+
+
+app = new_app()
+add(app, main, "figures that were written stay; the others are made by their names.")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ def _of_paper(number: int, about: str) -> Entry:
         5: "python -m experiments table 1",
     }
     command = data.get(number, f"python -m experiments figure-data --only {number}")
-    return Entry(f"figures.figure_{number}", f"the paper's Figure {number} on our models: {about}", command)
+    return Entry(
+        f"figures.paper.figure_{number}", f"the paper's Figure {number} on our models: {about}", command
+    )
 
 
 FIGURES = {
@@ -47,16 +49,18 @@ FIGURES = {
     "figure-5": _of_paper(5, "success over time"),
     "figure-6": _of_paper(6, "virtual states of long plans, decoded"),
     "figure-7": _of_paper(7, "plans where the dynamics are only a penalty"),
-    "smoothness": Entry("figures.smoothness", "Theorems 2 and 3: L_S and L_L over the horizon"),
-    "conditioning": Entry("figures.conditioning", "where shooting, and where lifting, is better conditioned"),
-    "transient-growth": Entry("figures.transient_growth", "Theorem 6: the constant before its rate"),
-    "tube": Entry("figures.tube", "Theorem 7: the tube, measured in the planner"),
-    "state-noise-law": Entry(
-        "figures.state_noise_law", "Appendix A.3: the law under noise on the states only"
+    "smoothness": Entry("figures.theory.smoothness", "Theorems 2 and 3: L_S and L_L over the horizon"),
+    "conditioning": Entry(
+        "figures.theory.conditioning", "where shooting, and where lifting, is better conditioned"
     ),
-    "theory-overview": Entry("figures.theory_overview", "the linear theory in four panels"),
-    "planner-example": Entry("figures.planner_example", "GRASP's plans around a wall"),
-    "world-models": Entry("figures.world_models", "what the shipped world models predict"),
+    "transient-growth": Entry("figures.theory.transient_growth", "Theorem 6: the constant before its rate"),
+    "tube": Entry("figures.theory.tube", "Theorem 7: the tube, measured in the planner"),
+    "state-noise-law": Entry(
+        "figures.theory.state_noise_law", "Appendix A.3: the law under noise on the states only"
+    ),
+    "theory-overview": Entry("figures.theory.theory_overview", "the linear theory in four panels"),
+    "planner-example": Entry("figures.planning.planner_example", "GRASP's plans around a wall"),
+    "world-models": Entry("figures.planning.world_models", "what the shipped world models predict"),
 }
 """Name -> figure, in the order in which they are made."""
 

@@ -35,6 +35,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         partial.replace(path)
         with suppress(OSError):  # not every system lets a folder be opened
             _sync(path.parent)
+    except OSError as error:
+        if error.filename in (None, str(partial), partial):  # the caller knows the file by its own name
+            error.filename = str(path)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -7,23 +7,37 @@ from linear_systems.conditioning import lifted, shooting
 from linear_systems.exact import certificates
 from linear_systems.examples import benchmarks, random_systems
 from linear_systems.noise import state_chain
-from linear_systems.stop_gradient import parallel_iterations, uniform_bounds, uniform_convergence
+from linear_systems.stop_gradient import (
+    basin,
+    fixed_end,
+    kreiss,
+    metrics,
+    parallel_iterations,
+    sync,
+    uniform_bounds,
+    uniform_convergence,
+)
 from linear_systems.system import AnySystem, LinearSystem, TimeVaryingLinearSystem
 
 __all__ = [
     "AnySystem",
     "LinearSystem",
     "TimeVaryingLinearSystem",
+    "basin",
     "benchmarks",
     "certificates",
     "errors",
+    "fixed_end",
+    "kreiss",
     "lifted",
+    "metrics",
     "noise",
     "parallel_iterations",
     "random_systems",
     "shooting",
     "state_chain",
     "stop_gradient",
+    "sync",
     "uniform_bounds",
     "uniform_convergence",
 ]

@@ -12,7 +12,9 @@ from typing import Annotated
 
 import typer
 
+from grasp_theory.command_line import add, new_app
 from grasp_theory.files import write_atomically
+from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Claim
 from paper_checks.engine.run import Settings
 from paper_checks.engine.runner import REGISTRY, budget_problem, default_jobs, load_claims, run_claims
@@ -23,13 +25,10 @@ from paper_checks.report.page import render
 from paper_checks.report.serialise import RunFacts, report_data
 from paper_checks.report.verdicts import RECORD_PATH
 
-CONFIRMED, NOT_CONFIRMED, INTERRUPTED = 0, 1, 130
-"""Exit codes; 2, for bad usage, is Typer's own."""
-
-app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+CONFIRMED, NOT_CONFIRMED = 0, 1
+"""Exit codes; 2 is for bad usage, 130 for Ctrl-C."""
 
 
-@app.command()
 def check(
     claim: Annotated[
         list[str] | None,
@@ -44,7 +43,7 @@ def check(
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")] = 0,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, show_default="one a core", help="Worker processes; changes no result."),
+        typer.Option(min=1, max=256, show_default="one a core", help="Worker processes; changes no result."),
     ] = None,
     output: Annotated[Path, typer.Option(file_okay=False, help="Where to put the report.")] = Path("report"),
     record: Annotated[
@@ -60,14 +59,13 @@ def check(
     if list_:
         raise typer.Exit(_list(claims))
     selected = _selected(claims, claim or [])
-    try:
-        code = _run(
-            claims, selected, Settings(quick=quick, seed=seed), jobs or default_jobs(), output, record
-        )
-    except KeyboardInterrupt:
-        terminal.console(stderr=True).print("interrupted: no report written, nothing recorded")
-        code = INTERRUPTED
-    raise typer.Exit(code)
+    raise typer.Exit(
+        _run(claims, selected, Settings(quick=quick, seed=seed), jobs or default_jobs(), output, record)
+    )
+
+
+app = new_app()
+add(app, check, "no report is written and nothing recorded; run it again, or one claim of it with --claim.")
 
 
 def main() -> None:
@@ -87,10 +85,7 @@ def _run(
         if claim.latex:
             mathml(claim.latex)  # raises now rather than when the run is over
     recorded, all_ids = verdicts.load_recorded(RECORD_PATH), [claim.id for claim in claims]
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(str(error), param_hint="--output") from error
+    output.mkdir(parents=True, exist_ok=True)
     started, clock = datetime.now(UTC), time.perf_counter()
     with terminal.progress(terminal.console(stderr=True), len(selected)) as progress:
         results = run_claims(selected, settings, jobs=jobs, registry=REGISTRY, progress=progress)
@@ -110,7 +105,8 @@ def _run(
         verdicts.save_recorded(RECORD_PATH, standing)
         changes = verdicts.deviations(results, recorded, all_ids)
         terminal.show_recorded(out, [change for change in changes if change not in deviations])
-    out.print(f"{terminal.verdict_counts(results)} in {facts.seconds:.0f} s; report: {output / 'index.html'}")
+    summary = f"{terminal.verdict_counts(results)} in {facts.seconds:.0f} s; report: {output / 'index.html'}"
+    out.print(summary, markup=False)
     terminal.show_deviations(out, deviations, problems)
     return NOT_CONFIRMED if deviations or problems else CONFIRMED
 
@@ -137,6 +133,6 @@ def _selected(claims: Sequence[Claim], wanted: Sequence[str]) -> list[str]:
     for name in wanted:
         if name not in ids:
             close = get_close_matches(name, ids, n=3, cutoff=0.4)
-            advice = f"did you mean {' or '.join(close)}?" if close else "--list shows them all."
-            raise typer.BadParameter(f"there is no claim {name!r}; {advice}", param_hint="--claim")
+            advice = " or ".join(close) if close else "--list, which shows them all"
+            raise ParameterError("claim", "the id of a claim", repr(name), advice)
     return [claim_id for claim_id in ids if claim_id in wanted or not wanted]

@@ -22,6 +22,7 @@ from scipy.linalg import eigvalsh
 from scipy.optimize import minimize_scalar
 
 from experiments.bench.measurement import Row, growth_exponent, in_fresh_process, seconds, table, write_json
+from grasp_theory.command_line import expect_writable
 from linear_systems import AnySystem, LinearSystem, TimeVaryingLinearSystem, certificates, lifted, shooting
 from linear_systems.examples.random_systems import KINDS, Kind, random_system, random_time_varying_system
 from linear_systems.rounding import rounding_allowance
@@ -70,6 +71,9 @@ def bench_linear(
 
     Exit status: 0 if every requirement is met, 1 if not.
     """
+    if json is not None:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        expect_writable(json)
     probe = Console()
     console = probe if probe.is_terminal else Console(width=LOG_WIDTH)
     rows: list[Row] = []

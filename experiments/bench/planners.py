@@ -1,4 +1,4 @@
-"""`python -m experiments bench planners`: time and memory of the planners against the model's own.
+"""`python -m experiments bench planners`: operations, time and memory of the planners against the model's own.
 
 The unit of every ratio is one bare evaluation: one forward and one action-gradient backward pass of the model
 on the B·T inputs of an iteration, which no planner that uses gradients can do without.  What is compared is
@@ -24,7 +24,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from experiments.bench.measurement import Row, in_fresh_process, table, write_json
+from experiments.bench.operations import operations
+from experiments.devices import Device, device_of
 from grasp_theory import GRASP, GradientDescent, Planner, PlanningProblem
+from grasp_theory.command_line import expect_writable
 from grasp_theory.planners.rows import Rows
 from grasp_theory.planners.search import Incumbents
 from grasp_theory.world_models import load
@@ -40,6 +43,16 @@ AIM_ON_CPU = 2.0
 which no planner can do without, grows more than that by itself."""
 GROWTH_OVER_BARE = 1.1
 """Most that GRASP's growth may be of the bare evaluation's."""
+MOST_OPERATIONS = 55
+"""Of a joint step on the shipped model, whose bare evaluation has 30."""
+GROWTH_OF_OPERATIONS = 1.5
+"""Most that the operations of a whole plan may grow from T = 10 to T = 80."""
+SYNC_OVER_BARE = 3.0
+"""What a step of a sync should cost at B = 1, T = 64, shown but not required on a CPU: its Jacobian alone is a forward and
+d backward passes, (1 + d) / 2 = 4.5 times a bare evaluation's arithmetic, and a core has no room for them side by side."""
+SYNC_HORIZON = 64
+NO_SLOWER = 1.05
+"""Most that planning may take longer than with the gradient sync, for the same evaluations."""
 GIGABYTE = 1e9
 MEMORY_BUDGET = 2 * GIGABYTE
 LOG_WIDTH = 150
@@ -71,13 +84,16 @@ def bench_planners(
     quick: Annotated[
         bool, typer.Option("--quick", help="Smaller sizes: seconds instead of minutes, without requirements.")
     ] = False,
-    device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda or cuda:<index>.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Measure the planners' overhead over the model, their growth in T, and their memory.
 
     Exit status: 0 if every requirement is met, 1 if not.  Quick figures are noisy and have none.
     """
-    where = _device(device)
+    where = device_of(device)
+    if json is not None:
+        json.parent.mkdir(parents=True, exist_ok=True)
+        expect_writable(json)
     probe = Console()
     console = probe if probe.is_terminal else Console(width=LOG_WIDTH)
     rows: list[Row] = []
@@ -100,18 +116,6 @@ def bench_planners(
     if json is not None:
         write_json(json, rows)
     raise typer.Exit(0 if all(row.met for row in rows) else 1)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from error
-    if device.type not in ("cpu", "cuda"):
-        raise typer.BadParameter("cpu or cuda", param_hint="--device")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise typer.BadParameter("this machine, or this torch, has no CUDA", param_hint="--device")
-    return device
 
 
 def _machine(device: torch.device) -> str:
@@ -206,6 +210,8 @@ class LoopedGRASP:
 
 JOINT_STEP = GRASP(sync_every=None, check_every=None, cycle_decay=1.0)
 """Our default without what is not an iteration; no sync starts its noise's decay afresh, so none decays."""
+GRADIENT_SYNC = GRASP(iterations=300, check_every=25, sync_method="gradient")
+"""The same planner with the sync of Eq. (15), gradient steps through serial rollouts."""
 JOINT_STEP_SGD = replace(JOINT_STEP, optimizer="sgd", action_lr=0.01)
 
 
@@ -243,16 +249,67 @@ def _median(values: Float[np.ndarray, " rounds"]) -> float:
     return float(np.median(values))
 
 
+def _operations(sizes: Sizes, device: torch.device) -> Iterator[Row]:
+    """Counts, the same on every machine: of a joint step, and of a whole plan for each iteration."""
+    search = iterations(JOINT_STEP, problem(1, HORIZON, device))
+    search()  # the first iteration draws noise and makes moments
+    joint = operations(search)
+    yield Row("operations of a GRASP iteration without sync", joint.count, "", MOST_OPERATIONS)
+    yield Row("reads by the host in a GRASP iteration without sync", joint.reads, "", 0)
+    first, last = min(sizes.horizons), max(sizes.horizons)
+    for name, planner in (
+        ("GRASP", GRASP()),
+        ("GRASP, gradient sync", GRADIENT_SYNC),
+        ("GD", GradientDescent(iterations=10)),
+    ):
+        counts = {}
+        for horizon in (first, last):
+            given = problem(1, horizon, device)
+            done = operations(lambda given=given, planner=planner: planner.plan(given))  # type: ignore[misc]
+            counts[horizon] = done.count / planner.iterations
+            yield Row(f"operations of a plan by {name}, an iteration, T = {horizon}", counts[horizon])
+        required = GROWTH_OF_OPERATIONS if name == "GRASP" else None
+        yield Row(
+            f"  the same by {name}, T = {last} / T = {first}", counts[last] / counts[first], "", required
+        )
+
+
+def _syncs(sizes: Sizes, device: torch.device) -> Iterator[Row]:
+    """Old against new: a step of the sync, a sync, and an evaluation's worth of planning with syncs."""
+    for batch, horizon in ((1, SYNC_HORIZON), (BATCH, HORIZON)):
+        given = problem(batch, horizon, device)
+        steps = {"shooting": GRASP().shooting_steps, "gradient": GRADIENT_SYNC.sync_steps}
+        calls: dict[str, Callable[[], object]] = {"bare": bare_evaluation(given)}
+        spent = {}
+        for method, planner in (("shooting", GRASP()), ("gradient", GRADIENT_SYNC)):
+            # Every iteration is followed by a sync, whose own time is what is left.
+            calls[method] = iterations(replace(planner, sync_every=1, check_every=None), given)
+            search = planner._search(Rows(given, 1, torch.arange(batch)))
+            period = range(planner.sync_every or 1)
+            spent[method] = sum(search.cost(k) for k in period) / horizon / len(period)
+        calls["joint"] = iterations(JOINT_STEP, given)
+        taken = in_turns(calls, sizes.rounds, max(1, sizes.period // 16), device)
+        at, bare = f"B = {batch}, T = {horizon}", taken["bare"]
+        whole = {}
+        for method, count in steps.items():
+            sync = taken[method] - taken["joint"]
+            aim = f" (aim: {SYNC_OVER_BARE:g})" if (method, batch) == ("shooting", 1) else ""
+            yield Row(f"step of a {method} sync / bare, {at}{aim}", _median(sync / count / bare))
+            yield Row(f"a {method} sync of {count} steps / bare, {at}", _median(sync / bare))
+            each = taken["joint"] + sync / (GRASP().sync_every or 1)
+            whole[method] = each / spent[method]
+            yield Row(f"GRASP iteration with its share of a {method} sync / bare, {at}", _median(each / bare))
+        title = f"GRASP for the same evaluations, shooting / gradient sync, {at}"
+        yield Row(title, _median(whole["shooting"] / whole["gradient"]), "", NO_SLOWER)
+
+
 def _overhead(sizes: Sizes, device: torch.device) -> Iterator[Row]:
     for batch, required in ((BATCH, OVERHEAD_OF_MANY), (1, OVERHEAD_OF_ONE)):
         given = problem(batch, HORIZON, device)
-        # So many iterations a sync that it weighs, and that every turn has the same number of syncs.
-        synced = GRASP(sync_every=max(1, sizes.period // 8), check_every=None)
         calls = {
             "bare": bare_evaluation(given),
             "in turn": evaluations_in_turn(given),
             "GRASP": iterations(JOINT_STEP, given),
-            "synced": iterations(synced, given),
             "GD": iterations(GradientDescent(), given),
         }
         taken = in_turns(calls, sizes.rounds, sizes.period, device)
@@ -261,11 +318,6 @@ def _overhead(sizes: Sizes, device: torch.device) -> Iterator[Row]:
         yield Row(f"GRASP iteration without sync / bare, {at}", _median(taken["GRASP"] / bare), "", required)
         yield Row(f"T bare evaluations on B inputs in turn / bare, {at}", _median(taken["in turn"] / bare))
         yield Row(f"GD iteration / bare, {at}", _median(taken["GD"] / bare))
-        assert synced.sync_every is not None
-        sync = (taken["synced"] - taken["GRASP"]) * synced.sync_every / synced.sync_steps
-        share = f"gradient step of a sync, with 1/{synced.sync_steps} of its check"
-        yield Row(f"{share} / bare, {at}", _median(sync / bare))
-        yield Row(f"{share} / the evaluations in turn, {at}", _median(sync / taken["in turn"]))
 
 
 def _growth(sizes: Sizes, device: torch.device) -> Iterator[Row]:
@@ -340,6 +392,8 @@ def _memory(sizes: Sizes, device: torch.device) -> Iterator[Row]:
 
 MEASUREMENTS: tuple[Callable[[Sizes, torch.device], Iterator[Row]], ...] = (
     _memory,  # first: see in_fresh_process
+    _operations,
+    _syncs,
     _overhead,
     _growth,
     _against_loops,

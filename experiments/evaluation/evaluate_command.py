@@ -9,13 +9,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from experiments.devices import Device, device_of
 from experiments.evaluation.measures import evaluate
 from experiments.evaluation.printout import tables
 from experiments.evaluation.sizes import SEED
+from grasp_theory.command_line import expect_writable
 from grasp_theory.files import atomic_file
 from grasp_theory.tasks import TASKS, by_name
 from grasp_theory.world_models import load, load_file
-from linear_systems.errors import InvalidInputError, ParameterError
+from linear_systems.errors import ParameterError
 
 LOG_WIDTH = 140
 """Columns of the tables where there is no terminal."""
@@ -32,29 +34,29 @@ def evaluate_command(
     quick: Annotated[
         bool, typer.Option("--quick", help="Smaller samples: seconds, with wide intervals.")
     ] = False,
-    evaluation_seed: Annotated[int, typer.Option(help="Seed of held-out episodes and problems.")] = SEED,
+    evaluation_seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Seed of held-out episodes and problems.")
+    ] = SEED,
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
-    device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda or cuda:<index>.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Measure how good a world model is: open-loop errors, distances, exploitability, state gradient."""
-    try:
-        chosen = by_name(task)
-        loaded = (
-            load(task, kind=kind, seed=seed, latent=latent, device=device)
-            if model is None
-            else load_file(model, device=device)
+    expect_writable(output)
+    chosen, where = by_name(task), device_of(device)
+    loaded = (
+        load(task, kind=kind, seed=seed, latent=latent, device=where)
+        if model is None
+        else load_file(model, device=where)
+    )
+    card = loaded.card
+    if card is not None and card.task != chosen.name:
+        raise ParameterError(
+            "model",
+            f"a model of {chosen.name}",
+            f"one of {card.task}",
+            "the task that the model was trained on",
         )
-        card = loaded.card
-        if card is not None and card.task != chosen.name:
-            raise ParameterError(
-                "model",
-                f"a model of {chosen.name}",
-                f"one of {card.task}",
-                "the task that the model was trained on",
-            )
-        result = evaluate(chosen, loaded, seed=evaluation_seed, quick=quick, progress=True)
-    except InvalidInputError as error:
-        raise typer.BadParameter(str(error)) from error
+    result = evaluate(chosen, loaded, seed=evaluation_seed, quick=quick, progress=True)
     probe = Console()
     console = probe if probe.is_terminal else Console(width=LOG_WIDTH)
     for table in tables(result):
@@ -62,4 +64,4 @@ def evaluate_command(
     if output is not None:
         with atomic_file(output) as file:
             file.write((json.dumps(result, indent=2) + "\n").encode())
-        console.print(f"written to {output}")
+        typer.echo(f"written to {output}")

@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.evaluation.observe import HasGeodesic, after_model_step, encode, random_pairs
 from experiments.evaluation.sizes import Sizes, stream, trials
-from grasp_theory.statistics.bootstrap import Json, proportion, rank_correlation
+from grasp_theory.statistics.bootstrap import proportion, rank_correlation
+from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks.problems import Problems, make_problems
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel

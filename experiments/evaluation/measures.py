@@ -13,7 +13,7 @@ from experiments.evaluation.open_loop import held_out_windows, open_loop
 from experiments.evaluation.sizes import FULL, QUICK, SEED, stream
 from experiments.evaluation.state_gradient import state_gradient
 from experiments.threads import one_thread
-from grasp_theory.statistics.bootstrap import Json
+from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel
 from linear_systems.errors import ParameterError, ShapeError

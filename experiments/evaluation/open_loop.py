@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 from experiments.episodes import Episodes, frame_states
 from experiments.evaluation.observe import HasBlock, encode, probe
 from experiments.evaluation.sizes import Sizes, stream
-from grasp_theory.statistics.bootstrap import Bootstrap, Estimate, Json, plain
+from grasp_theory.statistics.bootstrap import Bootstrap
+from grasp_theory.statistics.intervals import Estimate, Json, plain
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel
 

@@ -11,7 +11,8 @@ from experiments.evaluation.observe import encode, random_pairs
 from experiments.evaluation.open_loop import Windows
 from experiments.evaluation.sizes import Sizes, stream
 from grasp_theory import GradientDescent, PlanningProblem
-from grasp_theory.statistics.bootstrap import Bootstrap, Json, plain, proportion
+from grasp_theory.statistics.bootstrap import Bootstrap, proportion
+from grasp_theory.statistics.intervals import Json, plain
 from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel
 

@@ -16,6 +16,7 @@ import typer
 from nbclient import NotebookClient
 
 from experiments.paths import NOTEBOOKS
+from grasp_theory.command_line import add, new_app
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -56,5 +57,8 @@ def main(
         typer.echo(source.name)
 
 
+app = new_app()
+add(app, main, "notebooks that were executed stay; the others are made by their paths.")
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

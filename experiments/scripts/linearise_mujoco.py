@@ -27,7 +27,9 @@ import typer
 from jaxtyping import Float
 
 import linear_systems
+from grasp_theory.command_line import add, new_app
 from grasp_theory.files import write_atomically
+from linear_systems.errors import ParameterError
 from linear_systems.rounding import EPS
 
 DATA = Path(linear_systems.__file__).parent / "examples" / "data"
@@ -274,7 +276,7 @@ def main(
     """Linearise Gymnasium's MuJoCo models and store the matrices as JSON (deterministic)."""
     unknown = sorted(set(names or ()) - set(CASES))
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)}; known: {', '.join(CASES)}", param_hint="NAMES")
+        raise ParameterError("names", f"some of {', '.join(CASES)}", ", ".join(unknown), "check the spelling")
     for name in names or CASES:
         record = linearise(CASES[name])
         path = write(name, record, output)
@@ -332,5 +334,8 @@ _JOINT_UNITS = {mujoco.mjtJoint.mjJNT_SLIDE: ("m", "N"), mujoco.mjtJoint.mjJNT_H
 """Units of a joint's position and of the generalised force on it."""
 
 
+app = new_app()
+add(app, main, "files that were written stay; the others are made by their names.")
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from experiments.scripts.planning_toys import BallAroundWall
 from grasp_theory import CEMGD, GRASP, MPPI, GradientDescent, LatCo, Planner, PlanningProblem, rollout
+from grasp_theory.command_line import add, new_app
 
 BATCH = 24
 """Problems of each kind and seed."""
@@ -185,5 +186,8 @@ def main(
     sys.stdout.write(json.dumps(report("default", base)) + "\n")
 
 
+app = new_app()
+add(app, main, "nothing was written; run it again.")
+
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from jaxtyping import Float, UInt8
 
+from grasp_theory.command_line import expect_writable
 from grasp_theory.files import atomic_file
 from grasp_theory.tasks import TASKS, by_name
 from grasp_theory.tasks.environment import VIEW_SIZE, with_goal
@@ -63,12 +64,13 @@ def episode_pictures(
 def episode(
     task: Annotated[str, typer.Argument(help=f"One of {', '.join(TASKS)}.")],
     out: Annotated[Path, typer.Option(help="The file to write, ending in .gif or .mp4.")],
-    steps: Annotated[int, typer.Option(min=1, help="Environment steps.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, max=10_000, help="Environment steps.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of the start and the behaviour.")] = 0,
-    size: Annotated[int, typer.Option(min=16, help="Side of the pictures in pixels.")] = VIEW_SIZE,
+    size: Annotated[int, typer.Option(min=16, max=2048, help="Side of the pictures in pixels.")] = VIEW_SIZE,
 ) -> None:
     """Write a video of one episode of a task's behaviour policies; its last state is marked as the goal."""
     chosen = by_name(task)
+    expect_writable(out)
     rng = np.random.default_rng(seed)
     states, _ = chosen.behaviour(rng, chosen.sample_states(rng, 1), steps, mixture=chosen.mixtures["offline"])
     write_video(out, episode_pictures(chosen, states[0], states[0, -1], size))

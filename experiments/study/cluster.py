@@ -97,7 +97,7 @@ def compute(unit: Unit, device: str, key: str) -> pl.DataFrame:
     if found != key:
         raise WorkerMismatchError(
             f"worker on {os.uname().nodename}", f"the code, model and problems that give {unit} the key {key}",
-            f"{found}, with code {code_digest(unit.task)} in {REPOSITORY}",
+            f"{found}, with code {code_digest(unit.planner, unit.task, unit.mode)} in {REPOSITORY}",
             "take other copies of this package out of the worker's PYTHONPATH",
         )  # fmt: skip
     torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from experiments.study.trials.planners import make_planner
+from experiments.study.trials.settings import make_planner
 from experiments.study.trials.store import Store
 from experiments.study.trials.trial import run_unit
 from experiments.study.trials.unit import Unit, unit_key

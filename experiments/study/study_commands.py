@@ -11,22 +11,34 @@ import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
+from experiments.devices import Device, device_of
 from experiments.paths import RESULTS
 from experiments.study.cluster import ClusterError
 from experiments.study.execute import execute, runner
+from experiments.study.reporting.present import former_code, with_present
 from experiments.study.reporting.render import brief, terminal, write
 from experiments.study.reporting.report import table_report
 from experiments.study.reporting.summary import current, outdated
-from experiments.study.tables import FULL, QUICK, TABLES, Profile, cells, modes, not_tuned, targets, units
+from experiments.study.tables import (
+    FULL,
+    QUICK,
+    ROWS,
+    TABLES,
+    Profile,
+    cells,
+    modes,
+    not_tuned,
+    targets,
+    units,
+)
 from experiments.study.trials.store import Store, existing
-from experiments.study.trials.unit import code_digest, unit_key
+from experiments.study.trials.unit import unit_key
 from experiments.study.tune import Target, Tuned, tune_all
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
-from linear_systems.errors import InvalidInputError, ParameterError
-
-"""Where the results that come with the repository lie."""
+from linear_systems.errors import ParameterError
 
 Results = Annotated[
     Path,
@@ -37,12 +49,13 @@ Results = Annotated[
 Quick = Annotated[
     bool, typer.Option("--quick", help="Few problems, one model, first and last horizon: minutes.")
 ]
-Workers = Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")]
+LARGEST_SET = 1000
+"""Problems of a set at most: far more than the tables use, and drawn within minutes."""
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes, of one thread each.")]
 Ray = Annotated[
     str | None, typer.Option(help="Run on a Ray cluster: its address, auto, or local for one here.")
 ]
 Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each Ray task; above 0, trials run on CUDA.")]
-Device = Annotated[str, typer.Option(help="cpu or cuda; of one process.")]
 
 
 def table(
@@ -50,9 +63,12 @@ def table(
     results: Results = RESULTS,
     quick: Quick = False,
     stored: Annotated[bool, typer.Option("--stored", help="Compute nothing: show what there is.")] = False,
-    problems: Annotated[int | None, typer.Option(min=1, help="Problems of each set.")] = None,
+    problems: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST_SET, help="Problems of each set.")
+    ] = None,
     timed: Annotated[
-        int | None, typer.Option(min=0, help="Of these, planned one at a time for their times.")
+        int | None,
+        typer.Option(min=0, max=LARGEST_SET, help="Of these, planned one at a time for their times."),
     ] = None,
     workers: Workers = 1,
     ray: Ray = None,
@@ -62,6 +78,16 @@ def table(
     short: Annotated[bool, typer.Option("--brief", help="Print the figures only, as Markdown.")] = False,
 ) -> None:
     """Compute what a table lacks and show it beside the paper's."""
+    where = str(device_of(device))
+    if stored and (workers > 1 or ray is not None or gpus or where != "cpu"):
+        raise ParameterError(
+            "stored",
+            "no --workers, --ray, --gpus or --device with it",
+            "some of them",
+            "leave out --stored to compute",
+        )
+    if gpus and ray is None:
+        raise ParameterError("gpus", "--ray with it", "none", "--device cuda for one process on a GPU")
     try:
         profile = _profile(quick, problems, timed)
         store = existing(results) if stored else Store(results)
@@ -72,17 +98,17 @@ def table(
         found = cells(number, tuned, profile)
         if not stored:
             needed = units(found, modes(number), profile, _models())
-            execute(needed, store, runner(workers=workers, device=device, ray=ray, gpus=gpus))
+            execute(needed, store, runner(workers=workers, device=where, ray=ray, gpus=gpus))
         others = cells("2", tuned, profile) if number == "5" else ()
         rows = store.rows()
         report = table_report(number, found, current(rows), others)
-    except InvalidInputError as error:
-        raise typer.BadParameter(str(error)) from error
     except ClusterError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     if short:
         typer.echo(brief(report))
+        for warning in report.warnings:
+            typer.echo(f"warning: {warning}", err=True)
     else:
         Console().print(terminal(report))
         if old := outdated(rows):
@@ -100,8 +126,12 @@ def tune(
     ] = None,
     results: Results = RESULTS,
     quick: Quick = False,
-    trials: Annotated[int | None, typer.Option(min=1, help="Of every planner on every set.")] = None,
-    problems: Annotated[int | None, typer.Option(min=1, help="Tuning problems of each set.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Of every planner on every set.")
+    ] = None,
+    problems: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST_SET, help="Tuning problems of each set.")
+    ] = None,
     planner: Annotated[str | None, typer.Option(help="Only this one.")] = None,
     workers: Workers = 1,
     device: Device = "cpu",
@@ -109,31 +139,34 @@ def tune(
     """Tune every planner with the same budget on tuning problems, for every set of the tables; goes on where it stopped."""
     chosen = tasks or list(TASKS)
     budget, count = trials or (2 if quick else 12), problems or (4 if quick else 32)
-    try:
-        if quick and results == RESULTS:
-            raise ParameterError(
-                "results",
-                "a folder of your own with --quick",
-                "that of the repository",
-                "--results my_results",
-            )
-        unknown = set(chosen) - set(TASKS)
-        if unknown:
-            raise ParameterError(
-                "tasks", f"some of {', '.join(TASKS)}", ", ".join(unknown), "check the spelling"
-            )
-        wanted = [
-            target
-            for target in every_target(QUICK if quick else FULL)
-            if target.task in chosen and planner in (None, target.planner)
-        ]
-        console = Console(stderr=True)
-        entries = tune_all(wanted, results, trials=budget, problems=count, workers=workers, device=device)
-        for target, entry in track(entries, total=len(wanted), description="tuning", console=console):
-            Tuned.add(results, target, entry)
-            console.print(f"{target.name}: {entry['value']:.3f} (untuned {entry['default_value']:.3f})")
-    except InvalidInputError as error:
-        raise typer.BadParameter(str(error)) from error
+    if quick and results == RESULTS:
+        raise ParameterError(
+            "results",
+            "a folder of your own with --quick",
+            "that of the repository",
+            "--results my_results",
+        )
+    unknown = set(chosen) - set(TASKS)
+    if unknown:
+        raise ParameterError("tasks", f"some of {', '.join(TASKS)}", ", ".join(unknown), "check the spelling")
+    if planner is not None and planner not in ROWS:
+        raise ParameterError("planner", f"one of {', '.join(ROWS)}", repr(planner), "check the spelling")
+    wanted = [
+        target
+        for target in every_target(QUICK if quick else FULL)
+        if target.task in chosen and planner in (None, target.planner)
+    ]
+    if not wanted:
+        raise ParameterError(
+            "tasks", "some that the tables plan in", ", ".join(chosen), "leave out --quick, or name others"
+        )
+    console = Console(stderr=True)
+    entries = tune_all(
+        wanted, results, trials=budget, problems=count, workers=workers, device=str(device_of(device))
+    )
+    for target, entry in track(entries, total=len(wanted), description="tuning", console=console):
+        Tuned.add(results, target, entry)
+        console.print(f"{target.name}: {entry['value']:.3f} (untuned {entry['default_value']:.3f})")
 
 
 def every_target(profile: Profile) -> list[Target]:
@@ -146,14 +179,11 @@ def status(
     results: Results = RESULTS,
     compact: Annotated[bool, typer.Option("--compact", help="Put the parts into one file.")] = False,
 ) -> None:
-    """Show what is stored, by problem set, mode and version of the code, and what each table still lacks."""
-    try:
-        store = existing(results)
-        if compact:
-            typer.echo(f"{store.compact()} trials in {store.archive}")
-        rows, tuned = store.rows(), _tuned(results)
-    except InvalidInputError as error:
-        raise typer.BadParameter(str(error)) from error
+    """Show what is stored, by problem set and mode, whether the present code made it, and what each table still lacks."""
+    store = existing(results)
+    if compact:
+        typer.echo(f"{store.compact()} trials in {store.archive}")
+    rows, tuned = store.rows(), _tuned(results)
     console = Console()
     shown = Table(
         "problem set",
@@ -163,19 +193,24 @@ def status(
         "trials",
         "code",
         "last",
-        title=f"{len(rows)} trials in {results}",
+        title=Text(f"{len(rows)} trials in {results}"),
     )
-    groups = rows.group_by("task", "kind", "horizon", "purpose", "mode", "code", maintain_order=True).agg(
-        pl.col("planner").n_unique(), pl.col("model").n_unique(), pl.len(), pl.col("finished").max()
+    place = ["task", "kind", "horizon", "purpose", "mode", "present"]
+    groups = (
+        with_present(rows)
+        .group_by(place, maintain_order=True)
+        .agg(pl.col("planner").n_unique(), pl.col("model").n_unique(), pl.len(), pl.col("finished").max())
     )
-    for task, kind, horizon, purpose, mode, code, planners, models, count, last in groups.iter_rows():
-        mark = "current" if code == code_digest(task) else code
+    for task, kind, horizon, purpose, mode, present, planners, models, count, last in groups.iter_rows():
+        mark = "present" if present else "former"
         shown.add_row(
             f"{task}-{kind}-{horizon}-{purpose}", mode, *map(str, (planners, models, count, mark, last))
         )
     console.print(shown)
+    if old := former_code(current(rows)):
+        console.print(f"{old}.", style="bold yellow")
     for number in TABLES:
-        console.print(_lacking(number, tuned, store))
+        console.print(_lacking(number, tuned, store), markup=False)
 
 
 def _tuned(results: Path) -> Tuned:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from math import sqrt
 from typing import Any
 
-from experiments.study.trials.planners import Settings, make_planner, settings_of
+from experiments.study.trials.settings import Settings, make_planner, settings_of
 from experiments.study.trials.unit import Mode, Unit
 from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP

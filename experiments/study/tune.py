@@ -6,9 +6,11 @@ import fcntl
 import json
 import logging
 import math
+import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +19,10 @@ from typing import Any
 import optuna
 import polars as pl
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.study.execute import Runner, execute, runner
-from experiments.study.trials.planners import (
+from experiments.study.trials.settings import (
     BUDGET,
     EVALUATIONS,
     Settings,
@@ -27,7 +30,7 @@ from experiments.study.trials.planners import (
     settings_of,
     untuned,
 )
-from experiments.study.trials.store import Store
+from experiments.study.trials.store import Store, StoreError
 from experiments.study.trials.unit import Unit, model_hash, unit_key
 from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
@@ -93,9 +96,24 @@ class Tuned:
 
     @classmethod
     def load(cls, folder: Path) -> Tuned:
-        """Return what was tuned in a folder of results; nothing if it holds nothing."""
+        """Return what was tuned in a folder of results; nothing if it holds nothing.
+
+        Raises
+            ParameterError: if the file is damaged.
+        """
         path = folder / "tuned.json"
-        return cls(json.loads(path.read_text()) if path.exists() else {})
+        if not path.exists():
+            return cls({})
+        try:
+            entries = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:  # bad JSON and bad UTF-8 are ValueErrors
+            raise _damaged(path, "JSON", f"{type(error).__name__}: {error}") from error
+        if not isinstance(entries, dict):
+            raise _damaged(path, "a mapping of targets to entries", type(entries).__name__)
+        for name, entry in entries.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get("settings"), dict):
+                raise _damaged(path, f"settings of {name!r}", json.dumps(entry)[:60])
+        return cls(entries)
 
     def settings(self, target: Target) -> Settings | None:
         """Return the tuned settings of a target, or None."""
@@ -157,9 +175,23 @@ def tune(
         handed: the best settings of its neighbours, to try too unless they have been.
 
     Raises
-        ParameterError: if the model that the study was begun with has changed.
+        ParameterError: if the model that the study was begun with has changed, or `tuning.db` is damaged.
+        StoreError: while another process tunes the same.
     """
     store.folder.mkdir(parents=True, exist_ok=True)
+    with _alone(target, store.folder), _readable(store.folder):
+        return _tune_alone(target, store, compute_units, trials, problems, handed, progress)
+
+
+def _tune_alone(
+    target: Target,
+    store: Store,
+    compute_units: Runner,
+    trials: int,
+    problems: int,
+    handed: Sequence[Settings],
+    progress: bool,
+) -> Mapping[str, Any]:
     study = optuna.create_study(
         study_name=target.name,
         storage=_storage(store.folder),
@@ -261,15 +293,46 @@ def _in_processes(
             yield target, job(target, handed)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    optuna.storages.RDBStorage(_storage(folder))  # its tables are made once, not by each process
+    with _readable(folder):
+        _storage(folder)  # its tables are made once, not by each process
     with worker_pool(workers) as pool:
         futures = {pool.submit(job, target, handed): target for target, handed in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
 
 
-def _storage(folder: Path) -> str:
-    return f"sqlite:///{folder / 'tuning.db'}"
+def _storage(folder: Path) -> optuna.storages.RDBStorage:
+    # The file is opened by its path: in a URL, a path with ? or % would be another.
+    open_it = partial(sqlite3.connect, folder / "tuning.db")
+    return optuna.storages.RDBStorage("sqlite:///tuning.db", engine_kwargs={"creator": open_it})
+
+
+@contextmanager
+def _alone(target: Target, folder: Path) -> Iterator[None]:
+    """Hold a target's study, which two processes cannot go on with at a time; each has a byte of one lock file."""
+    with (folder / ".tuning.lock").open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, zlib.crc32(target.name.encode()))
+        except (BlockingIOError, PermissionError) as error:
+            found, hint = "another process tuning it", "wait until that is done, or use another folder"
+            raise StoreError("results", f"{target.name} to be free in {folder}", found, hint) from error
+        yield
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Tell a damaged or full `tuning.db` by its name."""
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        cause = error.__cause__ or error
+        raise _damaged(folder / "tuning.db", "Optuna's database", str(cause).splitlines()[0]) from error
+
+
+def _damaged(path: Path, expected: str, found: str) -> ParameterError:
+    return ParameterError(
+        "results", f"{path} to hold {expected}", found, "remove the file, or use another folder"
+    )
 
 
 def _tune(

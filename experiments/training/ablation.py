@@ -19,8 +19,9 @@ from experiments.training.losses import effective_rank
 from experiments.training.recipe import Recipe, recipe_for
 from experiments.training.run import Run, machine
 from experiments.training.train_command import WORK
+from grasp_theory.command_line import expect_writable
 from grasp_theory.files import atomic_file
-from grasp_theory.statistics.bootstrap import plain
+from grasp_theory.statistics.intervals import plain
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task, stacked_frames
 from grasp_theory.world_models import WorldModel
@@ -38,7 +39,7 @@ SMALL = replace(FULL, episodes=60, pairs=1000, greedy=60, resamples=300)
 
 def ablation(
     task: Annotated[str, typer.Argument(help="A task with a flat recipe.")],
-    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights and batches.")] = 0,
     folder: Annotated[
         Path, typer.Option(help="Data, frames and checkpoints; what was killed resumes here.")
     ] = WORK,
@@ -46,10 +47,8 @@ def ablation(
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
 ) -> None:
     """Train short runs of a recipe with one term of its loss left out at a time, and print a table."""
-    try:
-        result = ablate(by_name(task), seed=seed, folder=folder, quick=quick)
-    except InvalidInputError as error:
-        raise typer.BadParameter(str(error)) from error
+    expect_writable(output)
+    result = ablate(by_name(task), seed=seed, folder=folder, quick=quick)
     typer.echo(table(result))
     if output is not None:
         with atomic_file(output) as file:

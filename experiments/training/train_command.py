@@ -8,15 +8,15 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
 
+from experiments.devices import Device, device_of
 from experiments.evaluation import evaluate
 from experiments.training.recipe import Features, Kind, Latent, Recipe, recipe_for
 from experiments.training.run import Run, Trained
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import ActionLayout, Card, WorldModel, load_file, save
-from linear_systems.errors import InvalidInputError, ParameterError
+from linear_systems.errors import ParameterError
 
 WORK = Path("training")
 """Where data, frames and checkpoints of a training lie unless told otherwise."""
@@ -33,8 +33,8 @@ def train(
     features: Annotated[
         Features, typer.Option(help="Of flat latents: learned, or the centroids of colours (push_t).")
     ] = "learned",
-    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights and batches.")] = 0,
+    device: Device = "cpu",
     folder: Annotated[
         Path, typer.Option(help="Data, frames and checkpoints; a killed run resumes here.")
     ] = WORK,
@@ -46,14 +46,11 @@ def train(
     quick: Annotated[bool, typer.Option(help="A tiny model in seconds: to try the command.")] = False,
 ) -> None:
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
-    try:
-        trained = train_model(
-            by_name(task), kind=kind, latent=latent, features=features, seed=seed, device=_device(device),
-            folder=folder, out=out or WORK / ("quick" if quick else "models"), overwrite=overwrite, quick=quick,
-        )  # fmt: skip
-    except InvalidInputError as error:
-        raise typer.BadParameter(str(error)) from error
-    Console().print(f"written: {trained}.safetensors and {trained.name}.json")
+    trained = train_model(
+        by_name(task), kind=kind, latent=latent, features=features, seed=seed, device=device_of(device),
+        folder=folder, out=out or WORK / ("quick" if quick else "models"), overwrite=overwrite, quick=quick,
+    )  # fmt: skip
+    typer.echo(f"written: {trained}.safetensors and {trained.name}.json")
 
 
 def train_model(
@@ -109,15 +106,6 @@ def model_card(
         evaluation=evaluation,
         dtype="float16",
     )
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name).device
-    # torch has no type of its own for a device that is not there.
-    except (RuntimeError, AssertionError) as error:
-        found = f"{name!r}: {str(error).splitlines()[0]}"
-        raise ParameterError("device", "a device that torch finds here", found, "cpu") from error
 
 
 def _offline(path: Path, recipe: Recipe, device: torch.device) -> WorldModel:

@@ -11,6 +11,7 @@ from torch import Tensor
 from grasp_theory.objectives import lifted_pulls
 from grasp_theory.planners.cem import refine_around
 from grasp_theory.planners.evaluations import gradients, rollout_gradient
+from grasp_theory.planners.levenberg_marquardt import LARGEST_STATE, LevenbergMarquardt, sync_passes
 from grasp_theory.planners.lifted import LiftedPlanner, LiftedSearch
 from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
 from grasp_theory.planners.rows import GRADIENT, Rows
@@ -41,8 +42,13 @@ class GRASP(LiftedPlanner):
 
     Every K_sync iterations the rollout of the actions replaces s_1..s_{T−1} (s_T too where it is free), and
     the actions take J_sync gradient steps on ‖s_T(a, s_0) − g‖²; for J_sync > 1 the states are those of the
-    last of these rollouts.  Plans are judged, and `reached` is asked, on the rollouts of the sync, on those
-    made every `check_every` iterations and on the last; the joint steps themselves roll nothing out.
+    last of these rollouts.  The sync of the default is parallel in time instead, as the joint steps are: states and
+    actions take `shooting_steps` steps of `LevenbergMarquardt` towards a rollout that ends at g, from where they are.
+    It reaches further than gradient steps that cost the same evaluations, and no part of it is a loop over time.
+
+    Plans are judged, and `reached` is asked, on the rollouts of a sync (of the default's, where its states have become a
+    rollout to a tolerance), on those made every `check_every` iterations and on the last; the joint steps themselves
+    roll nothing out.  What is returned is judged by the serial rollout.
     A row is noticed to have diverged at these moments too.
 
     The default is ours, tuned by `experiments/scripts/tune_planner_defaults.py` on states of unit scale and actions in
@@ -67,8 +73,11 @@ class GRASP(LiftedPlanner):
             the end of every K_sync iterations.
         sync_states: whether the sync replaces the virtual states by the rollout (Algorithm 1, line 7), or
             changes the actions only (the text below Eq. (14)).
-        sync_method: "gradient", or "cem": CEM around the actions, whose standard deviation at time t is
-            `sync_spread` times the gap between virtual and rolled-out s_{t+1}, relative to the largest gap.
+        sync_method: "shooting", Levenberg–Marquardt steps; "gradient", Eq. (15), which takes the place of "shooting" too
+            where states have more than 16 entries, or the problem has a goal distance or a stage cost of its own; or
+            "cem": CEM around the actions, whose standard deviation at time t is `sync_spread` times the gap between
+            virtual and rolled-out s_{t+1}, relative to the largest gap.
+        shooting_steps: Levenberg–Marquardt steps of a sync; each counts 1 + 2d + 4 evaluations, d entries of a state.
         sync_samples: samples of an iteration of the CEM sync; a tenth of them are elites.
         sync_spread: largest standard deviation of the CEM sync, in units of the actions.
         stop_state_gradient: whether the model's state inputs are stop-gradient copies (Eq. (8)-(10)).
@@ -87,7 +96,8 @@ class GRASP(LiftedPlanner):
         ParameterError: a value outside its domain.
     """
 
-    check_every: int | None = 25
+    iterations: int = 230
+    check_every: int | None = 100
     state_lr: float = 0.02
     action_lr: float = 0.01
     sync_lr: float = 0.2
@@ -99,7 +109,8 @@ class GRASP(LiftedPlanner):
     sync_steps: int = 10
     sync_at_start: bool = False
     sync_states: bool = True
-    sync_method: Literal["gradient", "cem"] = "gradient"
+    sync_method: Literal["shooting", "gradient", "cem"] = "shooting"
+    shooting_steps: int = 3
     sync_samples: int = 64
     sync_spread: float = 0.5
     stop_state_gradient: bool = True
@@ -129,12 +140,13 @@ class GRASP(LiftedPlanner):
             self, "sync_at_start", "sync_states", "stop_state_gradient", "fix_final_state", "checkpoint"
         )
         check_choices(
-            self, sync_method=("gradient", "cem"), optimizer=("sgd", "adam"), sync_optimizer=("sgd", "adam"),
+            self, sync_method=("shooting", "gradient", "cem"), optimizer=("sgd", "adam"), sync_optimizer=("sgd", "adam"),
             reduction=("sum", "mean"),
         )  # fmt: skip
         if self.sync_every is not None:
             positive_integer("sync_every", self.sync_every)
         positive_integer("sync_steps", self.sync_steps)
+        positive_integer("shooting_steps", self.shooting_steps)
         positive_integer("sync_samples", self.sync_samples, minimum=20)
         require_distinct_restarts(
             self, self.state_noise + self.initial_state_noise + self.initial_action_noise
@@ -152,8 +164,8 @@ class GRASP(LiftedPlanner):
         """
         return cls(
             iterations=500, state_lr=0.25, action_lr=0.1, sync_lr=0.1, goal_weight=0.1, state_noise=0.5,
-            sync_every=25, sync_steps=1, sync_at_start=True, optimizer="sgd", sync_optimizer="sgd",
-            initial_state_noise=0.1, cycle_decay=1.0,
+            sync_every=25, sync_method="gradient", sync_steps=1, sync_at_start=True, optimizer="sgd", sync_optimizer="sgd",
+            initial_state_noise=0.1, cycle_decay=1.0, check_every=25,
         )  # fmt: skip
 
     @classmethod
@@ -167,8 +179,8 @@ class GRASP(LiftedPlanner):
         """
         return cls(
             iterations=200, check_every=None, returned="last", state_lr=0.1, action_lr=0.01, sync_lr=0.05, goal_weight=1.0,
-            state_noise=0.01, cycle_decay=1.0, sync_every=50, sync_steps=10, sync_states=False, optimizer="adam",
-            sync_optimizer="adam", reduction="mean",
+            state_noise=0.01, cycle_decay=1.0, sync_every=50, sync_method="gradient", sync_steps=10, sync_states=False,
+            optimizer="adam", sync_optimizer="adam", reduction="mean",
         )  # fmt: skip
 
     def _search(self, rows: Rows) -> Search:
@@ -183,21 +195,32 @@ class _GraspSearch(LiftedSearch):
         self.share = 1.0 / rows.goal[0].numel() if options.reduction == "mean" else 1.0
         """What the losses are multiplied by."""
         self.since_sync = 0
+        problem, size = rows.problem, rows.goal[0].numel()
+        self.shooting = options.sync_method == "shooting" and size <= LARGEST_STATE
+        """Whether syncs are parallel in time."""
+        if problem.goal_distance is not None or problem.stage_cost is not None:
+            self.shooting = False
+        self.approximate = self.shooting and options.sync_every is not None
 
     def cost(self, iteration: int) -> int:
         """Return the gradient of the joint step and, where a sync is due, its own and the looks at it."""
         options = self.options
         passes = GRADIENT
         if self._sync_is_due(iteration):
-            if options.sync_method == "cem":
+            if self.shooting:
+                passes += sync_passes(self.rows.goal[0].numel(), options.shooting_steps)
+            elif options.sync_method == "cem":
                 passes += options.sync_steps * (options.sync_samples + 1) + 2
             else:
                 passes += options.sync_steps * (GRADIENT + options.checkpoint) + 1
         return passes * self.actions.shape[1]
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
-        self._joint_step(iteration)
-        if self.options.sync_every is not None:
+        options = self.options
+        cycle = options.cycle_decay**self.since_sync
+        sigma = options.state_noise * options.noise_decay**iteration * cycle
+        self.joint_step(options.goal_weight * cycle, self.noise.draw() * sigma if sigma else None)
+        if options.sync_every is not None:
             self.since_sync += 1
         if self._sync_is_due(iteration):
             self._sync(incumbents)
@@ -208,11 +231,16 @@ class _GraspSearch(LiftedSearch):
             return False
         return (iteration if options.sync_at_start else iteration + 1) % options.sync_every == 0
 
-    def _joint_step(self, iteration: int) -> None:
-        """Eq. (10)-(12): one parallel evaluation, one backward pass, one update of states and actions."""
+    def joint_step(self, goal_weight: float, noise: Tensor | None) -> None:
+        """Eq. (10)-(12): one parallel evaluation, one backward pass, one update of states and actions.
+
+        Tensors in, tensors out, without a read by the host: `torch.compile(fullgraph=True)` captures it whole.
+
+        Arguments
+            goal_weight: γ_k.
+            noise: σ_k ξ, (rows, states that move, *S), or None.
+        """
         options, states, problem = self.options, self.states, self.rows.problem
-        cycle = options.cycle_decay**self.since_sync
-        goal_weight = options.goal_weight * cycle
         actions = self.actions.detach().requires_grad_()
         inputs = states[:, :-1]
         if not options.stop_state_gradient:
@@ -235,9 +263,8 @@ class _GraspSearch(LiftedSearch):
             ascent[:, : through.shape[1] - 1] -= through[:, 1:]
         free = states[:, self.free]
         self.state_optimizer.step(free, ascent, -2.0 * self.share)
-        sigma = options.state_noise * options.noise_decay**iteration * cycle
-        if sigma:
-            free.add_(self.noise.draw(), alpha=sigma)
+        if noise is not None:
+            free.add_(noise)
         self.actions = self.descend(self.action_optimizer, self.actions, gradient, 2.0 * self.share)
 
     def _own_costs(self, prediction: Tensor, actions: Tensor, goal_weight: float) -> Tensor | None:
@@ -256,7 +283,9 @@ class _GraspSearch(LiftedSearch):
     def _sync(self, incumbents: Incumbents) -> None:
         """Eq. (13)-(15), then show the synced plan."""
         options = self.options
-        if options.sync_method == "cem":
+        if self.shooting:
+            states = self._shoot(incumbents)
+        elif options.sync_method == "cem":
             self.show(self.actions, incumbents)
             _, states, _ = incumbents.latest
             spread = self._spread(states)
@@ -273,7 +302,25 @@ class _GraspSearch(LiftedSearch):
         self.state_optimizer.reset()
         self.action_optimizer.reset()
         self.since_sync = 0
-        self.show(self.actions, incumbents)
+        if not self.shooting:
+            self.show(self.actions, incumbents)
+
+    def _shoot(self, incumbents: Incumbents) -> Tensor:
+        """Take Levenberg–Marquardt steps from the virtual states and actions, and return the states.
+
+        Plans whose states have become their rollout are shown with these states; the others wait for the next check.
+        """
+        rows, steps = self.rows, self.options.shooting_steps
+        shooting = LevenbergMarquardt(self._step, rows.problem.project, self.states, self.actions, rows.goal)
+        for _ in range(steps):
+            shooting.step()
+        converged = shooting.close()
+        rows.count(sync_passes(rows.goal[0].numel(), steps) * self.actions.shape[1])
+        self.actions, states = shooting.actions, shooting.states
+        shown = states.where(converged.view(-1, *[1] * (states.ndim - 1)), torch.nan)
+        # A copy of the actions, as these have not been rolled out: the last iterate is.
+        incumbents.consider(self.actions.clone(), shown, approximate=True)
+        return states
 
     def _spread(self, states: Tensor) -> Tensor:
         """Return the CEM sync's standard deviations (rows, T, m) from the gaps ‖s_{t+1} − rollout_{t+1}‖."""

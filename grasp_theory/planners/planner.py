@@ -36,8 +36,9 @@ class Planner(ABC):
         check_every: roll the current plans out every so many iterations, to see whether they reach the goal
             and to keep the best; None: only where the method rolls out anyway, and at the end.
         max_evaluations: model steps that may be evaluated for a problem, a gradient counting as 3, all restarts and the
-            planner's own looks included; planning stops before the iteration that would take more.  Every iteration
-            takes at least one, so that `iterations=max_evaluations` leaves the limit to the budget.  None: no limit.
+            planner's own looks included; planning stops before the iteration that, with a look at its plan, might take
+            more.  Every iteration takes at least one, so that `iterations=max_evaluations` leaves the limit to the
+            budget.  None: no limit.
         returned: "best", the plan of least loss that was seen, or "last", the iterate at the end (the best finite one
             seen last, where that is not finite).
         time_limit: seconds for a call of `plan`, or None.  It is read once an iteration.
@@ -177,6 +178,7 @@ class Planner(ABC):
                 search.look(best)
             settle()
         stopped_at[rows.index], evaluations[rows.index] = iteration, rows.evaluations
+        evaluations += rows.problem.horizon * best.judge()
         if curves is not None:
             curves.advance(None, search, best, started=True)
         return best.plan(
@@ -188,8 +190,9 @@ class Planner(ABC):
     def _search(self, rows: Rows) -> Search: ...
 
     def _needed(self, iteration: int, search: Search) -> int:
-        """Return the evaluations of a row after another iteration and a look at its plan."""
-        return search.rows.evaluations + search.cost(iteration) + search.rows.problem.horizon
+        """Return the evaluations of a row after another iteration, a look at its plan and one at what is returned."""
+        looks = 2 if search.approximate else 1
+        return search.rows.evaluations + search.cost(iteration) + looks * search.rows.problem.horizon
 
     def _limit(self, iteration: int, search: Search, deadline: float | None) -> Status | None:
         """Return the limit at which planning stops now, if there is one."""

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from grasp_theory.dynamics import rollout
 from grasp_theory.planners.evaluations import roll_out
 from grasp_theory.planners.optimizers import SGD, Adam
 from grasp_theory.planners.plan import Curve, FirstReached, History, Plan, Status
@@ -32,6 +33,8 @@ class Incumbents:
 
     def __init__(self, rows: Rows, *, stop_when_reached: bool, returned: Returned = "best") -> None:
         self.rows = rows
+        self.goal = rows.goal
+        """Of all rows, those that have stopped too."""
         self.stop_when_reached = stop_when_reached
         self.returned = returned
         self.began = time.monotonic()
@@ -42,6 +45,7 @@ class Incumbents:
         )
         self.loss = torch.full_like(self.actions[:, 0, 0], torch.inf, dtype=torch.float64)
         self.believed = torch.zeros_like(self.loss, dtype=torch.bool)
+        self.approximate = torch.zeros_like(self.believed)
         self.looks = torch.zeros_like(rows.index)
         self.believed_looks = torch.zeros_like(rows.index)
         self.first_iteration = torch.full_like(rows.index, -1)
@@ -52,8 +56,12 @@ class Incumbents:
         self.latest: tuple[Tensor, Tensor, Tensor] = (self.actions, self.states, self.loss)
         """The plans shown last, their rollouts and losses, one for each row still planning."""
 
-    def consider(self, actions: Float[Tensor, "rows T m"], states: Tensor) -> None:
+    def consider(
+        self, actions: Float[Tensor, "rows T m"], states: Tensor, *, approximate: bool = False
+    ) -> None:
         """Keep the plans that beat the incumbents; `states` (rows, T+1, *S) is the model's rollout of them.
+
+        Approximate states are the rollout to a tolerance only: see `judge`.
 
         Where planning stops at the goal, a plan that reaches it beats every other, and the first such plan is kept.
         A plan whose rollout is not finite beats none, and changes nothing else.
@@ -73,10 +81,24 @@ class Incumbents:
         self.states[target] = states[better]
         self.loss[target] = loss[better]
         self.believed[target] = believed[better]
+        self.approximate[target] = approximate
         self.first_actions[rows[first]] = actions[first]
         self.looks[rows] += 1
         self.believed_looks[rows] += believed
         self.latest, self.seen = (actions, states, loss.to(actions.dtype)), True
+
+    def judge(self) -> Bool[Tensor, " all_rows"]:
+        """Judge by the serial rollout what was shown with approximate states, and return of which rows."""
+        rows, problem = torch.nonzero(self.approximate).flatten(), self.rows.problem
+        if len(rows):
+            actions, goal = self.actions[rows], self.goal[rows]
+            with torch.no_grad():
+                states = rollout(problem.model, self.states[rows, 0], actions)
+                loss = problem.losses(states, actions, goal)
+                finite = torch.isfinite(loss)
+                self.believed[rows] = _reached(problem, states, goal) & finite
+            self.states[rows], self.loss[rows] = states, loss.where(finite, torch.inf)
+        return self.approximate
 
     def date(self, iteration: int) -> None:
         """Note when the rows that have reached since the last call did so."""
@@ -138,11 +160,15 @@ class Incumbents:
 class Search(Rowwise, ABC):
     """A planner at work on its rows.
 
+    `approximate`: whether it shows plans with approximate states, which are judged once more before they are returned.
+
     Arguments
         rows: the rows.
         actions: (rows, T, m), the current plans; the loop rolls them out at the end, and every `check_every`
             iterations.
     """
+
+    approximate = False
 
     def __init__(self, rows: Rows, actions: Float[Tensor, "rows T m"]) -> None:
         self.rows = rows

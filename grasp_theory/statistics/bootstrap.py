@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import binomtest, rankdata
+from scipy.stats import rankdata
 
+from grasp_theory.statistics.intervals import LEVEL, Estimate, Json, wilson
 from linear_systems.errors import NonFiniteError, ParameterError
-
-LEVEL = 0.95
-"""Level of every interval."""
-
-Json = dict[str, "Json"] | list["Json"] | str | float | int | bool | None
-"""A value that JSON can hold."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and its 95% interval.
-
-    Arguments
-        value: the estimate from the sample.
-        low, high: ends of the interval.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> Json:
-        """Return the three numbers by name; infinity, which JSON lacks, becomes None."""
-        return {name: plain(getattr(self, name)) for name in ("value", "low", "high")}
 
 
 class Bootstrap:
@@ -110,14 +85,7 @@ def rank_correlation(
 def proportion(happened: Bool[np.ndarray, " N"]) -> dict[str, Json]:
     """Return the share of independent trials in which something happened, with Wilson's interval, and N."""
     count = len(happened)
-    interval = binomtest(int(happened.sum()), count).proportion_ci(LEVEL, method="wilson")
-    estimate = Estimate(float(happened.mean()), float(interval.low), float(interval.high))
-    return {**_named(estimate), "count": count}
-
-
-def plain(value: float) -> float | None:
-    """Return a number to six significant digits, or None for infinity."""
-    return float(f"{value:.6g}") if np.isfinite(value) else None
+    return {**_named(wilson(float(happened.mean()), count)), "count": count}
 
 
 def _named(estimate: Estimate) -> dict[str, Json]:
@@ -127,7 +95,7 @@ def _named(estimate: Estimate) -> dict[str, Json]:
 
 
 def _estimate(value: float, resampled: Float[np.ndarray, " R"]) -> Estimate:
-    tail = (1 - LEVEL) / 2
+    tail = LEVEL / 2
     # Without interpolation, which infinite medians would not survive.
     low, high = np.quantile(resampled, [tail, 1 - tail], method="inverted_cdf")
     return Estimate(value, float(low), float(high))

@@ -20,10 +20,9 @@ from jaxtyping import Float, Int
 from scipy import stats
 from scipy.optimize import bisect, brentq
 
+from grasp_theory.statistics.intervals import LEVEL
 from linear_systems.errors import ParameterError, ShapeError
 
-LEVEL = 0.05
-"""Level of every test: 1 − LEVEL is the confidence of every interval."""
 POWER = 0.8
 """The power at which a difference counts as detectable."""
 

@@ -11,7 +11,7 @@ from grasp_theory.tasks.task import Task
 from linear_systems.errors import ParameterError
 
 try:
-    import gymnasium
+    from grasp_theory.tasks import gymnasium_ids  # noqa: F401  registers them
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "the tasks need gymnasium and the physics, which the extra `tasks` brings: pip install 'grasp-theory[tasks]'",
@@ -31,15 +31,6 @@ _PRESETS = {
 TASKS = tuple(_PRESETS)
 """The names of all tasks."""
 
-_IDS = {
-    "grasp_theory/WallSingle-v0": ("wall_single", 100),
-    "grasp_theory/WallSingleLong-v0": ("wall_single_long", 400),
-    "grasp_theory/PointMaze-v0": ("point_maze", 300),
-    "grasp_theory/PointMazeLong-v0": ("point_maze_long", 600),
-    "grasp_theory/PushT-v0": ("push_t", 300),
-}
-"""The task of each registered id, and the environment steps after which its episodes are truncated."""
-
 
 def by_name(name: str) -> Task:
     """Return a task by its name.
@@ -52,9 +43,3 @@ def by_name(name: str) -> Task:
     module, preset = _PRESETS[name].split(":")
     task: Task = getattr(import_module(f"{__name__}.{module}"), preset)
     return task
-
-
-for _id, (_name, _steps) in _IDS.items():
-    gymnasium.register(
-        _id, entry_point=f"{__name__}.environment:TaskEnv", max_episode_steps=_steps, kwargs={"task": _name}
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from grasp_theory.theorems.appendix_a3 import state_noise_law
 from grasp_theory.theorems.corollary_1 import smoothed_gradient_bound, unbiasedness
+from grasp_theory.theorems.local_basin import local_contraction
 from grasp_theory.theorems.record import TheoremCheck
 from grasp_theory.theorems.theorem_2 import shooting_smoothness
 from grasp_theory.theorems.theorem_3 import lifted_smoothness
@@ -34,6 +35,7 @@ __all__ = [
     "greedy_necessity",
     "lifted_smoothness",
     "live_tube",
+    "local_contraction",
     "minimised_contraction",
     "rollout_mean",
     "rollout_spread",

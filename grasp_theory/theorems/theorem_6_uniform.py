@@ -1,4 +1,4 @@
-"""Theorem 6 made uniform in the horizon: our sharpening, proved in docs/uniform_convergence.md."""
+"""Theorem 6 made uniform in the horizon: our sharpening, proved in docs/theory/uniform_convergence.md."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def uniform_powers(
     Statement
         ‖J_T^k‖₂ <= sup_T ‖J_T^k‖₂ = lim_T ‖J_T^k‖₂ = max over |z| = 1 of ‖(D + zE)^k‖₂, for every k.
     Source
-        Our sharpening of Theorem 6, Eq. (80)–(81), (87); docs/uniform_convergence.md, Theorem 1.
+        Our sharpening of Theorem 6, Eq. (80)–(81), (87); docs/theory/uniform_convergence.md, U1.
     Assumptions
         None beyond a time-invariant system and a constant β.
     Arguments
@@ -74,7 +74,7 @@ def uniform_contraction(
         If r = max over |z| = 1 of ρ(D + zE) < 1, then for every q in (r, 1) there is C with ‖J_T^k‖₂ <= C q^k for all T
         and k.  If r >= 1, then sup_T ‖J_T^k‖₂ >= r^k >= 1 for every k, and no such C exists.
     Source
-        Our sharpening of Theorem 6, Eq. (91); docs/uniform_convergence.md, Theorem 1 and Proposition 6.
+        Our sharpening of Theorem 6, Eq. (91); docs/theory/uniform_convergence.md, U1 and U2.
     Assumptions
         r < 1.  It implies β > 0, full column rank of B, ρ(D) < 1 and ρ((I − BB⁺)A) < 1.
     Arguments
@@ -116,7 +116,7 @@ def greedy_necessity(system: LinearSystem, beta: float, step_size: StepSize) -> 
         D + zE = I − NH (I − z [[K, 0], [−B⁺A, 0]]).  Hence 1 is an eigenvalue of D + z E exactly where 1/z is one of K, and
         if ρ(K) >= 1, then r = max over |z| = 1 of ρ(D + zE) >= 1 for all step sizes.  If ρ(K) < 1, some have r < 1.
     Source
-        Our sharpening of Theorem 6; docs/uniform_convergence.md, Theorem 2.
+        Our sharpening of Theorem 6; docs/theory/uniform_convergence.md, U3.
     Assumptions
         ρ(K) >= 1.  (Without full column rank of B, or with β = 0, r >= 1 in any case.)
     Arguments
@@ -151,7 +151,7 @@ def constant_growth(
         max_k ‖J_T^k‖₂ >= (|λ| − 1) ‖(1, z^{-1}, …, z^{-(T−1)})‖₂ ‖u‖/‖zEu‖, and (1/T) log max_k ‖J_T^k‖₂ → max(0, −log R).
         R <= 1/ρ(K), and the supremum of R over step sizes is 1/ρ(K).
     Source
-        Our sharpening of Theorem 6, Eq. (91); docs/uniform_convergence.md, Theorem 3.
+        Our sharpening of Theorem 6, Eq. (91); docs/theory/uniform_convergence.md, U5.
     Assumptions
         ρ(D) < 1, as in Theorem 6, and R < 1.
     Arguments
@@ -191,7 +191,7 @@ def minimised_contraction(system: LinearSystem, beta: float, state_step: float) 
         its eigenvalues over |z| = 1 is max(|1 − 2η_s β/(1+β)|, |1 − 2η_s| + 2η_s ρ(K)).  For β > 0 and 0 < rank B < n it is
         below 1 exactly if ρ(K) < 1 and 0 < η_s < 1/(1 + ρ(K)).
     Source
-        Our sharpening of Theorem 6; docs/uniform_convergence.md, Theorem 4.
+        Our sharpening of Theorem 6; docs/theory/uniform_convergence.md, U6.
     Assumptions
         None; B may have any rank, and ρ(K) any value.
     Arguments

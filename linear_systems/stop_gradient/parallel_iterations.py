@@ -5,7 +5,7 @@ iteration here is linear in it.  What they cost differs: `sequential_steps` coun
 evaluations that have to wait for one another; everything else runs in parallel over time.
 
 No iteration that moves information by one time step an iteration can beat the rate ρ(K) of `parallel_greedy`, K the
-greedy closed loop: see docs/uniform_convergence.md.
+greedy closed loop: see docs/theory/uniform_convergence.md.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ D + zE exactly where 1/z is one of K: step sizes with r < 1 exist if and only if
 η_a/η_s they form an interval.  Where ρ(K) >= 1, the system (A/c, B) with c > ρ(K) tells how far convergence is
 uniform when the error at time t is measured in units of c^t.
 
-Statements and proofs: docs/uniform_convergence.md.
+Statements and proofs: docs/theory/uniform_convergence.md.
 """
 
 from __future__ import annotations

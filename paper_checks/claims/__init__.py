@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from paper_checks.claims.beyond import limits, live_noise, metrics, nonlinear, syncs
 from paper_checks.claims.method import algorithm_1, convergence, description, lifting, stop_gradient
 from paper_checks.claims.noise import (
     appendix_a3,
@@ -59,9 +60,14 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *necessity.CLAIMS,
     *minimised.CLAIMS,
     *remedies.CLAIMS,
+    *limits.CLAIMS,
+    *metrics.CLAIMS,
+    *nonlinear.CLAIMS,
+    *syncs.CLAIMS,
     *theorem_7.CLAIMS,
     *moving_center.CLAIMS,
     *tube_contrast.CLAIMS,
+    *live_noise.CLAIMS,
     *theorem_8.CLAIMS,
     *theorem_9.CLAIMS,
     *rollouts.CLAIMS,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,11 @@ class Verdict(StrEnum):
     DEFINITION = "definition"
     BROKEN = "broken check"
     """Not a statement about the paper: a control was not caught, or the check raised."""
+    REPLICATES = "replicates"
+    """What our own models show, from here on: it says nothing about the paper's, and is no erratum."""
+    MIXED = "mixed"
+    DOES_NOT_REPLICATE = "does not replicate"
+    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,25 @@ class Evidence:
                 )
 
 
+NEAR = 0.05
+"""How far a false variant may be from the claim, relatively, without saying why no nearer one is tried."""
+
+_Variant = TypeVar("_Variant")
+
+
+@dataclass(frozen=True)
+class Far(Generic[_Variant]):
+    """A false variant that is further than `NEAR` from the claim.
+
+    Arguments
+        variant: the variant.
+        why: why no nearer one is tried, in a few words.
+    """
+
+    variant: _Variant
+    why: str
+
+
 @dataclass(frozen=True)
 class Control:
     """A variant of the claim whose truth is known, put through the same inspection.
@@ -86,11 +110,15 @@ class Control:
         description: how the variant differs from the claim.
         expected: False for a deliberately false variant, True for a true one.
         evidence: what the inspection said of it.
+        distance: how far it is from the claim, relatively, where both are numbers; None: it differs in kind.
+        why: why it is no nearer, where it is further than `NEAR`.
     """
 
     description: str
     expected: bool
     evidence: Evidence
+    distance: float | None = None
+    why: str = ""
 
     @property
     def caught(self) -> bool:
@@ -189,6 +217,7 @@ class Claim:
         check: examines the claim, recording into the run.  None: definitions only, or not checkable.
         missing: for a claim that is not checkable here, what is missing.
         tables, figures, others: numbers of tables and figures, and names of algorithms, that it accounts for.
+        ours: judged by what our own models show, on the scale of replication; without a check it is inconclusive.
     """
 
     id: str
@@ -204,6 +233,7 @@ class Claim:
     tables: tuple[int, ...] = ()
     figures: tuple[int, ...] = ()
     others: tuple[str, ...] = ()
+    ours: bool = False
 
 
 @dataclass(frozen=True)

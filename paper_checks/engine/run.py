@@ -24,6 +24,7 @@ from paper_checks.engine.records import (
     Curve,
     Evidence,
     Examination,
+    Far,
     Result,
     Sharpness,
     Verdict,
@@ -85,7 +86,7 @@ class Run:
         inspect: Callable[[Variant], Evidence],
         claim: Variant,
         *,
-        false_variants: Mapping[str, Variant],
+        false_variants: Mapping[str, Variant | Far[Variant]],
         true_variants: Mapping[str, Variant] | None = None,
         equations: Iterable[int] = (),
     ) -> Evidence:
@@ -95,7 +96,8 @@ class Run:
             title: the statement.
             inspect: decides a variant; the very same function judges the claim and its controls.
             claim: the variant that the paper states.
-            false_variants: description -> variant that must be rejected.  At least one.
+            false_variants: description -> variant that must be rejected.  At least one; near misses, where the
+                statement has a number (see `Far`).
             true_variants: description -> variant that must be accepted; needed where the claim itself fails,
                 to show that the inspection can pass.
             equations: the numbered equations that this statement covers.
@@ -110,7 +112,7 @@ class Run:
         inspect: Callable[[Variant], Evidence],
         claim: Variant,
         *,
-        false_variants: Mapping[str, Variant],
+        false_variants: Mapping[str, Variant | Far[Variant]],
         true_variants: Mapping[str, Variant] | None = None,
     ) -> Evidence:
         """Establish that a claim, though true, is loose or misleading; dropped if the evidence does not stand.
@@ -134,7 +136,7 @@ class Run:
         title: str,
         inspect: Callable[[Variant], Evidence],
         claim: Variant,
-        false_variants: Mapping[str, Variant],
+        false_variants: Mapping[str, Variant | Far[Variant]],
         true_variants: Mapping[str, Variant],
         equations: Iterable[int],
     ) -> Examination:
@@ -142,12 +144,23 @@ class Run:
             raise ValueError(f"{title!r} has no negative control; give at least one false variant")
         self._announce(title)
         if self._settings.sabotage:
-            description, variant = next(iter(false_variants.items()))
+            description, given = next(iter(false_variants.items()))
+            variant = given.variant if isinstance(given, Far) else given
             return Examination(f"{title} [sabotaged: {description}]", inspect(variant), (), tuple(equations))
         evidence = inspect(claim)
-        controls = [Control(d, False, inspect(v)) for d, v in false_variants.items()]
+        controls = []
+        for description, given in false_variants.items():
+            variant, why = (given.variant, given.why) if isinstance(given, Far) else (given, "")
+            controls.append(Control(description, False, inspect(variant), _distance(claim, variant), why))
         controls += [Control(d, True, inspect(v)) for d, v in true_variants.items()]
         return Examination(title, evidence, tuple(controls), tuple(equations))
+
+
+def _distance(claim: object, variant: object) -> float | None:
+    """Return |variant/claim − 1| of two measured numbers; whole numbers count or name kinds, and have no distance."""
+    if isinstance(claim, float) and isinstance(variant, float):
+        return abs(variant / claim - 1.0) if claim else abs(variant)
+    return None
 
 
 def run_claim(
@@ -156,8 +169,8 @@ def run_claim(
     """Check one claim and return its result; an exception in the check makes it broken, never silent."""
     settings = settings or Settings()
     if claim.check is None:
-        verdict = Verdict.NOT_CHECKABLE if claim.missing else Verdict.DEFINITION
-        return Result(claim, verdict)
+        unchecked = Verdict.INCONCLUSIVE if claim.ours else Verdict.NOT_CHECKABLE
+        return Result(claim, unchecked if claim.missing else Verdict.DEFINITION)
     run = Run(claim, settings, announce)
     started = time.perf_counter()
     problem = ""
@@ -166,7 +179,7 @@ def run_claim(
     except Exception:  # a check that raises is broken, and the other claims go on
         problem = traceback.format_exc()
     problem = problem or _problem(claim, run)
-    verdict = Verdict.BROKEN if problem else _verdict(run)
+    verdict = Verdict.BROKEN if problem else _replication(run) if claim.ours else _verdict(run)
     return Result(
         claim=claim,
         verdict=verdict,
@@ -186,6 +199,16 @@ def _verdict(run: Run) -> Verdict:
     if any(caveat.examination.evidence.passed for caveat in run.caveats):
         return Verdict.CAVEAT
     return Verdict.HOLDS
+
+
+def _replication(run: Run) -> Verdict:
+    """Return what our models show: mixed where single tests, or a caveat, say otherwise than the whole."""
+    evidence = [examination.evidence for examination in run.examinations]
+    if all(each.passed for each in evidence):
+        otherwise = any(caveat.examination.evidence.passed for caveat in run.caveats)
+        return Verdict.MIXED if otherwise else Verdict.REPLICATES
+    shown = any(outcome for each in evidence for outcome in each.outcomes.values())
+    return Verdict.MIXED if shown else Verdict.DOES_NOT_REPLICATE
 
 
 def _problem(claim: Claim, run: Run) -> str:

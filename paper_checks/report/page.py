@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Grade, Verdict
 from paper_checks.report.environment import ROOT
+from paper_checks.report.errata import errata
 from paper_checks.report.mathml import mathml
 from paper_checks.report.plot import plot, raised
 from paper_checks.report.serialise import SCHEMA_VERSION, Json
@@ -29,16 +30,24 @@ INDEX = re.compile(
 EXPONENT = re.compile(r"(?<=\S)\^(?:\{([^{}]*)\}|([−-]?\d+|[A-Za-zα-ω∞⊤*†]))")
 """An index on a single letter or an operator, and an exponent on anything: in braces, or one word, number or sign."""
 
-ERRATA = (Verdict.FAILS, Verdict.CAVEAT)
-"""The verdicts of which the paper's authors would want to know, the most serious first."""
+OURS = (Verdict.REPLICATES, Verdict.MIXED, Verdict.DOES_NOT_REPLICATE, Verdict.INCONCLUSIVE)
+"""The verdicts on what our own models show."""
 
 VERDICT_MEANING = {
     Verdict.HOLDS: ("✓", "Every examination passed, and every deliberately false variant was rejected."),
     Verdict.CAVEAT: ("△", "True as stated, but misleading or loose; each caveat is established by evidence."),
-    Verdict.FAILS: ("✕", "A counterexample is shown, and the inspection accepts a corrected statement."),
+    Verdict.FAILS: (
+        "✕",
+        "Contradicted by a proof, an exact counterexample or the paper's own figures beyond chance; the inspection "
+        "accepts a corrected statement.",
+    ),
     Verdict.NOT_CHECKABLE: ("○", "Something that a check would need is missing here; it is named."),
     Verdict.DEFINITION: ("≔", "Defines, denotes or depicts; there is nothing to be true or false."),
     Verdict.BROKEN: ("‼", "Says nothing about the paper: a control was not caught, or the check raised."),
+    Verdict.REPLICATES: ("⊕", "Our own models show it too."),
+    Verdict.MIXED: ("⊙", "Some of what our own models show is like it and some is not; no erratum."),
+    Verdict.DOES_NOT_REPLICATE: ("⊖", "Our own models do not show it; the paper's may, so it is no erratum."),
+    Verdict.INCONCLUSIVE: ("⊘", "Our own trials were too few to tell; what they could have found is said."),
 }
 """The mark (never colour alone) and the meaning of each verdict."""
 
@@ -84,7 +93,7 @@ def render(report: Json, folder: Path) -> str:
         verdicts={str(verdict): meaning for verdict, meaning in VERDICT_MEANING.items()},
         grades={str(grade): meaning for grade, meaning in GRADE_MEANING.items()},
         counts=Counter(claim["verdict"] for claim in report["claims"]),
-        errata=[c for verdict in ERRATA for c in report["claims"] if c["verdict"] == verdict],
+        errata=errata(),
         tones={item["label"]: _tone(item) for item in report["items"]},
         shown={claim["id"] for claim in report["claims"]},
         root=root,
@@ -105,6 +114,8 @@ def _tone(item: Json) -> str:
         return Verdict.FAILS
     if item["kind"] != "Equation" and Verdict.FAILS in found:
         return Verdict.FAILS
+    if found <= set(OURS):
+        return next(str(verdict) for verdict in reversed(OURS) if verdict in found)
     return Verdict.CAVEAT if Verdict.CAVEAT in found else Verdict.HOLDS
 
 

@@ -130,6 +130,8 @@ def _control(control: Control) -> Json:
         "description": control.description,
         "expected": bool(control.expected),
         "caught": bool(control.caught),
+        "distance": control.distance,
+        "why": control.why,
         "evidence": _evidence(control.evidence),
     }
 

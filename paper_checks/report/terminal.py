@@ -36,6 +36,10 @@ STYLES = {
     Verdict.NOT_CHECKABLE: "dim",
     Verdict.DEFINITION: "blue",
     Verdict.BROKEN: "bold white on red",
+    Verdict.REPLICATES: "cyan",
+    Verdict.MIXED: "cyan",
+    Verdict.DOES_NOT_REPLICATE: "cyan",
+    Verdict.INCONCLUSIVE: "dim",
 }
 
 

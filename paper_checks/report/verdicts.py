@@ -116,6 +116,8 @@ def deviations(results: Sequence[Result], recorded: Record, all_ids: Iterable[st
             problem = result.problem.strip()
             last_line = problem.splitlines()[-1] if problem else "no reason given"
             found.append(Deviation(claim_id, f"the check is broken: {last_line}", problem))
+            if before is not None:
+                found.extend(Deviation(claim_id, text) for text in _flips(before, entry(result)))
         elif before is None:
             found.append(Deviation(claim_id, f"{result.verdict}, and no verdict is on record"))
         else:
@@ -132,14 +134,22 @@ def _changes(before: Entry, after: Entry) -> list[str]:
     changes = []
     if before.verdict is not after.verdict:
         changes.append(f"the verdict changed: {before.verdict} → {after.verdict}")
-    for name in dict.fromkeys((*before.findings, *after.findings)):
-        was, found = before.findings.get(name), after.findings.get(name)
-        if was == found:
-            continue
-        if was is None:
-            changes.append(f"{name}: not on record, is {found!r}")
-        elif found is None:
-            changes.append(f"{name}: was {was!r}, is gone")
-        else:
-            changes.append(f"{name}: was {was!r}, is {found!r}")
+    changes += _flips(before, after)
+    changes += [
+        f"{name}: was “{was}”, is gone" for name, was in before.findings.items() if name not in after.findings
+    ]
+    changes += [
+        f"{name}: not on record, is “{found}”"
+        for name, found in after.findings.items()
+        if name not in before.findings
+    ]
     return changes
+
+
+def _flips(before: Entry, after: Entry) -> list[str]:
+    """Return the findings on record that were found otherwise; a broken check may not have come to all of them."""
+    return [
+        f"{name}: was “{was}”, is “{after.findings[name]}”"
+        for name, was in before.findings.items()
+        if name in after.findings and after.findings[name] != was
+    ]

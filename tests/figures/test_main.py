@@ -93,9 +93,11 @@ def test_list_names_every_figure() -> None:
 def test_every_module_that_makes_a_figure_is_registered() -> None:
     folder = Path(figures.__file__).parent
     makers = {
-        f"figures.{path.stem}" for path in folder.glob("*.py") if "\ndef make(" in path.read_text("utf-8")
+        ".".join(("figures", *path.relative_to(folder).with_suffix("").parts))
+        for path in folder.rglob("*.py")
+        if "\ndef make(" in path.read_text("utf-8")
     }
-    assert makers <= {entry.module for entry in FIGURES.values()}
+    assert makers == {entry.module for entry in FIGURES.values()}
     assert len(registry.FIGURES) == len({entry.module for entry in FIGURES.values()})
 
 

@@ -141,13 +141,13 @@ CAVEAT = "caveat · the bound is a hundred times too large"
     [
         (
             "does not stand · numerical · rejects half",
-            "was 'does not stand · numerical · rejects half', is 'stands ·",
+            "was “does not stand · numerical · rejects half”, is “stands ·",
         ),
         (
             "stands · certified · rejects half",
-            "was 'stands · certified · rejects half', is 'stands · numerical ·",
+            "was “stands · certified · rejects half”, is “stands · numerical ·",
         ),
-        (None, "not on record, is 'stands · numerical · rejects half'"),
+        (None, "not on record, is “stands · numerical · rejects half”"),
     ],
 )
 def test_a_changed_finding_under_the_same_verdict_exits_1_and_tells_what_was_and_what_is(
@@ -163,14 +163,14 @@ def test_a_lost_caveat_exits_1(record: Path, tmp_path: Path) -> None:
     change_finding(record, "loose", "caveat · another", "stands · numerical · rejects half")
     result = invoke(["--claim", "loose"], tmp_path)
     assert result.exit_code == 1
-    assert "loose: caveat · another: was 'stands · numerical · rejects half', is gone" in result.output
+    assert "loose: caveat · another: was “stands · numerical · rejects half”, is gone" in result.output
 
 
 def test_recording_shows_what_it_changes(record: Path, tmp_path: Path) -> None:
     change_finding(record, "loose", CAVEAT, "does not stand · numerical · rejects half")
     result = invoke(["--claim", "loose", "--record"], tmp_path)
     assert result.exit_code == 0
-    assert f"recorded loose: {CAVEAT}: was 'does not stand" in result.output
+    assert f"recorded loose: {CAVEAT}: was “does not stand" in result.output
     assert "1 changes on record" in result.output
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.evaluation.summary import summary
+from experiments.evaluation.overview import summary
 from grasp_theory.world_models import available
 
 ROOT = Path(__file__).parents[2]

@@ -34,7 +34,8 @@ def test_wheel_holds_the_three_packages_and_their_data(wheel: Path) -> None:
         "grasp_theory",
         "paper_checks",
     }
-    assert {"paper_checks/report/verdicts.json", "paper_checks/claims/ours/counts.json"} <= set(names)
+    data = {"report/verdicts.json", "report/errata.md", "claims/ours/counts.json"}
+    assert {f"paper_checks/{name}" for name in data} <= set(names)
     assert any(name.startswith("paper_checks/report/templates/") for name in names)
     assert any(name.startswith("linear_systems/examples/data/") and name.endswith(".json") for name in names)
 

@@ -10,13 +10,16 @@ from torch import Tensor
 from grasp_theory import CEM, CEMGD, GRASP, ICEM, MPPI, GradientDescent, LatCo, Planner, PlanningProblem
 
 PLANNERS: dict[str, Planner] = {
-    "GRASP": GRASP(iterations=30, sync_every=10, sync_steps=3, check_every=5),
+    "GRASP": GRASP(iterations=30, sync_every=10, shooting_steps=2, check_every=15),
+    "GRASP gradient sync": GRASP(
+        iterations=30, sync_every=10, sync_method="gradient", sync_steps=3, check_every=5
+    ),
     "GRASP.paper": replace(GRASP.paper(), iterations=30, sync_every=10),
     "GRASP.released": replace(GRASP.released(), iterations=30, sync_every=10),
     "GRASP CEM sync": GRASP(iterations=30, sync_every=10, sync_steps=2, sync_method="cem"),
     "GRASP all options": GRASP(
-        iterations=20, sync_every=5, sync_steps=2, stop_state_gradient=False, fix_final_state=False,
-        noise_decay=0.95, cycle_decay=0.9, sync_states=False, initial_state_noise=0.1, initial_action_noise=0.1,
+        iterations=20, sync_every=5, sync_method="gradient", sync_steps=2, check_every=25, stop_state_gradient=False,
+        fix_final_state=False, noise_decay=0.95, cycle_decay=0.9, sync_states=False, initial_state_noise=0.1, initial_action_noise=0.1,
     ),
     "GradientDescent": GradientDescent(iterations=20, action_noise=0.0),
     "GradientDescent noisy": GradientDescent(
@@ -82,11 +85,14 @@ class Counting:
         self.rows += rows
         following = Pendulum().step(state, action)
         if following.requires_grad:
-            following.register_hook(lambda gradient: self._count_backward(rows))
+            following.register_hook(self._count_backward)
         return following
 
-    def _count_backward(self, rows: int) -> None:
-        self.backward_rows += rows
+    def _count_backward(self, gradient: Tensor) -> None:
+        functorch = torch._C._functorch
+        if functorch.is_batchedtensor(gradient):  # several cotangents side by side
+            gradient = functorch.get_unwrapped(gradient)
+        self.backward_rows += gradient[..., 0].numel()
 
 
 def near(state: Tensor, goal: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from experiments.study.trials.trial import SCHEMA
+from experiments.study.trials.unit import code_digest
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def rows_of(
                 "mode": mode, "batch": len(solved) if mode == "batch" else 1,
                 "first_seconds": time, "first_model": done, "first_true": done,
                 "final_model": done if mode == "batch" else None, "final_true": done if mode == "batch" else None,
-                "seconds": 9.0 if time is None else time, "code": "c", "version": "0.1.0", "machine": "m",
+                "seconds": 9.0 if time is None else time, "version": "0.1.0", "machine": "m",
+                "code": code_digest(cell.planner, task, mode),
                 "device": "cpu", "threads": 1, "torch": "2", "finished": "2026-01-01T00:00:00+00:00", **others,
             }  # fmt: skip
             rows.append({name: row.get(name) for name in SCHEMA})

@@ -12,7 +12,8 @@ from experiments.evaluation.sizes import stream
 from experiments.evaluation.state_gradient import TARGET, faking_step, one_gradient_step
 from experiments.study.figure_data.extents import SEED, Sizes
 from experiments.study.figure_data.files import pixels
-from grasp_theory.statistics.bootstrap import Bootstrap, Json, proportion
+from grasp_theory.statistics.bootstrap import Bootstrap, proportion
+from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks import TASKS, by_name
 from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel, available, load

@@ -16,7 +16,7 @@ from experiments.evaluation.sizes import stream
 from experiments.paths import RESULTS
 from experiments.study.figure_data.extents import SEED
 from experiments.study.trials.judge import Judge
-from experiments.study.trials.planners import Settings, make_planner, untuned
+from experiments.study.trials.settings import Settings, make_planner, untuned
 from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP, Observation, Plan, Planner
 from grasp_theory.planners.lifted import LiftedPlanner

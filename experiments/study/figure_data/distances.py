@@ -19,7 +19,8 @@ from experiments.study.figure_data.cases import (
 from experiments.study.figure_data.detours import above_start, needs_detour, recedes
 from experiments.study.figure_data.extents import Sizes
 from experiments.study.trials.judge import Judge
-from grasp_theory.statistics.bootstrap import Json, proportion
+from grasp_theory.statistics.bootstrap import proportion
+from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks.task import FRAMESKIP
 from grasp_theory.world_models import WorldModel
 

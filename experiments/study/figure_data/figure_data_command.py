@@ -27,9 +27,10 @@ from experiments.study.figure_data.landscapes import landscapes
 from experiments.study.figure_data.traps import bad_minima
 from experiments.study.figure_data.virtual_states import LONG, PLANNERS, long_plans, virtual_states
 from experiments.threads import one_thread
-from grasp_theory.statistics.bootstrap import Json
+from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
+from linear_systems.errors import ParameterError
 
 Measure = Callable[[Sizes], tuple[dict[str, np.ndarray], dict[str, Json]]]
 
@@ -59,7 +60,11 @@ def figure_data(
     """
     unknown = set(only or ()) - set(FIGURES)
     if unknown:
-        raise typer.BadParameter(f"{sorted(unknown)}: expected some of {', '.join(map(str, FIGURES))}")
+        expected = f"some of {', '.join(map(str, FIGURES))}"
+        raise ParameterError(
+            "only", expected, f"{sorted(unknown)}", "figures 2 and 5 need no data of their own"
+        )
+    path_of(out, 1).parent.mkdir(parents=True, exist_ok=True)
     sizes = QUICK if quick else FULL
     console = Console(stderr=True)
     bar = Progress(
@@ -73,7 +78,7 @@ def figure_data(
         for number in numbers:
             there = None if overwrite else stored(out, number)
             if there is not None and (quick or there.provenance["sizes"] == asdict(sizes)):
-                console.print(f"figure {number}: there already ({path_of(out, number)})")
+                console.print(f"figure {number}: there already ({path_of(out, number)})", markup=False)
                 bar.advance(stage, len(FIGURES[number]))
                 continue
 
@@ -82,7 +87,9 @@ def figure_data(
 
             data = measure(number, sizes, next_part, lambda: bar.advance(stage))
             write(out, number, data)
-            console.print(f"figure {number}: {data.provenance['seconds']} s, {path_of(out, number)}")
+            console.print(
+                f"figure {number}: {data.provenance['seconds']} s, {path_of(out, number)}", markup=False
+            )
 
 
 def measure(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from grasp_theory.files import atomic_file
-from grasp_theory.statistics.bootstrap import Json
+from grasp_theory.statistics.intervals import Json
 from linear_systems.errors import InvalidInputError
 
 FORMAT = 1

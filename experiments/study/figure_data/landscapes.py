@@ -15,7 +15,8 @@ from experiments.study.figure_data.cases import SETTINGS, Planned, planned, torc
 from experiments.study.figure_data.extents import SEED, Sizes
 from grasp_theory import GRASP
 from grasp_theory.objectives import lifted_loss, rollout_loss
-from grasp_theory.statistics.bootstrap import Bootstrap, Json, proportion
+from grasp_theory.statistics.bootstrap import Bootstrap, proportion
+from grasp_theory.statistics.intervals import Json
 
 REACH = 0.5
 """Half the side of a window: this root mean square change of the actions, in units of their bound."""

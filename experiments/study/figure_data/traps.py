@@ -13,7 +13,8 @@ from experiments.study.figure_data.extents import Sizes
 from experiments.study.figure_data.files import pixels
 from experiments.study.figure_data.virtual_states import positions, residuals, typical_step
 from grasp_theory import GRASP, LatCo, Planner
-from grasp_theory.statistics.bootstrap import Json, plain, proportion
+from grasp_theory.statistics.bootstrap import proportion
+from grasp_theory.statistics.intervals import Json, plain
 from grasp_theory.tasks.task import FRAMESKIP
 
 BROKEN = 0.5

@@ -26,7 +26,8 @@ from experiments.study.figure_data.distances import true_distances
 from experiments.study.figure_data.extents import Sizes
 from experiments.study.figure_data.files import pixels
 from experiments.study.trials.judge import Judge
-from grasp_theory.statistics.bootstrap import Json, plain, proportion
+from grasp_theory.statistics.bootstrap import proportion
+from grasp_theory.statistics.intervals import Json, plain
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP
 from grasp_theory.world_models import WorldModel, load

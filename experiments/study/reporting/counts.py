@@ -18,14 +18,15 @@ import typer
 from experiments.paths import REPOSITORY, RESULTS
 from experiments.study.figure_data.files import shares
 from experiments.study.reporting.pairs import SOONER, Pairing
+from experiments.study.reporting.present import former_code
 from experiments.study.reporting.report import PROVENANCE, compare
 from experiments.study.reporting.summary import current
 from experiments.study.tables import FULL, Cell, cells
 from experiments.study.trials.store import existing
 from experiments.study.tune import Tuned
 from grasp_theory.files import atomic_file
-from grasp_theory.statistics.bootstrap import Json
-from linear_systems.errors import InvalidInputError, ParameterError
+from grasp_theory.statistics.intervals import Json
+from linear_systems.errors import ParameterError
 
 PATH = REPOSITORY / "paper_checks" / "claims" / "ours" / "counts.json"
 SCHEMA_VERSION = 1
@@ -40,17 +41,14 @@ def verdicts(
     out: Annotated[Path, typer.Option(help="Where the counts go.")] = PATH,
 ) -> None:
     """Condense the stored trials into the counts by which `python -m paper_checks` judges the paper's claims."""
-    try:
-        rows, tuned = current(existing(results).rows()), Tuned.load(results)
-        tables: dict[str, Sequence[Cell]] = {}
-        for number in NUMBERS:
-            try:
-                tables[number] = cells(number, tuned, FULL)
-            except ParameterError as error:
-                typer.echo(f"table {number} is left out: {error}")
-        content = condense(tables, rows, shares(results))
-    except InvalidInputError as error:
-        raise typer.BadParameter(str(error)) from error
+    rows, tuned = current(existing(results).rows()), Tuned.load(results)
+    tables: dict[str, Sequence[Cell]] = {}
+    for number in NUMBERS:
+        try:
+            tables[number] = cells(number, tuned, FULL)
+        except ParameterError as error:
+            typer.echo(f"table {number} is left out: {error}")
+    content = condense(tables, rows, shares(results))
     save(content, out)
     typer.echo(f"{out}; now: python -m paper_checks --quick --record, and look at what changed")
 
@@ -128,4 +126,6 @@ def _provenance(rows: pl.DataFrame) -> dict[str, Json]:
     }
     for name in PROVENANCE:
         facts[name] = ", ".join(sorted(str(value) for value in rows[name].unique().to_list()))
+    if old := former_code(rows):
+        facts["but"] = old
     return facts

@@ -11,7 +11,8 @@ import polars as pl
 from jaxtyping import Float
 
 from experiments.study.reporting.summary import OUTCOMES, TRIAL, trials_of
-from grasp_theory.statistics.paired_trials import LEVEL, PairedTrials, holm
+from grasp_theory.statistics.intervals import LEVEL
+from grasp_theory.statistics.paired_trials import PairedTrials, holm
 from linear_systems.errors import ParameterError
 
 if TYPE_CHECKING:

@@ -1,19 +1,15 @@
-"""The paper's printed figures, beside which ours stand.
-
-They are the same as in `paper_checks.claims.printed.tables`, which this layer must not import; a test compares the two.
-"""
+"""The paper's printed figures, beside which ours stand."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from experiments.study.tables import Cell
+from grasp_theory.paper_tables import SUCCESS, TABLES
+from grasp_theory.paper_tables import Cell as PrintedCell
 from grasp_theory.tasks.task import FRAMESKIP
 
-PATH = Path(__file__).with_name("paper_tables.json")
 ENVIRONMENTS = {"push_t": "Push-T", "point_maze": "PointMaze", "wall_single": "WallSingle"}
 
 
@@ -39,8 +35,7 @@ def printed(table: str, cell: Cell) -> Printed | None:
     task, kind, horizon = cell.problem_set
     if task not in ENVIRONMENTS or kind == "long":
         return None
-    rows = {_plain(label): settings for label, settings in _tables().get(table, {}).items()}
-    found = rows.get(_plain(cell.row), {}).get(f"{ENVIRONMENTS[task]} H={FRAMESKIP * horizon}")
+    found = _figures().get((table, _plain(cell.row), f"{ENVIRONMENTS[task]} H={FRAMESKIP * horizon}"))
     return None if found is None else Printed(found.get("success"), found.get("time"))
 
 
@@ -48,9 +43,20 @@ def _plain(label: str) -> str:
     return "".join(label.lower().replace("(ours)", "").split())
 
 
+def _row(cell: PrintedCell) -> str:
+    """Return the label of a row; in Table 5, where labels repeat, with the mode before it."""
+    mode = cell.block.partition("objective.mode=")[2].rstrip(")")
+    return f"{mode}: {cell.row}" if mode else cell.row
+
+
 @cache
-def _tables() -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
-    content: dict[str, dict[str, dict[str, dict[str, float | None]]]] = json.loads(
-        PATH.read_text(encoding="utf-8")
-    )
-    return content
+def _figures() -> dict[tuple[str, str, str], dict[str, float | None]]:
+    """Return success and time by table, row and setting."""
+    figures: dict[tuple[str, str, str], dict[str, float | None]] = {}
+    for table in TABLES:
+        for cell in table.cells:
+            place = figures.setdefault((str(table.number), _plain(_row(cell)), cell.setting), {})
+            place["success" if cell.quantity is SUCCESS else "time"] = (
+                float(cell.value) if cell.has_value else None
+            )
+    return figures

@@ -19,7 +19,7 @@ from experiments.study.reporting.report import CAPTIONS, CellReport, TableReport
 from experiments.study.reporting.summary import Success
 from experiments.study.tables import TITLES, Cell
 from grasp_theory.files import atomic_file
-from grasp_theory.statistics.bootstrap import Estimate
+from grasp_theory.statistics.intervals import Estimate
 
 NONE = "—"
 LEGEND = (

@@ -10,6 +10,7 @@ import polars as pl
 
 from experiments.study.reporting.pairs import BATCH, SOONER, Pairing, Tested, family, pair
 from experiments.study.reporting.paper_tables import Printed, printed
+from experiments.study.reporting.present import former_code
 from experiments.study.reporting.summary import (
     OUTCOMES,
     Success,
@@ -20,7 +21,7 @@ from experiments.study.reporting.summary import (
     trials_of,
 )
 from experiments.study.tables import Cell
-from grasp_theory.statistics.bootstrap import Estimate, Json
+from grasp_theory.statistics.intervals import Estimate, Json
 
 CAPTIONS = {
     "1": "Long horizons: success and time",
@@ -31,9 +32,9 @@ CAPTIONS = {
     "mpc": "Closed loop: replanning after every model step",
 }
 OURS = "GRASP"
-PROVENANCE = ("machine", "device", "threads", "torch", "version", "commit", "code")
+PROVENANCE = ("machine", "device", "threads", "torch", "version", "commit")
 """Columns that say where and with what a row was computed."""
-TIMED_ON = ("machine", "device", "threads", "torch", "code")
+TIMED_ON = ("machine", "device", "threads", "torch")
 """Those of which times of one table must have one value each."""
 
 
@@ -125,7 +126,9 @@ def table_report(
         for outcome in (("final_true",) if number == "mpc" else ("first_model", "first_true", SOONER))
         for tested in family(compare(cells, rows, outcome, modes, others))
     ]
+    old = former_code(used)
     warnings = [
+        *([old] if old else []),
         *_mixed_times(pl.concat(timed) if timed else rows.clear()),
         *_unequal(reports),
     ]
@@ -296,7 +299,7 @@ def _values(rows: pl.DataFrame, column: str) -> list[str]:
 
 
 def _mixed_times(timed: pl.DataFrame) -> list[str]:
-    """Say where times of one task were taken on or with different things; each task has code of its own."""
+    """Say where times of one task were taken on or with different things."""
     return [
         f"times of {task} are from more than one {name}: {', '.join(values)}; do not compare them"
         for (task,), rows in timed.group_by("task", maintain_order=True)

@@ -11,21 +11,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
-from scipy.stats import norm
 
-from grasp_theory.statistics.bootstrap import LEVEL, Bootstrap, Estimate
+from grasp_theory.statistics.bootstrap import Bootstrap
+from grasp_theory.statistics.intervals import Estimate, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials
 from linear_systems.errors import ParameterError
 
 if TYPE_CHECKING:
     from experiments.study.tables import Cell
-    from experiments.study.trials.planners import Settings
+    from experiments.study.trials.settings import Settings
 
 OUTCOMES = ("first_model", "first_true", "final_model", "final_true")
 """Success of the first plan that the model believes and of the final one, in the model and in the environment."""
@@ -96,8 +95,8 @@ class TimeCurve:
 def current(rows: pl.DataFrame, *, models: str = "offline-flat", purpose: str = "reporting") -> pl.DataFrame:
     """Return the rows that count: of one kind of model, computed with the latest of everything, each trial once.
 
-    The latest is what the row that was finished last has: of a model its weights, of a task its code, of a place in a
-    problem set the problem.  Rows with anything older are left out, so that no comparison mixes the two.  Of a trial that
+    The latest is what the row that was finished last has: of a model its weights, of a planner on a task its code, of a
+    place in a problem set the problem.  Rows with anything older are left out, so that no comparison mixes the two.  Of a trial that
     was computed in several units the one planned beside most others counts, and then the latest.
 
     Arguments
@@ -124,7 +123,11 @@ def _asked_for(rows: pl.DataFrame, models: str, purpose: str) -> pl.DataFrame:
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:
     problem = ["task", "kind", "horizon", "problem"]
-    for what, where in {"model_hash": ["model"], "code": ["task"], "problem_hash": problem}.items():
+    for what, where in {
+        "model_hash": ["model"],
+        "code": ["task", "planner", "mode"],
+        "problem_hash": problem,
+    }.items():
         latest = pl.col(what).sort_by("finished").last().over(where)
         rows = rows.filter(pl.col(what).eq_missing(latest))
     return rows
@@ -169,15 +172,6 @@ def clustered_share(happened: Bool[np.ndarray, " N"], problem: Int[np.ndarray, "
     # A share is the difference to a planner that never succeeds.
     record = PairedTrials.of(happened.astype(int), problem)
     return wilson(record.difference, record.effective_trials)
-
-
-def wilson(share: float, n: float) -> Estimate:
-    """Return a share with Wilson's 95% interval for n trials, n not necessarily whole."""
-    z = float(norm.ppf((1 + LEVEL) / 2))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    # Rounding must not take 0 or 1 out of the interval of a share that attains it.
-    return Estimate(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
 
 
 def times(single: pl.DataFrame, *, limit: float | None = None) -> Times | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -60,8 +62,7 @@ class Store:
                 "rows", f"rows of unit {unit} with the columns of SCHEMA", f"{rows.schema}", "run_unit"
             )
         self.parts.mkdir(parents=True, exist_ok=True)
-        with atomic_file(self.parts / f"{unit}.parquet") as file:
-            rows.write_parquet(file, compression="zstd")
+        _write(self.parts / f"{unit}.parquet", rows)
 
     def unit_rows(self, unit: str) -> pl.DataFrame:
         """Return the rows of one unit, none if it is not there."""
@@ -102,8 +103,7 @@ class Store:
         with self.lock(exclusive=True):
             parts = sorted(self.parts.glob("*.parquet"))
             rows = self.rows()
-            with atomic_file(self.archive) as file:
-                rows.write_parquet(file, compression="zstd", compression_level=19, statistics=False)
+            _write(self.archive, rows, compression_level=19, statistics=False)
             for part in parts:
                 part.unlink()
         return len(rows)
@@ -130,9 +130,18 @@ _READINGS = 3
 _ORDER = ("task", "kind", "horizon", "purpose", "mode", "planner", "settings", "model", "seed", "problem")
 
 
+def _write(path: Path, rows: pl.DataFrame, **options: Any) -> None:
+    encoded = (
+        io.BytesIO()
+    )  # where polars writes to the disk itself, a full one is told as an error of the format
+    rows.write_parquet(encoded, compression="zstd", **options)
+    with atomic_file(path) as file:
+        file.write(encoded.getvalue())
+
+
 def _read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     try:
-        frame = pl.read_parquet(path, columns=columns)
+        frame = pl.read_parquet(path, columns=columns, glob=False)
     except FileNotFoundError:
         raise
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -21,11 +21,12 @@ from torch import Tensor
 from experiments.paths import REPOSITORY
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.loop import closed_loop
-from experiments.study.trials.planners import make_planner
+from experiments.study.trials.settings import make_planner
 from experiments.study.trials.unit import (
     Unit,
     code_digest,
     model_hash,
+    model_path,
     problem_hashes,
     problem_set,
     stored_model,
@@ -35,6 +36,7 @@ from experiments.study.trials.unit import (
 from experiments.training.run import machine
 from grasp_theory import Plan, Planner, Status
 from grasp_theory.tasks import by_name
+from grasp_theory.world_models import read_card
 
 SCHEMA: Mapping[str, Any] = {
     "key": pl.String, "unit": pl.String,
@@ -67,21 +69,17 @@ load: of the machine over the minute before the unit was done: processes that wa
 
 def run_unit(unit: Unit, device: str = "cpu") -> pl.DataFrame:
     """Return the rows of a unit; the results, not the times, are the same each time on the same machine."""
-    task, problems = by_name(unit.task), problem_set(unit.set_name)
-    model = stored_model(unit.model).to(device)
-    judge = Judge(task, model, problems, unit.indices)
-    planner = make_planner(unit.planner, unit.settings)
-    outcomes = _MODES[unit.mode](judge, planner, unit)
-    card = model.card
-    assert card is not None  # it was loaded from a file
+    outcomes = planned_and_judged(unit, device)
+    card = read_card(model_path(unit.model))
+    code = code_digest(unit.planner, unit.task, unit.mode)
     shared = {
         "unit": unit_key(unit), "task": unit.task, "kind": unit.kind, "horizon": unit.horizon, "purpose": unit.purpose,
         "model": unit.model, "model_kind": card.kind, "model_seed": card.seed, "model_hash": model_hash(unit.model),
         "planner": unit.planner, "settings": unit.settings_json, "seed": unit.seed, "mode": unit.mode,
-        "batch": 1 if unit.mode == "single" else unit.count, "code": code_digest(unit.task), **_provenance(device),
+        "batch": 1 if unit.mode == "single" else unit.count, "code": code, **_provenance(device),
         "load": round(os.getloadavg()[0], 2), "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
-    steps, hashes = problems.shortest_steps, problem_hashes(unit.set_name)
+    steps, hashes = problem_set(unit.set_name).shortest_steps, problem_hashes(unit.set_name)
     rows = [
         {
             **shared,
@@ -97,6 +95,14 @@ def run_unit(unit: Unit, device: str = "cpu") -> pl.DataFrame:
 
 
 Outcomes = Sequence[Mapping[str, object]]
+
+
+def planned_and_judged(unit: Unit, device: str) -> Outcomes:
+    """Return the outcome columns of a unit's trials.  All code that can change them is what this function can execute."""
+    task, problems = by_name(unit.task), problem_set(unit.set_name)
+    model = stored_model(unit.model).to(device)
+    judge = Judge(task, model, problems, unit.indices)
+    return _MODES[unit.mode](judge, make_planner(unit.planner, unit.settings), unit)
 
 
 def _side_by_side(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:

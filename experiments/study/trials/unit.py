@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, get_args
 
-from experiments.paths import REPOSITORY
-from experiments.study.trials.planners import Settings, make_planner
+from experiments.study.code.closure import Choice, Closure, Code
+from experiments.study.code.modules import Definition, Sources
+from experiments.study.trials.settings import PLANNERS, Settings, make_planner
 from grasp_theory import tasks, world_models
 from grasp_theory.tasks.problems import Kind, Problems, Purpose
 from grasp_theory.world_models import WorldModel, load_file, read_card
@@ -29,28 +30,8 @@ mpc: in closed loop with the environment, replanning after every model step.
 
 PROBLEM_SETS = Path(tasks.__file__).parent / "problem_sets"
 
-_CODE = (
-    "grasp_theory/dynamics.py",
-    "grasp_theory/objectives.py",
-    "grasp_theory/planners",
-    "grasp_theory/world_models/architecture.py",
-    "grasp_theory/world_models/encoders.py",
-    "grasp_theory/world_models/heads.py",
-    "grasp_theory/world_models/model.py",
-    "grasp_theory/world_models/predictors.py",
-    "experiments/evaluation/observe.py",
-    "grasp_theory/tasks/raster.py",
-    "grasp_theory/tasks/task.py",
-    "experiments/study/trials/judge.py",
-    "experiments/study/trials/loop.py",
-    "experiments/study/trials/trial.py",
-)
-"""Where a change may change a row, beside the task's own files; weights and problems are in the key themselves."""
-_TASK_CODE = {
-    "wall_single": ("wall_single/wall_single", "wall_single/walls"),
-    "point_maze": ("point_maze/point_maze", "point_maze/maze_map", "point_maze/physics"),
-    "push_t": ("push_t/push_t", "push_t/physics"),
-}
+_PACKAGES = ("linear_systems", "grasp_theory", "experiments")
+_TRIAL = Definition("experiments.study.trials.trial", "planned_and_judged")
 
 
 @dataclass(frozen=True)
@@ -141,7 +122,7 @@ def trial_keys(unit: Unit) -> list[str]:
         model_hash(unit.model),
         str(unit.seed),
         unit.mode,
-        code_digest(unit.task),
+        code_digest(unit.planner, unit.task, unit.mode),
     ]
     return [_sha256([*shared, unit.set_name, str(i), problem]) for i, problem in enumerate(problem_hashes(unit.set_name))
             if i in unit.indices]  # fmt: skip
@@ -184,31 +165,26 @@ def model_path(name: str) -> Path:
 
 
 @cache
-def code_digest(task: str) -> str:
-    """Return a digest of the code that determines a task's rows: syntax trees without docstrings, so comments are free."""
-    files: list[Path] = []
-    own = _TASK_CODE[task.removesuffix("_long")]
-    for name in (*_CODE, *(f"grasp_theory/tasks/{part}.py" for part in own)):
-        path = REPOSITORY / name
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return _sha256(f"{file.relative_to(REPOSITORY)}\n{_logic(file)}" for file in files)[:16]
+def code_digest(planner: str, task: str, mode: str) -> str:
+    """Return a digest of the code that a trial of a planner on a task can execute; see `experiments.study.code.closure`.
+
+    It does not depend on the machine, on where definitions stand, on names of variables, comments, docstrings or
+    annotations.
+    """
+    return trial_code(repository(), planner, task, mode).digest()
 
 
-def _logic(file: Path) -> str:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            # Strings that are statements: docstrings, and those below fields.
-            node.body = [part for part in node.body if not _is_text(part)]
-    return ast.dump(tree)
+def trial_code(code: Code, planner: str, task: str, mode: str) -> Closure:
+    """Return what a trial of a planner on a task can execute of the given sources, once it is asked for as a `Unit`."""
+    alternatives = {planner: PLANNERS, task: tasks.TASKS, mode: get_args(Mode)}
+    choices = [Choice(taken, frozenset(among)) for taken, among in alternatives.items()]
+    return code.closure(_TRIAL, choices)
 
 
-def _is_text(part: ast.stmt) -> bool:
-    return (
-        isinstance(part, ast.Expr)
-        and isinstance(part.value, ast.Constant)
-        and isinstance(part.value.value, str)
-    )
+@cache
+def repository() -> Code:
+    """Return the sources of these packages as they are imported here."""
+    return Code(Sources({name: Path(next(iter(import_module(name).__path__))) for name in _PACKAGES}))
 
 
 @cache

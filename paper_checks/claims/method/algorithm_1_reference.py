@@ -39,6 +39,17 @@ class CountingDynamics:
         return self.model.step(state, action)
 
 
+@dataclass(frozen=True)
+class Truncated:
+    """A model that passes no gradient to its state input."""
+
+    model: Dynamics
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        """Return the model's next states, their gradient stopped at the state."""
+        return self.model.step(state.detach(), action)
+
+
 def joint_step(
     dynamics: Dynamics,
     trajectory: Trajectory,

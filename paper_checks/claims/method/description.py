@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import sympy as sp
 
+from paper_checks.claims.method.shipped_noise import inspect_initial_states
 from paper_checks.claims.printed.comparisons import LONG, SHORT
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
@@ -139,7 +140,12 @@ def _scheduled(terms: dict[str, str]) -> Evidence:
     summary += f"; not in {', '.join(constant)}" if constant else ""
     instance = "\n".join(f"{place}: {term}" for place, term in terms.items())
     return Evidence(
-        Grade.REPORTED, not constant, summary, {"constant": len(constant)}, f'print(r"""{instance}""")'
+        Grade.ARGUED,
+        not constant,
+        f"{summary}.  A level that depends on the iteration would carry its index k, as ξ does, or be written σ(k): the "
+        "printed terms are read for it, and a schedule told in words elsewhere would be overlooked",
+        {"constant": len(constant)},
+        f'print(r"""{instance}""")',
     )
 
 
@@ -186,7 +192,13 @@ def _boundary_kept(initial: _Initial) -> Evidence:
         "import numpy as np\nrng, s_0, g, T, epsilon = np.random.default_rng(0), 0.0, 1.0, 10, 0.01\n"
         "print(*(t / T * g + (1 - t / T) * s_0 + epsilon**0.5 * rng.standard_normal() for t in (0, T)))"
     )
-    return Evidence(Grade.SYMBOLIC, not wrong, summary, {"boundary states changed": len(wrong)}, instance)
+    return Evidence(
+        Grade.ARGUED,
+        not wrong,
+        f"{summary}.  z ~ N(0, εI) is printed for every t of {{s_t}}_0^T; with ε > 0 a state that is noised is fixed no more",
+        {"boundary states changed": len(wrong)},
+        instance,
+    )
 
 
 def check_initial_states(run: Run) -> None:
@@ -198,6 +210,12 @@ def check_initial_states(run: Run) -> None:
         everywhere,
         false_variants={"noise from t = 0 to T - 1": replace(everywhere, last=-1)},
         true_variants={"noise from t = 1 to T - 1, as in Algorithm 1": _Initial(1, -1)},
+    )
+    run.examine(
+        "GRASP.paper() starts from the interpolation with N(0, εI) noise on s_1, ..., s_{T-1} only",
+        lambda factor: inspect_initial_states(run, factor),
+        1.0,
+        false_variants={"√ε 5% larger": 1.05, "√ε 5% smaller": 0.95},
     )
 
 

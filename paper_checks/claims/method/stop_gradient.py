@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +22,7 @@ from paper_checks.claims.method.gradients import (
     random_problems,
     random_trajectory,
 )
+from paper_checks.claims.method.shipped import SILENT, Reading, inspect_gradient_step, inspect_iterations
 from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
 from paper_checks.claims.theorem_5.losses import (
     ExactPlan,
@@ -33,6 +34,9 @@ from paper_checks.claims.theorem_5.losses import (
 from paper_checks.engine.inspection import judge
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
+
+STEPS = replace(SILENT, sync_every=None)
+"""The shipped planner's joint steps alone."""
 
 
 def check_losses(run: Run) -> None:
@@ -53,6 +57,17 @@ def check_losses(run: Run) -> None:
             partial(_three_ways, run, Objective(equation)),
             (Objective(equation), True),
             false_variants=controls,
+            equations=(equation,),
+        )
+    for equation, weight, near in (
+        (8, 0.0, {"the gradient kept, Eq. (4)": Objective(4), "γ = 0.001, Eq. (10)": Objective(10, 1e-3)}),
+        (10, 0.7, {"γ 1% larger": Objective(10, 0.707), "γ on neither term, Eq. (8)": Objective(8)}),
+    ):
+        run.examine(
+            f"GRASP with γ = {weight} steps along the gradient of Eq. ({equation})",
+            partial(inspect_gradient_step, run, replace(STEPS, goal_weight=weight)),
+            Objective(equation, weight),
+            false_variants=near,
             equations=(equation,),
         )
     run.examine(
@@ -88,6 +103,17 @@ def check_dynamics(run: Run) -> None:
             "noise on s_T too": _Update(noise_on_end=True),
             "s_T free": _Update(end_free=True),
             "the state gradient kept": _Update(stopped=False),
+        },
+        equations=(11, 12),
+    )
+    run.examine(
+        "a step of GRASP.paper() is (11)–(12) without the noise, which the claim algorithm-1 examines",
+        lambda reading: inspect_iterations(run, "silent", STEPS, reading),
+        Reading(STEPS),
+        false_variants={
+            "η_s in place of 2η_s": Reading(replace(STEPS, state_lr=SILENT.state_lr / 2.0)),
+            "η_s 1% larger": Reading(replace(STEPS, state_lr=1.01 * SILENT.state_lr)),
+            "s_T free": Reading(STEPS, end_free=True),
         },
         equations=(11, 12),
     )

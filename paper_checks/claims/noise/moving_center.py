@@ -159,7 +159,8 @@ def _inspect_live_drift(run: Run, curved: bool, level: float) -> Evidence:
         Grade.STATISTICAL,
         abs(z) > threshold,
         f"{len(second)} independent stationary chains: mean of s_2 off the deterministic rollout by "
-        f"{second.mean() - float(track[2, 0]):.4f} (z = {z:.1f}, level {level:.1e}); ½ Hess : Σ_1 is "
+        f"{second.mean() - float(track[2, 0]):.4f} (z = {z:.1f}, level {level:.1e}; a drift of "
+        f"{2 * threshold:.1f} standard errors is found with probability 1 − {level:.1e}); ½ Hess : Σ_1 is "
         f"{predicted:.4f}",
         {"drift": float(second.mean() - float(track[2, 0])), "second-order prediction": predicted},
         network.as_code(),

@@ -316,7 +316,8 @@ def _inspect_contractive(run: Run, shape: tuple[float, float], level: float) -> 
         float(excess.max()) <= threshold,
         f"mean squared distance to the deterministic rollout at t = 0..{horizon}, {count} rollouts, "
         f"against nσ²/(1 − L²) with L = {lipschitz}: the model's own constant is at most "
-        f"{network.state_lipschitz:.2f}; one-sided z, level {level:.1e}",
+        f"{network.state_lipschitz:.2f}; one-sided z, level {level:.1e}, power 1 − {level:.1e} against "
+        f"a mean {2 * threshold:.1f} standard errors above",
         {"largest mean squared distance over the bound": float(squared.mean(axis=0).max() / bound)},
         network.as_code(),
     )

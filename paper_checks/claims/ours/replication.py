@@ -20,8 +20,9 @@ and *no less* are those of `paper_checks.claims.ours.rules`.
 intervals in Table 5, so a row that is ahead by less does not beat.  "Sooner" takes a trial that never succeeds as later
 than any that does, so no planner gains by giving up, and one that succeeds before any planning as a tie.
 
-A claim that replicates holds, with a caveat where the environment or one of the models says otherwise; one that does
-not fails; an inconclusive one is not checkable here, and says what its trials could have found.
+What comes of it is said of our models, never of the paper's: a claim replicates, does not, is mixed (where single
+comparisons, the environment or one of the models say otherwise than the whole), or is inconclusive, and then says what
+its trials could have found.
 """
 
 from __future__ import annotations
@@ -211,11 +212,14 @@ def claim(question: Question, ours: OurExperiments, *, figures: tuple[int, ...] 
         true = _in_the_environment(question, ours)
         apart = "" if true is None else f" In the environment, where the paper does not look: {true.text}."
         return make(
-            missing=f"Trials enough to decide. Our experiment is {family.text}.{apart} {_provenance(ours)}"
+            missing=f"Trials enough to decide. Our experiment is {family.text}.{apart} {_provenance(ours)}",
+            ours=True,
         )
     trials = f"Our trials: {_provenance(ours)}."
     return make(
-        check=partial(check, question=question, ours=ours), assumptions=(*question.assumptions, trials)
+        check=partial(check, question=question, ours=ours),
+        assumptions=(*question.assumptions, trials),
+        ours=True,
     )
 
 
@@ -280,7 +284,7 @@ def _agree(leads: _Leads) -> Evidence:
     behind = {name: lead for name, lead in leads.trials.items() if lead < 0}
     shown = "; ".join(f"{name}: {lead} trials" for name, lead in behind.items()) or "none"
     return Evidence(
-        Grade.STATISTICAL,
+        Grade.NUMERICAL,
         not behind,
         f"behind in {len(behind)} of {len(leads.trials)} pairs of a model and a row: {shown} (counts, no test)",
         {"behind": len(behind), "of": len(leads.trials)},

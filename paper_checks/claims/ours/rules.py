@@ -15,20 +15,26 @@ every share's Wilson interval (level 0.05/k) is above 1/2, does not if one is be
 
 As in the paper, success is success in the model, at the first plan that the model believes.  That the environment
 agrees is asked apart, in a caveat, and so is whether every model has the direction of all together.
+
+A claim that does not replicate as a whole, of which single comparisons do, is called mixed; so is one that replicates
+with such a caveat.  That word came after the results; it takes back no rule.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
-from scipy.stats import binomtest
+from scipy.optimize import brentq
+from scipy.stats import binom
 
-from grasp_theory.statistics.paired_trials import LEVEL, PairedTrials, holm, pooled
+from grasp_theory.statistics.intervals import LEVEL, wilson
+from grasp_theory.statistics.paired_trials import POWER, PairedTrials, holm, pooled
 from paper_checks.claims.ours.counts import Pair, Share
 from paper_checks.engine.records import Evidence, Grade, Number
 
@@ -51,6 +57,10 @@ class Decided(Protocol):
     @property
     def text(self) -> str:
         """The outcome with every figure it rests on."""
+
+    @property
+    def decided(self) -> Mapping[str, bool]:
+        """What every single test that says anything says: True for the claim, False against it."""
 
     @property
     def numbers(self) -> Mapping[str, Number]:
@@ -85,21 +95,21 @@ class Family:
         return dict(zip(self.records, adjusted, strict=True))
 
     @property
+    def decided(self) -> Mapping[str, bool]:
+        """The comparisons that say anything: True for the claim, False against it."""
+        if self.margin is None:
+            return {
+                name: self.records[name].difference > 0 for name, p in self.p_values.items() if p <= LEVEL
+            }
+        ends = {name: record.interval(self.level) for name, record in self.records.items()}
+        return {
+            name: low > -self.margin for name, (low, high) in ends.items() if not low <= -self.margin <= high
+        }
+
+    @property
     def outcome(self) -> Outcome:
         """What the rule says."""
-        if self.margin is None:
-            signs = [
-                math.copysign(1, self.records[name].difference) if p <= LEVEL else 0
-                for name, p in self.p_values.items()
-            ]
-            above, below = all(sign > 0 for sign in signs), any(sign < 0 for sign in signs)
-        else:
-            ends = [record.interval(self.level) for record in self.records.values()]
-            above = all(low > -self.margin for low, _ in ends)
-            below = any(high < -self.margin for _, high in ends)
-        if above:
-            return Outcome.REPLICATES
-        return Outcome.DOES_NOT if below else Outcome.INCONCLUSIVE
+        return _outcome(self.decided, len(self.records))
 
     @property
     def text(self) -> str:
@@ -162,12 +172,15 @@ class Majorities:
     shares: Mapping[str, Share]
 
     @property
+    def decided(self) -> Mapping[str, bool]:
+        """The shares that say anything: True for more than one half, False for less."""
+        ends = {name: self._interval(share) for name, share in self.shares.items()}
+        return {name: low > 1 / 2 for name, (low, high) in ends.items() if not low <= 1 / 2 <= high}
+
+    @property
     def outcome(self) -> Outcome:
         """What the rule says."""
-        ends = [self._interval(share) for share in self.shares.values()]
-        if all(low > 1 / 2 for low, _ in ends):
-            return Outcome.REPLICATES
-        return Outcome.DOES_NOT if any(high < 1 / 2 for _, high in ends) else Outcome.INCONCLUSIVE
+        return _outcome(self.decided, len(self.shares))
 
     @property
     def text(self) -> str:
@@ -178,8 +191,22 @@ class Majorities:
             shown.append(f"{name}: {share.happened} of {share.n} [{low:.0%}, {high:.0%}]")
         return (
             f"{self.outcome} (every share above one half; {len(self.shares)} simultaneous Wilson intervals, family-wise "
-            f"level {LEVEL:g}): {'; '.join(shown)}"
+            f"level {LEVEL:g}; {self._power}): {'; '.join(shown)}"
         )
+
+    def needed(self, n: int) -> int:
+        """Return in how many of n problems something must happen to be called most; n + 1: it never is."""
+        return bisect_left(range(n + 1), True, key=lambda k: self._interval(Share(k, n))[0] > 1 / 2)
+
+    @property
+    def _power(self) -> str:
+        """Which share the smallest sample finds above one half, in words."""
+        n = min(share.n for share in self.shares.values())
+        needed = self.needed(n)
+        if needed > n:
+            return f"n = {n} finds no share with that level, whatever its power"
+        found = brentq(lambda share: binom.sf(needed - 1, n, share) - POWER, 1 / 2, 1.0)
+        return f"n = {n} finds a share of {found:.0%} with power {POWER:g}"
 
     @property
     def numbers(self) -> Mapping[str, Number]:
@@ -196,20 +223,36 @@ class Majorities:
         )
 
     def _interval(self, share: Share) -> tuple[float, float]:
-        confidence = 1 - LEVEL / len(self.shares)
-        ends = binomtest(share.happened, share.n).proportion_ci(confidence, method="wilson")
-        return float(ends.low), float(ends.high)
+        found = wilson(share.happened / share.n, share.n, LEVEL / len(self.shares))
+        return found.low, found.high
+
+
+def _outcome(decided: Mapping[str, bool], tests: int) -> Outcome:
+    """Return replicates if all of the tests are for the claim, does not if one is against it."""
+    if not all(decided.values()):
+        return Outcome.DOES_NOT
+    return Outcome.REPLICATES if len(decided) == tests else Outcome.INCONCLUSIVE
 
 
 def judged(decided: Decided) -> Evidence:
-    """Judge whether a claim replicates."""
-    passed = decided.outcome is Outcome.REPLICATES
-    return Evidence(Grade.STATISTICAL, passed, decided.text, decided.numbers, decided.instance)
+    """Judge whether a claim replicates; what single tests decide goes on record."""
+    return Evidence(
+        Grade.STATISTICAL, decided.outcome is Outcome.REPLICATES, decided.text, decided.numbers, decided.instance,
+        outcomes=decided.decided,
+    )  # fmt: skip
+
+
+PROBLEMS = 200
+"""Problems of the made-up trials that the rules are tried on."""
 
 
 def false_families(family: Family) -> Mapping[str, Family]:
     """Return variants of a family for which its claim is false, whatever was found."""
-    variants = {"every other row solves 100 more of 200 problems": _synthetic(family, -100)}
+    variants = {
+        "one problem of 200 short of the least lead that replicates": _synthetic(
+            family, _least_lead(family) - 1
+        )
+    }
     if family.margin is None:
         names = {name: record.balanced() for name, record in family.records.items()}
         variants["planners' names exchanged on every other problem"] = replace(family, records=names)
@@ -218,11 +261,21 @@ def false_families(family: Family) -> Mapping[str, Family]:
 
 def true_families(family: Family) -> Mapping[str, Family]:
     """Return variants of a family for which its claim is true, whatever was found."""
-    return {"the reference solves 100 more of 200 problems": _synthetic(family, 100)}
+    return {"the least lead of 200 problems that replicates": _synthetic(family, _least_lead(family))}
+
+
+def _least_lead(family: Family) -> int:
+    """Return the least lead, the same over every other row, with which the claim replicates on 200 problems."""
+    leads = range(-PROBLEMS, PROBLEMS + 1)
+    # What replicates with a lead does so with a larger one.
+    return leads[
+        bisect_left(leads, True, key=lambda lead: _synthetic(family, lead).outcome is Outcome.REPLICATES)
+    ]
 
 
 def _synthetic(family: Family, lead: int) -> Family:
     """Return the family with every record replaced by 200 problems, `lead` of them solved by one row only."""
-    sign = 1 if lead > 0 else -1
-    record = PairedTrials(((0, 1, 200 - abs(lead)), (sign, 1, abs(lead))), max(lead, 0), max(-lead, 0))
+    counts = {0: PROBLEMS - abs(lead), (1 if lead > 0 else -1): abs(lead)}
+    problems = tuple((total, 1, count) for total, count in counts.items() if count)
+    record = PairedTrials(problems, max(lead, 0), max(-lead, 0))
     return replace(family, records=dict.fromkeys(family.records, record))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from grasp_theory.paper_tables import SUCCESS, TABLE_1, TABLE_2, TABLE_5, TIME, TRIALS, Cell, Table
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import mcnemar
 from paper_checks.claims.printed.comparisons import (
     H40,
-    LEVEL,
     Comparison,
     ordered,
     separated,
     unseparated,
 )
-from paper_checks.claims.printed.tables import SUCCESS, TABLE_1, TABLE_2, TABLE_5, TIME, TRIALS, Cell, Table
 from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run

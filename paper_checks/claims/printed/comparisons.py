@@ -11,17 +11,14 @@ come without the spread that a test would need, so times are compared as printed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeVar
 
-from grasp_theory.statistics.proportions import barnard, fisher, holm, pairing
-from paper_checks.claims.printed.tables import SUCCESS, TABLE_1, TABLE_3, TABLE_4, TRIALS, Cell, Quantity
+from grasp_theory.paper_tables import SUCCESS, TABLE_1, TABLE_3, TABLE_4, TRIALS, Cell, Quantity
+from grasp_theory.statistics.intervals import LEVEL
+from grasp_theory.statistics.proportions import barnard, fisher, holm, pairing, stratified
 from paper_checks.engine.records import Evidence, Grade, Number
-
-LEVEL = 0.05
-"""Family-wise level of the tests on the paper's figures (nothing random is drawn here)."""
-
 
 OURS = "GRASP (Ours)"
 BASELINES = ("CEM", "LatCo", "GD")
@@ -73,7 +70,7 @@ class Comparison:
         """Python code that shows the comparison."""
         tables = ", ".join(sorted({f"TABLE_{cell.table}" for cell in (self.better, self.worse)}))
         lines = [
-            f"from paper_checks.claims.printed.tables import {self.better.quantity.name}, {tables}",
+            f"from grasp_theory.paper_tables import {self.better.quantity.name}, {tables}",
             f"better = {self.better.expression}",
             f"worse = {self.worse.expression}",
             "print(better.printed, worse.printed)",
@@ -118,6 +115,30 @@ def ordered(comparisons: Sequence[Comparison]) -> Evidence:
         {"comparisons": len(comparisons), "contradicted": len(wrong), "smallest lead": float(smallest.lead)},
         smallest.code,
     )
+
+
+def uncontradicted(comparisons: Sequence[Comparison]) -> Evidence:
+    """Judge whether no comparison of success rates is contradicted beyond chance (Fisher, Holm at `LEVEL`)."""
+    opposite = [Comparison(comparison.worse, comparison.better) for comparison in comparisons]
+    evidence = none_significant(opposite)
+    behind = [comparison for comparison in comparisons if comparison.lead < 0]
+    summary = evidence.summary.replace("deficits", "opposite orders", 1)
+    summary += "; printed in the opposite order: " + ("; ".join(map(_reversed, behind)) or "none")
+    return replace(evidence, summary=summary)
+
+
+def lead_together(comparisons: Sequence[Comparison]) -> Evidence:
+    """Judge whether the comparisons of success rates, taken together, are beyond chance (exact stratified test)."""
+    p = stratified([comparison.counts for comparison in comparisons], TRIALS)
+    names = [
+        sorted({cell.row for cell in cells})
+        for cells in zip(*((c.better, c.worse) for c in comparisons), strict=True)
+    ]
+    summary = (
+        f"{', '.join(names[0])} over {', '.join(names[1])} in {len(comparisons)} settings together: p = {p:.2g} (exact "
+        f"stratified test, one-sided, level {LEVEL:g})"
+    )
+    return Evidence(Grade.REPORTED, p <= LEVEL, summary, {"p": p})
 
 
 def separated(comparisons: Sequence[Comparison]) -> Evidence:

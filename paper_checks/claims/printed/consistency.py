@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from grasp_theory.statistics.proportions import lattice_probability
-from paper_checks.claims.printed.comparisons import H40, LEVEL, OURS, Comparison, unseparated
-from paper_checks.claims.printed.tables import (
+from grasp_theory.paper_tables import (
     SUCCESS,
     TABLE_1,
     TABLE_2,
@@ -21,6 +19,9 @@ from paper_checks.claims.printed.tables import (
     Cell,
     Table,
 )
+from grasp_theory.statistics.intervals import LEVEL
+from grasp_theory.statistics.proportions import lattice_probability
+from paper_checks.claims.printed.comparisons import H40, OURS, Comparison, unseparated
 from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run

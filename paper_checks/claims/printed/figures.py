@@ -9,13 +9,13 @@ from functools import partial
 
 import sympy as sp
 
+from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
 from grasp_theory.statistics.proportions import wald_coverage
 from paper_checks.claims.ours.counts import COMMAND, OurExperiments, Share, load
 from paper_checks.claims.ours.replication import NON_GREEDY, claim
 from paper_checks.claims.ours.rules import Majorities, Outcome, judged
 from paper_checks.claims.printed.comparisons import BASELINES, LONG, OURS, figure
-from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS
-from paper_checks.engine.records import Claim, Evidence, Grade
+from paper_checks.engine.records import Claim, Evidence, Far, Grade
 from paper_checks.engine.run import Run
 
 H50 = LONG[1]
@@ -65,7 +65,12 @@ def check_figure_5(run: Run) -> None:
         "The shaded 95% Wald intervals are too narrow where a curve is near zero, as at its start.",
         _undercovers,
         1 / TRIALS,
-        false_variants={"GRASP's final rate at H = 50": float(figure(OURS, H50, SUCCESS).value) / 100},
+        false_variants={
+            "GRASP's final rate at H = 50": Far(
+                float(figure(OURS, H50, SUCCESS).value) / 100,
+                "the intervals fail only near 0 and 1, and get better gradually",
+            )
+        },
     )
 
 
@@ -199,17 +204,26 @@ def _measured(
         return make(missing=f"{missing} Made by `python -m experiments figure-data`, then `{COMMAND}`.")
     found = Majorities(shares)
     if found.outcome is Outcome.INCONCLUSIVE:
-        return make(missing=f"Problems enough to decide. Our experiment is {found.text}.")
-    return make(check=partial(_check_most, found=found), assumptions=("On our models, not on the paper's.",))
+        return make(missing=f"Problems enough to decide. Our experiment is {found.text}.", ours=True)
+    return make(
+        check=partial(_check_most, found=found),
+        assumptions=("On our models, not on the paper's.",),
+        ours=True,
+    )
 
 
 def _check_most(run: Run, found: Majorities) -> None:
+    needed = found.needed(100)
+
+    def made_up(happened: int) -> Majorities:
+        return Majorities(dict.fromkeys(found.shares, Share(happened, 100)))
+
     run.examine(
         "each of these happens on most problems",
         judged,
         found,
-        false_variants={"on 30 of 100 problems": Majorities(dict.fromkeys(found.shares, Share(30, 100)))},
-        true_variants={"on 90 of 100 problems": Majorities(dict.fromkeys(found.shares, Share(90, 100)))},
+        false_variants={"on one problem of 100 too few to be called most": made_up(needed - 1)},
+        true_variants={"on as few problems of 100 as are called most": made_up(needed)},
     )
 
 

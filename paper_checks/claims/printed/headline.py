@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from grasp_theory.paper_tables import SUCCESS, TIME
 from paper_checks.claims.printed.comparisons import BASELINES, LONG, OURS, SHORT, Comparison, figure
-from paper_checks.claims.printed.tables import SUCCESS, TIME
 from paper_checks.claims.printed.text_long import caveat_survivors
 from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Evidence, Grade

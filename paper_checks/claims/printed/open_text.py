@@ -25,7 +25,7 @@ CLAIMS = (
         "Sections 1, 2 and 3.4",
         "Optimising (3) directly is susceptible to local minima; descent on (10) sees a smoothed "
         "landscape, and small sync steps the sharp one.",
-        "Learned models. The experiment: from common starts, gradient norm and curvature along the "
+        "The measurement. The experiment, on the models that ship: from common starts, gradient norm and curvature along the "
         "iterates of GD and of GRASP, and how many distinct local minima each reaches.",
     ),
     _open(
@@ -34,7 +34,7 @@ CLAIMS = (
         "Sections 1, 3.1, 3.3 and 6",
         "In high-dimensional latent spaces state gradients can be exploited; action gradients behave "
         "better; a smoother state space would make the stop-gradient unnecessary.",
-        "Learned models with and without smoothness regularisation. The experiment: agreement of the "
+        "The measurement; models trained with and without noise on their states ship. The experiment: agreement of the "
         "model's state and action Jacobians with finite differences of the simulator, and the "
         "stop-gradient ablation on each model.",
     ),

@@ -11,21 +11,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from grasp_theory.statistics.proportions import homogeneity, stratified
+from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
+from grasp_theory.statistics.intervals import LEVEL
+from grasp_theory.statistics.proportions import homogeneity
 from paper_checks.claims.printed.comparisons import (
     BASELINES,
-    LEVEL,
     LONG,
     OURS,
     SHORT,
     Comparison,
     figure,
+    lead_together,
     ordered,
     over,
     separated,
+    uncontradicted,
     unseparated,
 )
-from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS
+from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run
 
@@ -69,18 +72,30 @@ def _falls_somewhere(settings: Sequence[str]) -> Evidence:
     return Evidence(Grade.REPORTED, len(shown) == len(BASELINES) + 1, summary, {"planners": len(shown)})
 
 
-def check_outperforms(run: Run) -> None:
-    """GRASP must beat CEM and GD at every horizon of Table 1, in rate and in time."""
-    named = ("CEM", "GD")
+AT_40 = "At H = 40 GRASP's rate is printed below CEM's (59.0 against 61.4): within chance, and not ahead."
+
+
+def _ahead_together(run: Run, baseline: str) -> None:
+    """Examine whether the lead over a baseline is beyond chance over Table 1 as a whole."""
+    setting = {"CEM": LONG[0], "GD": SHORT[7], "LatCo": SHORT[4]}[baseline]
     run.examine(
-        "at every horizon of Table 1 GRASP's success rate exceeds CEM's and GD's",
-        ordered,
+        f"over the horizons of Table 1 together GRASP's lead in success over {baseline} is beyond chance",
+        lead_together,
+        over((baseline,), LONG, SUCCESS),
+        false_variants={f"{setting} alone": over((baseline,), (setting,), SUCCESS)},
+    )
+
+
+def check_outperforms(run: Run) -> None:
+    """GRASP must beat CEM and GD over the horizons of Table 1, in rate and in time."""
+    named = ("CEM", "GD")
+    for name in named:
+        _ahead_together(run, name)
+    run.examine(
+        "at no horizon of Table 1 is CEM's or GD's success rate above GRASP's beyond chance",
+        uncontradicted,
         over(named, LONG, SUCCESS),
-        false_variants={"GD exceeds CEM and GRASP": over(("CEM", OURS), LONG, SUCCESS, planner="GD")},
-        true_variants={
-            "at H >= 50": over(named, LONGER, SUCCESS),
-            "GD alone": over(("GD",), LONG, SUCCESS),
-        },
+        false_variants={"nor above GD's": over(("CEM", OURS), LONG, SUCCESS, planner="GD")},
     )
     run.examine(
         "at every horizon of Table 1 GRASP's median success time is shorter than CEM's and GD's",
@@ -89,23 +104,18 @@ def check_outperforms(run: Run) -> None:
         false_variants={"GD's is shorter than CEM's and GRASP's": over(("CEM", OURS), LONG, TIME, "GD")},
     )
     run.caveat(
+        AT_40,
+        refuted(ordered),
+        over(("CEM",), LONG[:1], SUCCESS),
+        false_variants={"nor is it above GD's": over(("GD",), LONG[:1], SUCCESS)},
+    )
+    run.caveat(
         "Each planner's median time falls somewhere as the horizon grows: the tasks behind it change.",
         _falls_somewhere,
         LONG,
         false_variants={"on WallSingle from H = 10 to 30": SHORT[6:]},
     )
     caveat_survivors(run)
-
-
-def _common_lead(settings: Sequence[str]) -> Evidence:
-    """Judge whether GRASP leads GD over several horizons together (exact stratified test)."""
-    comparisons = over(("GD",), settings, SUCCESS)
-    p = stratified([comparison.counts for comparison in comparisons], TRIALS)
-    summary = (
-        f"GRASP over GD at {len(settings)} horizons together: p = {p:.2g} (exact stratified test, one-sided, "
-        f"level {LEVEL:g})"
-    )
-    return Evidence(Grade.REPORTED, p <= LEVEL, summary, {"p": p})
 
 
 def check_longer(run: Run) -> None:
@@ -121,9 +131,9 @@ def check_longer(run: Run) -> None:
     )
     run.examine(
         "over the horizons from 50 together the lead over GD is beyond chance",
-        _common_lead,
-        LONGER,
-        false_variants={"on WallSingle at H = 20": SHORT[7:8]},
+        lead_together,
+        over(("GD",), LONGER, SUCCESS),
+        false_variants={"on WallSingle at H = 20": over(("GD",), SHORT[7:8], SUCCESS)},
     )
     run.caveat(
         "At single horizons the lead over GD is not everywhere beyond chance.",
@@ -173,13 +183,14 @@ def _same_decline(baseline: str) -> Evidence:
 
 
 def check_solves_more(run: Run) -> None:
-    """At every horizon of Table 1 GRASP must solve more, in less time, and it must decline less."""
+    """Over the horizons of Table 1 GRASP must solve more, in less time, and it must decline less."""
+    for name in BASELINES:
+        _ahead_together(run, name)
     run.examine(
-        "at every horizon of Table 1 GRASP solves more tasks than each baseline",
-        ordered,
+        "at no horizon of Table 1 does a baseline solve more tasks than GRASP beyond chance",
+        uncontradicted,
         over(BASELINES, LONG, SUCCESS),
-        false_variants={"GD solves more than the others": over(("CEM", OURS), LONG, SUCCESS, planner="GD")},
-        true_variants={"at H >= 50": over(BASELINES, LONGER, SUCCESS)},
+        false_variants={"nor than GD": over(("CEM", OURS), LONG, SUCCESS, planner="GD")},
     )
     run.examine(
         "half of GRASP's successes come before half of any baseline's own (median success times)",
@@ -192,6 +203,12 @@ def check_solves_more(run: Run) -> None:
         _keeps_most,
         _Retention(OURS),
         false_variants={"GD keeps the largest share": _Retention("GD", ("CEM", "LatCo", OURS))},
+    )
+    run.caveat(
+        AT_40,
+        refuted(ordered),
+        over(("CEM",), LONG[:1], SUCCESS),
+        false_variants={"nor is it above GD's": over(("GD",), LONG[:1], SUCCESS)},
     )
     run.caveat(
         "A slower decline than GD's is within chance, and in points GRASP loses more.",

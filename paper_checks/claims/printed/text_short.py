@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.statistics.proportions import fisher, holm
 from paper_checks.claims.printed.comparisons import (
     BASELINES,
-    LEVEL,
     LONG,
     OURS,
     SHORT,
     Comparison,
     figure,
+    lead_together,
     none_significant,
     ordered,
     over,
+    uncontradicted,
 )
-from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS
+from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
 
@@ -164,20 +167,31 @@ def check_low_time(run: Run) -> None:
     )
 
 
-def _pays(settings: Sequence[str]) -> Evidence:
-    """Judge whether wherever GRASP is slower than GD its success rate is higher."""
-    slower = [s for s in settings if figure(OURS, s, TIME).value > figure("GD", s, TIME).value]
-    return ordered(over(("GD",), slower, SUCCESS))
+def _where_slower(baseline: str, settings: Sequence[str] = SHORT) -> tuple[Comparison, ...]:
+    """Return the statements that GRASP has more success wherever it is slower than a baseline."""
+    slower = [s for s in settings if figure(OURS, s, TIME).value > figure(baseline, s, TIME).value]
+    return over((baseline,), slower, SUCCESS)
 
 
 def check_sacrifice(run: Run) -> None:
     """Where GRASP is slower than GD it must succeed more often."""
     run.examine(
-        "wherever GRASP is slower than GD at short horizons its success rate is higher",
-        _pays,
-        SHORT,
-        false_variants={"on WallSingle at H = 20": ("WallSingle H=20",)},
-        true_variants={"on Push-T and PointMaze": SHORT[:6]},
+        "over the short settings in which GRASP is slower than GD together, it has more success beyond chance",
+        lead_together,
+        _where_slower("GD"),
+        false_variants={"on WallSingle at H = 20": _where_slower("GD", ("WallSingle H=20",))},
+    )
+    run.examine(
+        "in none of them has it less success beyond chance",
+        uncontradicted,
+        _where_slower("GD"),
+        false_variants={"where it is slower than CEM": _where_slower("CEM")},
+    )
+    run.caveat(
+        "On WallSingle at H = 20 it is slower and its rate is printed below GD's (91.8 against 92.8): within chance.",
+        refuted(ordered),
+        _where_slower("GD"),
+        false_variants={"on Push-T and PointMaze": _where_slower("GD", SHORT[:6])},
     )
 
 

@@ -23,7 +23,7 @@ def examine_scope(run: Run) -> None:
         "L(s) = cos(exp(s²)), σ² ≥ 1/2",
         _inspect_bounded_loss,
         sp.Rational(1, 2),
-        false_variants={"σ² = 1/4": sp.Rational(1, 4)},
+        false_variants={"σ² = 49/100": sp.Rational(49, 100)},
         true_variants={"σ² = 1": sp.Integer(1)},
     )
     run.caveat(

@@ -34,7 +34,7 @@ def examine_scope(run: Run) -> None:
         "everywhere (the hypotheses of the two parts do imply that it exists)",
         _inspect_existence,
         sp.Rational(1, 2),
-        false_variants={"σ² = 1/4": sp.Rational(1, 4)},
+        false_variants={"σ² = 49/100": sp.Rational(49, 100)},
         true_variants={"σ² = 1": sp.Integer(1)},
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from linear_systems import LinearSystem, benchmarks, certificates, lifted, shooting
 from linear_systems.errors import UndecidedError
 from paper_checks.engine.inspection import real_systems
-from paper_checks.engine.records import Claim, Curve, Evidence, Grade
+from paper_checks.engine.records import Claim, Curve, Evidence, Far, Grade
 from paper_checks.engine.run import Run
 from paper_checks.engine.search import as_code
 
@@ -23,28 +23,32 @@ Pairs = dict[str, dict[int, tuple[float, float]]]
 
 
 def check_conditioning(run: Run) -> None:
-    """Examine whether the lifted Hessian is better conditioned at the horizons that the paper plans over."""
+    """Examine whether the lifted Hessian is better conditioned where shooting's is bad, and where it is not."""
     pairs = _benchmark_pairs(run)
     run.examine(
-        "the lifted problem is better conditioned than shooting, on every benchmark system and horizon",
+        "the lifted problem is better conditioned than shooting on some benchmark systems and horizons",
         lambda statement: _inspect_everywhere(pairs, statement),
-        _always,
-        false_variants={"shooting is better on every system and horizon": _never},
-        true_variants={"neither is the better one everywhere": _sometimes},
+        _somewhere,
+        false_variants={"on every one": _always, "on none": _never},
     )
-    run.examine(
-        "on the double integrator the lifted problem is better conditioned at some horizon up to 80",
+    run.caveat(
+        "not for every system: on most benchmark systems and horizons shooting is the better conditioned one",
+        lambda statement: _inspect_everywhere(pairs, statement),
+        _seldom,
+        false_variants={"on all of them": _never},
+    )
+    run.caveat(
+        "on the double integrator shooting is the better conditioned one at every horizon 2..80, the paper's (T ≤ 16) among "
+        "them",
         lambda wanted: _inspect_double_integrator(run, wanted),
-        "lifted better somewhere",
-        false_variants={"better at every horizon": "lifted better everywhere"},
-        true_variants={"shooting is better at every horizon 2..80": "shooting better everywhere"},
+        "shooting better everywhere",
+        false_variants={"the lifted problem is at some": "lifted better somewhere"},
     )
-    run.examine(
-        "for the double integrator at T = 10, κ_L < κ_S, in exact arithmetic",
+    run.caveat(
+        "for the double integrator at T = 10, κ_L > κ_S, in exact arithmetic",
         _inspect_exactly,
-        "less",
-        false_variants={"κ_L < 1": "below one"},
-        true_variants={"κ_L > κ_S": "greater"},
+        "greater",
+        false_variants={"κ_L < κ_S": "less"},
     )
     _record_curves(run, pairs)
 
@@ -64,7 +68,10 @@ def check_asymptotics(run: Run) -> None:
         "κ_S grows without bound where a mode with |λ| > 1 is driven beside a stable one: like |λ|^{2T}",
         _inspect_unstable_growth,
         2.0,
-        false_variants={"bounded": 0.0, "like |λ|^T": 1.0, "like |λ|^{4T}": 4.0},
+        false_variants={
+            name: Far(power, "exponents are whole numbers")
+            for name, power in (("bounded", 0.0), ("like |λ|^T", 1.0), ("like |λ|^{4T}", 4.0))
+        },
     )
     run.examine(
         "for a chain of j integrators κ_S grows like T^{2j−2}",
@@ -90,7 +97,7 @@ def check_asymptotics(run: Run) -> None:
         "the horizon from which lifting wins; κ_S does not change",
         _inspect_units,
         10.0,
-        false_variants={"units unchanged": 1.0},
+        false_variants={"units unchanged": Far(1.0, "only equal units leave κ_L as it is")},
     )
     _record_map(run)
 
@@ -103,8 +110,12 @@ def _never(better: int, worse: int) -> bool:
     return better == 0
 
 
-def _sometimes(better: int, worse: int) -> bool:
-    return better > 0 and worse > 0
+def _somewhere(better: int, worse: int) -> bool:
+    return better > 0
+
+
+def _seldom(better: int, worse: int) -> bool:
+    return 0 < better < worse
 
 
 def _benchmark_pairs(run: Run) -> Pairs:
@@ -147,7 +158,6 @@ def _inspect_double_integrator(run: Run, wanted: str) -> Evidence:
     ratios = [lifted.condition_number(system, T) / shooting.condition_number(system, T) for T in horizons]
     passed = {
         "lifted better somewhere": min(ratios) < 1.0,
-        "lifted better everywhere": max(ratios) < 1.0,
         "shooting better everywhere": min(ratios) > 1.0,
     }[wanted]
     return Evidence(
@@ -329,7 +339,7 @@ def _inspect_exactly(relation: str) -> Evidence:
     system, T = _double_integrator(), 10
     lift = _certified_condition(lifted.residual_matrix(system, T).toarray())
     shoot = _certified_condition(shooting.controllability_matrix(system, T))
-    passed = {"greater": lift[0] > shoot[1], "less": lift[1] < shoot[0], "below one": lift[1] < 1.0}[relation]
+    passed = {"greater": lift[0] > shoot[1], "less": lift[1] < shoot[0]}[relation]
     return Evidence(
         Grade.CERTIFIED,
         passed,
@@ -390,12 +400,12 @@ def _record_map(run: Run) -> None:
 CLAIMS = (
     Claim(
         id="conditioning",
-        title="Lifting leads to better conditioning, at every horizon",
+        title="Lifting leads to better conditioning",
         source="Section 2 (last paragraph), Section 3, Appendix A.1 (interpretation)",
         statement=(
             "Optimising over states as well “leads to faster convergence and better conditioning”; shooting is hard “due to "
-            "the poor conditioning arising from repeated applications of F”.  Read literally: κ(H_L) < κ(H_S) on the row "
-            "spaces, for the system and horizon at hand."
+            "the poor conditioning arising from repeated applications of F”.  Read as: there are systems and horizons "
+            "for which κ(H_L) < κ(H_S) on the row spaces; which ones is not said."
         ),
         latex=r"\kappa(H_L) < \kappa(H_S)",
         check=check_conditioning,

@@ -68,7 +68,7 @@ def check_theorem_3(run: Run) -> None:
         "the bound is loose on every system: L_L ≤ 2((1+‖A‖)²+‖B‖²) ≤ ⅔ · 6(1+‖A‖²+‖B‖²)",
         _inspect_two_thirds,
         sp.Rational(2, 3),
-        false_variants={"a factor 3/5": sp.Rational(3, 5)},
+        false_variants={"a factor 0.65": sp.Rational(65, 100)},
     )
     _record_sharpness(run)
     _record_curve(run)

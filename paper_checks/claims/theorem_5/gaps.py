@@ -110,9 +110,11 @@ def _inspect_coincidence(coincide: bool) -> Evidence:
     named = {(model, rename.get(state, state)): reach for (model, state), reach in must_reach.items()}
     contradiction = named.get(("F", "s_0")) != named.get(("G", "s_0"))
     return Evidence(
-        Grade.SYMBOLIC,
+        Grade.ARGUED,
         contradiction,
-        "whether (69) and (72)–(73) ask for F(s_0, a*) = G(s_0, a*) and for exactly one of them to equal g",
+        "(69) asks for F(s_0, a) = G(s_0, a) for every a.  (72)–(73) ask for F(s_A, a*) = g ≠ G(s_A, a*), and the other way "
+        "round at s_B.  At s_A = s_0 this asks for F(s_0, a*) = g ≠ G(s_0, a*), which (69) excludes; with three distinct "
+        "states no state is asked for both",
         {"required": str(named)},
         "s_A = s_0",
     )

@@ -1,6 +1,6 @@
 """Iterations to a tolerance from the same start over the horizon, for every remedy.
 
-`python -m paper_checks.claims.theorem_6.iteration_comparison` prints the tables of docs/uniform_convergence.md.
+`python -m paper_checks.claims.theorem_6.iteration_comparison` prints the tables of docs/theory/uniform_convergence.md.
 The start is what a planner would take: states on the straight line from s_0 to the goal, no actions.
 """
 

@@ -191,7 +191,7 @@ CLAIMS = (
     Claim(
         id="thm6-minimised",
         title="With the actions minimised in every iteration, the rate in closed form",
-        source="our sharpening of Theorem 6 (docs/uniform_convergence.md, Theorems 4 and 5)",
+        source="our sharpening of Theorem 6 (docs/theory/uniform_convergence.md, U6 and U7)",
         statement=(
             "If every iteration minimises the actions exactly and then steps the states, the T-free rate is "
             "max(|1 − 2η_s β/(1+β)|, |1 − 2η_s| + 2η_s ρ(K)); for β > 0 and ρ(K) < 1 it is below 1 exactly for "

@@ -206,7 +206,7 @@ CLAIMS = (
     Claim(
         id="thm6-uniform-necessity",
         title="Step sizes with T-free convergence exist exactly if the greedy closed loop is stable",
-        source="our sharpening of Theorem 6 (docs/uniform_convergence.md, Theorems 2 and 5)",
+        source="our sharpening of Theorem 6 (docs/theory/uniform_convergence.md, U3 and U7)",
         statement=(
             "There are step sizes (η_s, η_a) with r < 1 if and only if ρ((I − BB⁺)A) < 1; time-varying, if and only if "
             "K_t = (I − B_t B_t⁺)A_t is uniformly exponentially stable."

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 from evaluation_doubles import SIZE, SMALL, PerfectModel, StateModel, TellingWall
 from rich.console import Console
 from typer.testing import CliRunner
 
 from experiments.evaluation import evaluate, evaluate_command, measures
 from experiments.evaluation.printout import tables
+from grasp_theory.command_line import add, new_app
 from grasp_theory.tasks import by_name
 from grasp_theory.world_models import ActionLayout, Architecture, Card, WorldModel, save
 from linear_systems.errors import ParameterError, ShapeError
@@ -26,8 +26,8 @@ TASK = by_name("wall_single")
 TINY = replace(
     SMALL, episodes=4, pairs=50, greedy=2, plans=3, grasp=4, descent=4, attacked=3, attack=4, resamples=20
 )
-APP = typer.Typer()
-APP.command()(evaluate_command)
+APP = new_app()
+add(APP, evaluate_command, "")
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
@@ -30,9 +29,6 @@ TRANSITION_STEP = 1e-6
 """Difference step given to mjd_transitionFD, whose central differences have second order."""
 CHAIN_STEP = 1e-3
 """Difference step for two steps of the environment, in which a displacement has longer to reach a kink."""
-
-app = typer.Typer()
-app.command()(script.main)
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -212,7 +208,7 @@ def test_a_step_carries_nothing_over() -> None:
 
 
 def run(*arguments: str) -> Any:
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(script.app, list(arguments))
 
 
 def test_the_command_is_repeatable_and_leaves_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

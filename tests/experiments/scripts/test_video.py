@@ -7,10 +7,10 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from experiments.scripts.video import episode, episode_pictures, write_video
+from grasp_theory.command_line import add, new_app
 from grasp_theory.tasks.environment import with_goal
 from grasp_theory.tasks.wall_single.wall_single import WALL_SINGLE
 from linear_systems.errors import ParameterError, ShapeError
@@ -78,8 +78,8 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
 
 
 def test_command(tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.command()(episode)
+    app = new_app()
+    add(app, episode, "")
     paths = [tmp_path / f"{k}.gif" for k in range(2)]
     for path in paths:
         result = CliRunner().invoke(app, ["wall_single", "--out", str(path), "--steps", "6", "--size", "64"])

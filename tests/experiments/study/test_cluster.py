@@ -164,8 +164,8 @@ def test_other_code_on_a_worker_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     unit = small_unit()
     key = unit_key(unit)
     assert compute(unit, "cpu", key)["unit"].unique().to_list() == [key]
-    monkeypatch.setattr("experiments.study.trials.unit.code_digest", lambda task: "another")
-    with pytest.raises(WorkerMismatchError, match=code_digest(unit.task)):
+    monkeypatch.setattr("experiments.study.trials.unit.code_digest", lambda *of: "another")
+    with pytest.raises(WorkerMismatchError, match=code_digest(unit.planner, unit.task, unit.mode)):
         compute(unit, "cpu", key)
 
 

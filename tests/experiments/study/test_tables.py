@@ -18,7 +18,7 @@ from experiments.study.tables import (
     sets,
     units,
 )
-from experiments.study.trials.planners import make_planner, settings_of, untuned
+from experiments.study.trials.settings import make_planner, settings_of, untuned
 from experiments.study.trials.unit import PROBLEM_SETS, Unit
 from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP, GradientDescent

@@ -12,7 +12,7 @@ import pytest
 from study_cases import fake_rows
 
 from experiments.study.tables import ROWS
-from experiments.study.trials.planners import BUDGET, EVALUATIONS, make_planner
+from experiments.study.trials.settings import BUDGET, EVALUATIONS, make_planner
 from experiments.study.trials.store import Store
 from experiments.study.trials.unit import Unit, unit_key
 from experiments.study.tune import PROMPTNESS, Target, Tuned, score, suggest, tune, tune_all

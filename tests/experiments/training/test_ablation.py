@@ -30,6 +30,7 @@ def test_each_variant_lacks_one_term_and_nothing_else():
     assert "reconstruction" not in dict(variants(recipe_for("wall_single", "flat")))  # it has none
 
 
+@pytest.mark.slow
 def test_measures_tell_a_trained_model_from_a_collapsed_one(offline):
     task = by_name("wall_single")
     trained = measure(task, offline.model, TINY)

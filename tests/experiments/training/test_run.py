@@ -216,6 +216,7 @@ def frozen(seed: int) -> nn.Module:
     return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(192, RECIPE.latent_dim))
 
 
+@pytest.mark.slow
 def test_a_frozen_encoder_of_the_user_is_used_as_it_is(folder):
     mine = frozen(1)
     weights = mine[2].weight.clone()

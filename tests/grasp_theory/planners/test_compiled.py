@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import pytest
 import torch
+from compiled_joint_step import captures_and_drift
 from planner_cases import Pendulum, pendulum_problem
 from torch import Tensor, nn
 
@@ -66,3 +69,14 @@ def test_a_compiled_module_with_a_step_runs_uncompiled() -> None:
     network = SteppingNetwork()
     CEM(iterations=1).plan(pendulum_problem(2, dynamics=torch.compile(network)))
     assert network.uncompiled > 0
+
+
+@pytest.mark.parametrize(("backend", "captures"), [("counter", 2), ("inductor", 0)])
+def test_the_joint_step_is_captured_whole_and_not_again_in_every_iteration(
+    backend: str, captures: int
+) -> None:
+    """Twice: with fresh moments of Adam, and with moments."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        captured, drift = pool.submit(captures_and_drift, backend).result()
+    assert captured == captures
+    assert drift < 1e-9

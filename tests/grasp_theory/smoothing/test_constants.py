@@ -117,6 +117,33 @@ class TestBounds:
                 interpolated_bound(2.0, dim), rel=1e-6
             )
 
+    @pytest.mark.parametrize("dim", [2, 7])
+    def test_between_two_and_infinity_the_end_is_that_of_complex_losses(self, dim: int) -> None:
+        # sup_v E|v · Z| over unit v in C^d: real and imaginary parts orthogonal, E√(Z_1² + Z_2²)/√2 by quadrature.
+        plane, _ = quad(lambda r: r**2 * math.exp(-(r**2) / 2), 0.0, math.inf)
+        assert interpolated_bound(math.inf, dim) == pytest.approx(plane / math.sqrt(2.0), rel=1e-10)
+        middle = math.exp(-1.0 / 4.0) * (plane / math.sqrt(2.0)) ** 0.5
+        assert interpolated_bound(4.0, dim) == pytest.approx(middle, rel=1e-10)
+        line, _ = quad(lambda x: 2.0 * x * math.exp(-(x**2) / 2) / math.sqrt(2.0 * math.pi), 0.0, math.inf)
+        assert interpolated_bound(math.inf, 1) == pytest.approx(line, rel=1e-10)
+
+    @pytest.mark.parametrize("dim", [1, 2, 3, 8])
+    @pytest.mark.parametrize("p", [1.0, 1.5, 3.0])
+    def test_the_gain_of_a_gaussian_by_radial_quadrature(self, p: float, dim: int) -> None:
+        variance = max(dim * (1.0 - 1.0 / p), 1e-9)
+
+        def norm(power: float, width: float) -> float:
+            """(∫ (|s|^power e^{−|s|²/(2 width)})^p ds)^{1/p} but for the area of the sphere."""
+            scale = math.sqrt(width)
+            value, _ = quad(
+                lambda r: r ** (power * p + dim - 1) * math.exp(-p * r**2 / 2), 0.0, math.inf, epsrel=1e-12
+            )
+            return float((value * scale ** (power * p + dim)) ** (1.0 / p))
+
+        smoothed = variance + 1.0
+        gain = (variance / smoothed) ** (dim / 2) / smoothed * norm(1.0, smoothed) / norm(0.0, variance)
+        assert gaussian_gain(p, dim) == pytest.approx(gain, rel=1e-6)
+
     def test_in_one_dimension_dual_exponents_have_the_same_bound(self) -> None:
         for p in (1.1, 1.5, 1.9):
             assert interpolated_bound(p, 1) == pytest.approx(interpolated_bound(p / (p - 1.0), 1), rel=1e-6)

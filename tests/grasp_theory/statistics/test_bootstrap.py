@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, spearmanr
 
-from grasp_theory.statistics.bootstrap import Bootstrap, plain, proportion, rank_correlation
+from grasp_theory.statistics.bootstrap import Bootstrap, proportion, rank_correlation
+from grasp_theory.statistics.intervals import plain
 from linear_systems.errors import NonFiniteError, ParameterError
 
 

@@ -69,6 +69,14 @@ def test_where_all_agree_the_trials_of_a_problem_count_once() -> None:
     )
 
 
+def test_effective_trials_on_a_case_by_hand() -> None:
+    # Problems with differences (1, 1), (1, 0), (0, 0), n = 6, mean 1/2: the deviations of the totals from 1 are
+    # 1, 0 and −1, so the variance of the mean between k = 3 problems is 2 · k/(k − 1)/n² = 1/12; that of independent
+    # trials is (1/2 − 1/4)/6 = 1/24: half of the trials.
+    record = PairedTrials.of(np.array([1, 1, 1, 0, 0, 0]), np.array([0, 0, 1, 1, 2, 2]))
+    assert record.effective_trials == pytest.approx(3.0, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "rest"), [(1, 7, 36), (12, 2, 30), (0, 0, 44), (44, 0, 0), (9, 0, 5)]
 )

@@ -162,6 +162,12 @@ class TestTheorem7:
         left = (1 - 2 * step_size) ** (2 * iterations)
         assert check.slack == pytest.approx(check.bound * left, abs=check.allowance)
 
+    def test_at_a_step_size_of_one_the_variance_grows_and_the_instance_is_outside(self) -> None:
+        check = gaussian_tube(1.0, 0.5, 40)
+        assert not check.assumptions_hold
+        assert check.computed == pytest.approx(40 * 0.25)
+        assert gaussian_tube(np.nextafter(1.0, 0.0), 0.5, 40).assumptions_hold
+
     def test_outside_the_assumption(self) -> None:
         check = gaussian_tube(1.2, 1.0, 10)
         assert not check.assumptions_hold

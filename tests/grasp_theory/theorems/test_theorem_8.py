@@ -69,6 +69,20 @@ def test_the_error_is_within_the_taylor_bound(seed: int, n: int, m: int, step: f
     assert check.computed > check.allowance, "a curved model is not exact, so the bound is put to work"
 
 
+class _Parabola:
+    """F(s, a) = s + M a²/2 in one dimension, whose Taylor remainder is exactly ½ M |a⁺ − a|²."""
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        return state + 1.5 * action.square()
+
+
+def test_the_taylor_bound_is_attained_by_a_parabola() -> None:
+    vectors = [torch.tensor([value], dtype=torch.float64) for value in (0.3, 0.7, -0.2, 1.1)]
+    check = goal_drift(_Parabola(), *vectors, 0.05, 0.5, curvature=3.0)
+    assert check.bound > 1e-3
+    assert check.computed == pytest.approx(check.bound, rel=1e-9)
+
+
 def test_without_curvature_a_curved_model_violates_the_bound() -> None:
     rng = np.random.default_rng(0)
     assert not goal_drift(_Network(rng, 2, 2), *_vectors(rng, 2, 2), 0.1, 0.5, curvature=0.0).holds

@@ -174,6 +174,19 @@ class TestSuggestedLaws:
         assert abs(2 * beta * found @ found - found).max() <= rounding_allowance(1 / beta, len(M))
         assert np.trace(found) == pytest.approx((n * horizon - min(n, m) * horizon) / (2 * beta), abs=1e-12)
 
+    @pytest.mark.parametrize("horizon", [1, 2, 5])
+    def test_boltzmann_law_of_a_system_with_an_unreachable_mode(self, horizon: int) -> None:
+        """The second mode is driven by nothing: the projection onto range(Π M_s) by the SVD's own rank."""
+        system, beta = LinearSystem([[0.5, 0.0], [0.0, 0.8]], [[1.0], [0.0]]), 0.7
+        M, M_s, _ = parts(system, horizon, (1.0, 1.0))
+        M_a = M[:, M_s.shape[1] :]
+        reduced = M_s - M_a @ np.linalg.pinv(M_a) @ M_s
+        expected = reduced @ np.linalg.pinv(reduced) / (2 * beta)
+        found = noise.boltzmann_residual_covariance(system, horizon, beta)
+        assert abs(found - expected).max() <= rounding_allowance(1 / beta, len(M), 1e3)
+        # Of the 2T residuals T are met by the actions, and one direction of the rest is frozen.
+        assert np.trace(found) == pytest.approx((horizon - 1) / (2 * beta), abs=1e-12)
+
     @given(problems(), step_size_pairs, st.floats(0.2, 5.0))
     def test_gibbs_law_is_that_of_the_flow_with_both_variables_noised(
         self, problem: tuple[AnySystem, int], pair: tuple[float, float], beta: float

@@ -39,6 +39,16 @@ def test_the_bounds_enclose_what_a_finer_sampling_finds(system, shares):
         assert upper[k] <= sampled / np.cos(np.pi / 16) * (1.0 + 1e-4)
 
 
+@pytest.mark.parametrize("oversampling", [2, 4, 8])
+def test_the_factor_between_samples_and_the_circle_is_that_of_riesz(monkeypatch, oversampling):
+    monkeypatch.setattr(uniform_bounds, "OVERSAMPLING", oversampling)
+    count = 6
+    lower, upper = uniform_bounds.uniform_power_norms(SCALAR, 1.0, UNIFORM, count)
+    stated = 1.0 / np.cos(np.pi * np.arange(count + 1) / (2 * oversampling * count))
+    # Rounding, on both sides of the samples, is all that parts the two besides.
+    np.testing.assert_allclose(upper / lower, stated, rtol=1e-10)
+
+
 @settings(max_examples=15)
 @given(systems(max_n=3, max_m=3), PAIRS)
 def test_no_horizon_exceeds_the_bound_and_long_ones_come_close(system, shares):

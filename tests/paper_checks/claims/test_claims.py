@@ -5,12 +5,13 @@ A new claim inherits these tests by being in `ALL_CLAIMS`.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import pytest
 
 from paper_checks.claims import ALL_CLAIMS
-from paper_checks.engine.records import Claim, Result, Verdict
+from paper_checks.engine.records import NEAR, Claim, Grade, Result, Verdict
 from paper_checks.engine.run import Settings, run_claim
 from paper_checks.engine.runner import load_claims
 from paper_checks.report.accounting import account, unknown_items
@@ -20,8 +21,13 @@ from paper_checks.report.verdicts import RECORD_PATH, deviations, load_recorded
 CHECKED = [claim for claim in ALL_CLAIMS if claim.check is not None]
 
 
+LONG = {"thm2", "thm4", "thm6", "thm6-remedies", "thm6-uniform", "thm6-uniform-necessity"}
+"""Claims whose two tests take more than 10 s of a core, in quick mode too."""
+
+
 def each(claims: list[Claim] | tuple[Claim, ...]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("claim", claims, ids=lambda claim: claim.id)
+    marked = [pytest.param(claim, marks=[pytest.mark.slow] if claim.id in LONG else []) for claim in claims]
+    return pytest.mark.parametrize("claim", marked, ids=[claim.id for claim in claims])
 
 
 @cache
@@ -75,6 +81,26 @@ def test_evidence_says_what_was_inspected_and_sharpness_gives_its_instance(claim
         assert found.search.strip()
     for text in (e.evidence.instance for e in result.examinations if e.evidence.instance):
         compile(text, "instance", "exec")
+
+
+@each(CHECKED)
+def test_a_false_variant_that_is_no_near_miss_says_why(claim: Claim) -> None:
+    result = outcome(claim.id)
+    for examination in (*result.examinations, *(caveat.examination for caveat in result.caveats)):
+        for control in examination.controls:
+            far = control.distance is not None and control.distance > NEAR * (1.0 + 1e-9)
+            assert not far or control.why, (
+                f"{examination.title!r}: {control.description!r} is {control.distance:.0%} off"
+            )
+
+
+@each(CHECKED)
+def test_a_statistical_test_states_its_level_and_its_power(claim: Claim) -> None:
+    result = outcome(claim.id)
+    for examination in (*result.examinations, *(caveat.examination for caveat in result.caveats)):
+        if examination.evidence.grade is Grade.STATISTICAL:
+            assert "level" in examination.evidence.summary, examination.title
+            assert re.search("power|with probability|detect", examination.evidence.summary), examination.title
 
 
 def test_the_record_holds_no_claim_that_is_gone() -> None:

@@ -17,7 +17,8 @@ import sample_claims
 from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Verdict
 from paper_checks.report.environment import ROOT, environment
-from paper_checks.report.page import _number, _ranges, _typeset, render
+from paper_checks.report.errata import parsed
+from paper_checks.report.page import _number, _ranges, _tone, _typeset, render
 from paper_checks.report.serialise import SCHEMA_VERSION, Json, _plain
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -225,17 +226,45 @@ def test_text_from_claims_is_escaped(page: Path) -> None:
     assert "a &amp; b" in content
 
 
-def test_errata_are_the_claims_that_do_not_simply_hold(tree: Element) -> None:
+def test_errata_are_those_of_the_docs(tree: Element) -> None:
     (section,) = [s for s in tree.all("section") if s.attributes.get("id") == "errata"]
-    assert [heading.everything().strip() for heading in section.all("h3")] == [
-        "The claim called wrong",
-        "The claim called loose",
-    ]
-    text = section.everything()
-    assert "True instead:" in text
-    assert "x² ≤ 1" in text
-    assert "the bound is a hundred times too large" in text
-    assert "np.float64(1.0)" in text
+    text = (ROOT / "docs" / "errata.md").read_text(encoding="utf-8")
+    degrees = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    titles = re.findall(r"^### \d+\. (.*)$", text, re.MULTILINE)
+    assert [heading.everything().strip() for heading in section.all("h3")] == degrees
+    assert len(section.all("h4")) == len(titles) > 20
+    starts = [int(str(each.attributes["start"])) for each in section.all("ol")]
+    assert starts[0] == 1
+    assert starts == sorted(set(starts))
+    code = [figure.all("code")[0].text for figure in section.all("figure")]
+    without_blank_lines = re.sub(r"\n\n+", "\n", text)
+    assert code == re.findall(r"```\w+\n(.*?)```", without_blank_lines, re.DOTALL)
+
+
+def test_an_erratum_without_a_part_is_refused() -> None:
+    item = "## Wrong\n\n### 1. x\n**Where**: a. **Stated**: b. **True**: c. **Why**: d.\n\n"
+    item += "```python\nprint(1)\n```\n```text\n1\n```\n"
+    ((degree, (erratum,)),) = parsed(item)
+    assert (degree, erratum.title, erratum.parts["True"]) == ("Wrong", "x", "c.")
+    with pytest.raises(ParameterError, match="give each part once"):
+        parsed(item.replace("**True**: c.", ""))
+    with pytest.raises(ParameterError, match="an example in each of 2 items"):
+        parsed(item + "### 2. y\n**Where**: a. **Stated**: b. **True**: c. **Why**: d.\n")
+
+
+def test_what_our_models_show_is_told_apart(report: Json, tmp_path: Path) -> None:
+    item = {
+        "kind": "Figure",
+        "number": 1,
+        "status": "checked",
+        "claims": [{"verdict": "mixed", "stood": None}],
+    }
+    assert _tone(item) == "mixed"
+    item["claims"] = [*item["claims"], {"verdict": "holds", "stood": None}]  # type: ignore[misc]
+    assert _tone(item) == "holds"
+    shown = json.loads(json.dumps(report))
+    shown["claims"][0].update(verdict="does not replicate")
+    assert 'class="badge tone does-not-replicate"' in render(shown, tmp_path)
 
 
 def test_the_index_has_every_numbered_item(tree: Element, report: Json) -> None:

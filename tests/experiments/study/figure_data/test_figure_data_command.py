@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from experiments.study.figure_data import figure_data, read
 from experiments.study.figure_data import figure_data_command as command
+from grasp_theory.command_line import add, new_app
 
-app = typer.Typer()
-app.command()(figure_data)
+app = new_app()
+add(app, figure_data, "")
 
 
 @pytest.fixture

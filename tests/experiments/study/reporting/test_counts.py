@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import typer
 from study_rows import MadeUpCell, rows_of
 from typer.testing import CliRunner
 
 from experiments.study.reporting.counts import condense, save, verdicts
 from experiments.study.reporting.pairs import pair
 from experiments.study.trials.store import Store
+from grasp_theory.command_line import add, new_app
 from linear_systems.errors import ParameterError
 from paper_checks.claims.ours.counts import Share, load
 
@@ -77,8 +77,8 @@ def test_nothing_is_condensed_from_nothing() -> None:
 
 
 def test_the_command_says_what_is_left_out(tmp_path: Path) -> None:
-    app = typer.Typer()
-    app.command()(verdicts)
+    app = new_app()
+    add(app, verdicts, "")
     nothing = CliRunner().invoke(
         app, ["--results", str(tmp_path / "none"), "--out", str(tmp_path / "ours.json")]
     )

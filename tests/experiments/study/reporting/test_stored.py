@@ -1,24 +1,30 @@
-"""What the repository shows of the study is what its stored trials say."""
+"""What the repository shows of the study is what its stored trials say, and says so where they are of former code."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
+from experiments.__main__ import app
+from experiments.paths import RESULTS
 from experiments.study.figure_data.files import shares
 from experiments.study.reporting.counts import NUMBERS, PATH, condense
+from experiments.study.reporting.present import former_code, with_present
 from experiments.study.reporting.render import brief, markdown
 from experiments.study.reporting.report import TableReport, table_report
 from experiments.study.reporting.summary import current, outdated
-from experiments.study.study_commands import RESULTS
 from experiments.study.tables import FULL, TABLES, cells
 from experiments.study.trials.store import existing
+from experiments.study.trials.unit import model_hash, problem_hashes
 from experiments.study.tune import Tuned
 
 README = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
+SAID = re.compile(r"<!-- rows: [^\n]*-->\n(.*?)<!-- end of rows -->", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +38,71 @@ def report(number: str, rows: pl.DataFrame) -> TableReport:
     return table_report(number, cells(number, tuned, FULL), current(rows), others)
 
 
-def test_all_rows_are_of_the_present_code_weights_and_problems(rows: pl.DataFrame) -> None:
+def test_all_rows_are_of_the_present_weights_and_problems(rows: pl.DataFrame) -> None:
+    weights = rows.select("model", "model_hash").unique()
+    assert all(model_hash(model) == found for model, found in weights.iter_rows())
+    place = ["task", "kind", "horizon", "purpose"]
+    for where, part in rows.group_by(place):
+        known = problem_hashes("-".join(map(str, where)))
+        assert all(
+            known[index] == found for index, found in part.select("problem", "problem_hash").iter_rows()
+        )
     assert not outdated(rows)
     assert rows["commit"].str.contains("dirty").not_().all()
+
+
+def claims_what_is_so(page: str, rows: pl.DataFrame) -> bool:
+    """Return whether a page says of the rows that they are of former code exactly where they are."""
+    said = SAID.search(page)
+    old = former_code(current(rows))
+    return said is not None and said[1] == (f"**{old}.**\n" if old else "")
+
+
+def test_the_readme_says_which_rows_are_of_former_code(rows: pl.DataFrame) -> None:
+    assert claims_what_is_so(README, rows)
+
+
+def test_a_page_that_claims_too_much_or_too_little_is_caught(rows: pl.DataFrame) -> None:
+    old = current(rows).with_columns(code=pl.lit("0123456789abcdef"))
+    present = made_with_the_present_code(old)
+    silent = "<!-- rows: as said -->\n<!-- end of rows -->"
+    frank = silent.replace("-->\n", f"-->\n**{former_code(old)}.**\n", 1)
+    assert claims_what_is_so(frank, old)
+    assert claims_what_is_so(silent, present)
+    assert not claims_what_is_so(silent, old)
+    assert not claims_what_is_so(frank, present)
+    # One planner of one task is enough, and the page must name it.
+    grasp = (pl.col("planner") == "GRASP") & (pl.col("task") == "push_t")
+    one = present.with_columns(code=pl.when(grasp).then(pl.lit("0")).otherwise("code"))
+    assert former_code(one).startswith("The trials of GRASP on push_t are of former code")
+    assert not claims_what_is_so(silent, one)
+    assert not claims_what_is_so(frank, one)
+
+
+def made_with_the_present_code(rows: pl.DataFrame) -> pl.DataFrame:
+    from experiments.study.trials.unit import code_digest
+
+    made_by = ["planner", "task", "mode"]
+    parts = [
+        part.with_columns(code=pl.lit(code_digest(*map(str, of)))) for of, part in rows.group_by(made_by)
+    ]
+    return pl.concat(parts)
+
+
+def test_the_commands_say_it_too(rows: pl.DataFrame) -> None:
+    old = former_code(current(rows))
+    status = say("status")
+    assert (old in status) == bool(old)
+    assert (" former " in status) == (not with_present(rows)["present"].all())
+    table = say("table", "1", "--stored")
+    of_table = former_code(current(rows).filter(pl.col("mode").is_in(["batch", "single"])))
+    assert (" of former code" in table) == bool(of_table)
+
+
+def say(*arguments: str) -> str:
+    result = CliRunner(env={"COLUMNS": "1000"}).invoke(app, list(arguments), terminal_width=1000)
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
 
 
 @pytest.mark.slow

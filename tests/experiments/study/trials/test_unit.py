@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from study_cases import small_unit
 
-from experiments.study.trials import unit as unit_module
-from experiments.study.trials.unit import PROBLEM_SETS, code_digest, trial_keys, unit_key
+from experiments.study.trials.unit import trial_keys, unit_key
 from linear_systems.errors import ParameterError
 
 
@@ -43,30 +41,6 @@ def test_units_planned_side_by_side_differ_from_those_planned_apart() -> None:
     assert unit_key(small_unit()) == unit_key(small_unit())
 
 
-def test_code_counts_and_words_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unit_module, "REPOSITORY", tmp_path)
-    monkeypatch.setattr(unit_module, "_CODE", ("a.py",))
-    monkeypatch.setattr(unit_module, "_TASK_CODE", {"wall_single": (), "push_t": ("b",)})
-    (tmp_path / "grasp_theory" / "tasks").mkdir(parents=True)
-    other = tmp_path / "grasp_theory" / "tasks" / "b.py"
-    other.write_text("y = 1\n")
-
-    def digest(text: str, task: str = "wall_single") -> str:
-        (tmp_path / "a.py").write_text(text)
-        code_digest.cache_clear()
-        return code_digest(task)
-
-    plain = digest("def f():\n    return 1\n")
-    assert digest('def f():\n    """Say."""\n    # why\n    return 1\n') == plain
-    assert digest("def f():\n    return 2\n") != plain
-    # A task's own files count for it alone, and its long variant has the same.
-    long = digest("def f():\n    return 1\n", "push_t_long")
-    other.write_text("y = 2\n")
-    assert digest("def f():\n    return 1\n", "push_t_long") != long
-    assert digest("def f():\n    return 1\n") == plain
-    code_digest.cache_clear()
-
-
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -87,11 +61,3 @@ def test_problems_that_there_are_not_are_refused() -> None:
         unit_key(small_unit(first=199, count=2))
     with pytest.raises(ParameterError, match="problem set"):
         unit_key(small_unit(horizon=7))
-
-
-def test_every_file_that_a_key_names_is_there() -> None:
-    for name in unit_module._CODE:
-        assert (unit_module._ROOT / name).exists(), name
-    assert PROBLEM_SETS.is_dir()
-    for task in ("wall_single", "point_maze_long", "push_t"):
-        assert len(code_digest(task)) == 16

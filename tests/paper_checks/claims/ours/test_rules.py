@@ -51,6 +51,18 @@ def record(lead: float, seed: int, problems: int = 150) -> PairedTrials:
     return PairedTrials.of(np.where(difference == 0, own, difference), np.repeat(np.arange(problems), 3))
 
 
+def test_the_intervals_of_a_family_share_its_level() -> None:
+    one, other = record(0.0, 0), record(0.0, 1)
+    assert Family({"a": one, "b": other}, 0.1).level == pytest.approx(0.025)
+    # At the margin that is the lower end of its own interval at 0.05/2, the family just fails to say no less; at the
+    # level of a single comparison it would say so.
+    low, single = one.interval(0.025)[0], one.interval(0.05)[0]
+    assert low < single < 0
+    between = -(low + single) / 2
+    assert Family({"a": one, "b": record(0.4, 2)}, between).outcome is Outcome.INCONCLUSIVE
+    assert Family({"a": one}, between).outcome is Outcome.REPLICATES
+
+
 def ours(
     question: Question, lead: float, true_lead: float | None = None, problems: int = 150
 ) -> OurExperiments:
@@ -74,7 +86,7 @@ def each() -> pytest.MarkDecorator:
 
 @each()
 def test_a_strong_effect_replicates_and_its_reverse_does_not(question: Question) -> None:
-    for lead, verdict in ((0.5, Verdict.HOLDS), (-0.5, Verdict.FAILS)):
+    for lead, verdict in ((0.5, Verdict.REPLICATES), (-0.5, Verdict.DOES_NOT_REPLICATE)):
         found = result(question, lead)
         assert found.verdict is verdict, found.problem or found.claim.missing
         (examination,) = found.examinations
@@ -93,7 +105,7 @@ def test_broken_on_purpose_nothing_stands(question: Question) -> None:
 @each()
 def test_few_problems_are_inconclusive_and_say_what_they_could_find(question: Question) -> None:
     found = result(question, 0.0, problems=12)
-    assert found.verdict is Verdict.NOT_CHECKABLE
+    assert found.verdict is Verdict.INCONCLUSIVE
     assert "inconclusive" in found.claim.missing
     assert ("In the environment" in found.claim.missing) == (question.outcome == "first_model")
     assert "80% power" in found.claim.missing
@@ -134,7 +146,7 @@ def permuted(trials: PairedTrials, rng: np.random.Generator) -> PairedTrials:
 
 def test_what_the_environment_says_is_a_caveat() -> None:
     found = result(QUESTIONS[0], 0.5, true_lead=-0.5)
-    assert found.verdict is Verdict.CAVEAT
+    assert found.verdict is Verdict.MIXED
     assert "does not replicate" in found.caveats[0].text
     assert found.curves
     assert result(QUESTIONS[0], 0.5, true_lead=0.5).caveats == ()
@@ -147,7 +159,7 @@ def test_a_model_that_disagrees_is_a_caveat() -> None:
         Pair(p.table, p.task, p.kind, p.horizon, p.other, p.outcome, p.record, other) for p in made.pairs
     )
     found = run_claim(claim(QUESTIONS[0], OurExperiments(pairs)))
-    assert found.verdict is Verdict.CAVEAT
+    assert found.verdict is Verdict.MIXED
     assert "model-1" in found.caveats[0].examination.evidence.summary
 
 
@@ -218,8 +230,12 @@ def test_figures_are_judged_by_what_is_counted_for_them(number: int, names: tupl
         return figures._measured(number, measured, missing="An experiment.", **facts)
 
     verdict: Callable[[Claim], Verdict] = lambda made: run_claim(made).verdict  # noqa: E731
-    assert verdict(made(*[Share(80, 100)] * len(names))) is Verdict.HOLDS
-    assert verdict(made(*[Share(10, 100)] * len(names))) is Verdict.FAILS
+    assert verdict(made(*[Share(80, 100)] * len(names))) is Verdict.REPLICATES
+    assert verdict(made(*[Share(10, 100)] * len(names))) is Verdict.DOES_NOT_REPLICATE
+    assert verdict(made(*[Share(52, 100)] * len(names))) is Verdict.INCONCLUSIVE
+    if len(names) > 1:
+        assert verdict(made(Share(80, 100), Share(10, 100))) is Verdict.MIXED
+    assert verdict(made()) is Verdict.NOT_CHECKABLE
     assert "inconclusive" in made(*[Share(52, 100)] * len(names)).missing
     assert "figure-data" in made().missing
     if len(names) > 1:

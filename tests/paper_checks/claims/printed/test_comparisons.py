@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from grasp_theory.paper_tables import SUCCESS, TIME, TRIALS, Cell, Quantity
 from grasp_theory.statistics.proportions import fisher
 from paper_checks.claims.printed.comparisons import (
     LEVEL,
@@ -20,7 +21,6 @@ from paper_checks.claims.printed.comparisons import (
     separated,
     unseparated,
 )
-from paper_checks.claims.printed.tables import SUCCESS, TIME, TRIALS, Cell, Quantity
 from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Evidence
 

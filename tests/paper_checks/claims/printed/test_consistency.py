@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 
+from grasp_theory.paper_tables import SUCCESS, TABLE_5, TIME
 from paper_checks.claims.method import description
 from paper_checks.claims.printed import (
     ablations,
@@ -18,7 +19,6 @@ from paper_checks.claims.printed import (
     text_short,
 )
 from paper_checks.claims.printed.comparisons import H40
-from paper_checks.claims.printed.tables import SUCCESS, TABLE_5, TIME
 from paper_checks.engine.records import Claim, Result, Verdict
 from paper_checks.engine.run import Settings, run_claim
 
@@ -47,10 +47,11 @@ def test_every_table_figure_and_state_noise_equation_is_accounted_for() -> None:
 
 
 @each_checked()
-def test_the_check_is_sound_and_draws_nothing_random(claim: Claim) -> None:
+def test_the_check_is_sound_and_draws_nothing_random_from_print(claim: Claim) -> None:
     result = outcome(claim.id)
     assert result.verdict is not Verdict.BROKEN, result.problem
-    assert result.statistical_tests == 0
+    # The one that runs the planner tests what it draws; the others judge printed figures.
+    assert (result.statistical_tests == 0) == (claim.id != "text-initial-states")
 
 
 @each_checked()
@@ -85,8 +86,6 @@ def test_an_open_claim_says_what_would_judge_it(claim: Claim) -> None:
 @pytest.mark.parametrize(
     ("claim_id", "fragment"),
     [
-        ("text-outperforms", "Push-T H=40 (59.0) against Table 1, CEM, Push-T H=40 (61.4)"),
-        ("text-sacrifice", "WallSingle H=20 (91.8)"),
         ("text-comparable", "WallSingle H=30 (100.0)"),
         ("text-low-time", "WallSingle H=10 3"),
         ("text-robust", "17.6%"),
@@ -100,6 +99,21 @@ def test_the_counterexample_is_the_one_in_the_tables(claim_id: str, fragment: st
     assert any(fragment in found.evidence.summary for found in result.examinations)
 
 
+@pytest.mark.parametrize(
+    ("claim_id", "fragment"),
+    [
+        ("text-outperforms", "Push-T H=40 (59.0) against Table 1, CEM, Push-T H=40 (61.4)"),
+        ("text-solves-more", "Push-T H=40 (59.0) against Table 1, CEM, Push-T H=40 (61.4)"),
+        ("text-sacrifice", "WallSingle H=20 (91.8)"),
+        ("table5-rows", "'σ_s = 0.5' and 'σ_s = 0.5, σ_a = 0.5'"),
+    ],
+)
+def test_one_cell_within_chance_is_a_caveat_and_no_failure(claim_id: str, fragment: str) -> None:
+    result = outcome(claim_id)
+    assert result.verdict is Verdict.CAVEAT
+    assert any(fragment in caveat.examination.evidence.summary for caveat in result.caveats)
+
+
 def test_the_time_limit_follows_from_table_5_alone() -> None:
     numbers = outcome("table5-times").examinations[0].evidence.numbers
     lowest, highest = numbers["lower bound on the limit (s)"], numbers["upper bound on the limit (s)"]
@@ -111,7 +125,8 @@ def test_the_time_limit_follows_from_table_5_alone() -> None:
 
 @pytest.mark.parametrize("defaults", [("0.0", "0.0"), ("0.5", "0.0"), ("1.0", "0.5")])
 def test_equal_settings_must_have_equal_figures(defaults: tuple[str, str]) -> None:
-    assert table_5._labels_explain_rows(table_5._relabelled(defaults)).passed
+    for same_run in (False, True):
+        assert table_5._labels_explain_rows(table_5._Rows(table_5._relabelled(defaults), same_run)).passed
 
 
 def test_different_settings_must_have_different_figures() -> None:
@@ -120,4 +135,4 @@ def test_different_settings_must_have_different_figures() -> None:
     for quantity in (SUCCESS, TIME):
         copied = table.cell("σ_a = 1.0", H40, quantity, block=block).printed
         table = table.with_cell(table.cell("σ_s = 1.0", H40, quantity, block=block), printed=copied)
-    assert not table_5._labels_explain_rows(table).passed
+    assert not table_5._labels_explain_rows(table_5._Rows(table)).passed

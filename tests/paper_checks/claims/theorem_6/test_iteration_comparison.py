@@ -20,7 +20,7 @@ from paper_checks.claims.theorem_6.instances import (
     without_idle_actions,
 )
 
-PAGE = Path(__file__).parents[4] / "docs" / "uniform_convergence.md"
+PAGE = Path(__file__).parents[4] / "docs" / "theory" / "uniform_convergence.md"
 START, END = (
     "<!-- printed by: python -m paper_checks.claims.theorem_6.iteration_comparison -->",
     "<!-- end of what is printed -->",

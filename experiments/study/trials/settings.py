@@ -1,0 +1,97 @@
+"""The planners of the study by name, their settings as plain values, and what tuning may choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from grasp_theory import CEM, CEMGD, GRASP, ICEM, MPPI, GradientDescent, LatCo, Planner
+from grasp_theory.tasks.task import Task
+from linear_systems.errors import ParameterError
+
+Settings = tuple[tuple[str, Any], ...]
+"""(field, value) pairs, sorted; values are numbers, strings, booleans or None."""
+
+PLANNERS: Mapping[str, type[Planner]] = {
+    "CEM": CEM,
+    "LatCo": LatCo,
+    "GradientDescent": GradientDescent,
+    "GRASP": GRASP,
+    "MPPI": MPPI,
+    "ICEM": ICEM,
+    "CEMGD": CEMGD,
+}
+
+BASE: Mapping[str, Mapping[str, Any]] = {
+    "GRASP": {"iterations": 300, "check_every": 25, "sync_method": "gradient"},
+}
+"""Where what a setting leaves out is not the class's default: stored settings keep what they were tuned with."""
+EVALUATIONS = 4500
+"""Sampled plans a problem of the sampling planners: samples times iterations, whatever their ratio."""
+BUDGET: Mapping[str, Mapping[str, Any]] = {
+    "CEM": {"samples": 300, "iterations": 15},
+    "ICEM": {"samples": 300, "iterations": 15},
+    "MPPI": {"samples": 300, "iterations": 15},
+    "LatCo": {"iterations": 500},
+    "GradientDescent": {"iterations": 500},
+    "GRASP": {"iterations": 300},
+    "CEMGD": {"iterations": 15},
+}
+"""How long each planner may work at a problem.  A gradient counts three evaluations: GRASP's 300 joint steps and its
+syncs cost about as much as 500 steps of GD or LatCo, and the sampling planners get three times that."""
+
+
+def planner_class(name: str) -> type[Planner]:
+    """Return a planner's class.
+
+    Raises
+        ParameterError: if there is none of that name.
+    """
+    if name not in PLANNERS:
+        raise ParameterError("planner", f"one of {', '.join(PLANNERS)}", repr(name), "check the spelling")
+    return PLANNERS[name]
+
+
+def make_planner(name: str, settings: Settings) -> Planner:
+    """Return a planner with these settings, and the study's defaults for the rest.
+
+    Raises
+        ParameterError: for a setting that the planner does not have, or a value that it refuses.
+    """
+    chosen, given = planner_class(name), dict(settings)
+    known = {field.name for field in fields(chosen)}
+    if not given.keys() <= known:
+        found = ", ".join(sorted(given.keys() - known))
+        raise ParameterError(
+            "settings", f"fields of {name}: {', '.join(sorted(known))}", found, "check the spelling"
+        )
+    return chosen(**{**BASE.get(name, {}), **given})
+
+
+def settings_of(planner: Planner) -> Settings:
+    """Return the fields of a planner that differ from the study's defaults."""
+    default = make_planner(type(planner).__name__, ())
+    return tuple(
+        sorted(
+            (field.name, getattr(planner, field.name))
+            for field in fields(planner)
+            if getattr(planner, field.name) != getattr(default, field.name)
+        )
+    )
+
+
+def untuned(name: str, task: Task) -> Settings:
+    """Return a planner's default settings within its budget, lengths of actions scaled to the task's bounds."""
+    scale = task.action_high
+    scaled: Mapping[str, Mapping[str, Any]] = {
+        "GRASP": {"action_lr": 0.01 * scale, "sync_lr": 0.2 * scale},
+        "GradientDescent": {"lr": 0.3 * scale, "action_noise": 0.1 * scale},
+        "LatCo": {"action_lr": 0.1 * scale},
+        "CEM": {"initial_std": scale},
+        "ICEM": {"initial_std": scale},
+        "MPPI": {"noise": scale},
+        "CEMGD": {"initial_std": scale, "gradient_lr": 0.05 * scale},
+    }
+    lengths = {field: float(f"{value:.3g}") for field, value in scaled[name].items()}
+    return settings_of(make_planner(name, tuple({**BUDGET[name], **lengths}.items())))

@@ -1,0 +1,1 @@
+"""Figures of planners and world models at work."""

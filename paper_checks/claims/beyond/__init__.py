@@ -1,0 +1,1 @@
+"""Theorems of ours beyond the paper's: limits, metrics, nonlinear dynamics, noise, syncs (docs/theory)."""
