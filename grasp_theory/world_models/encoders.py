@@ -187,7 +187,7 @@ class ColourEncoder(nn.Module):
         features = self.standardise
         features.mean.zero_()
         features.variance.fill_(1)
-        raw = torch.cat([self(part) for part in frames.split(256)])
+        raw = torch.cat([self(part) for part in torch.split(frames, 256)])
         features.mean.copy_(raw.mean(dim=0))
         features.variance.copy_(raw.var(dim=0))
 

@@ -135,7 +135,7 @@ def rooms_of(item: Item) -> tuple[list[Claim], Rooms]:
 
 def _item(item: Item) -> str:
     claims, where = rooms_of(item)
-    pages = [path for path in sorted((ROOT / "docs").glob("*.md")) if _is_about(path, item, claims)]
+    pages = [path for path in sorted((ROOT / "docs").rglob("*.md")) if _is_about(path, item, claims)]
     statement = claims[0].statement if item.checked else item.outcome[1]
     return _described(f"### {item.label}", statement, [
         ("claims", [f"[{claim.id}](#{claim.id})" for claim in claims]),
@@ -146,12 +146,9 @@ def _item(item: Item) -> str:
 
 def _is_about(path: Path, item: Item, claims: Sequence[Claim]) -> bool:
     """Return whether a page names an item in the paper's numbers, or a claim about it refers to the page."""
-    text = path.read_text(encoding="utf-8")
-    referred = any(f"docs/{path.name}" in f"{claim.source} {claim.statement}" for claim in claims)
-    numbers_its_own = re.search(r"^(#+ |\*\*)Theorem \d", text, re.MULTILINE) is not None
-    return path != PAGE and (
-        referred or (not numbers_its_own and (item.kind, item.number) in _mentioned(path))
-    )
+    name = path.relative_to(ROOT).as_posix()
+    referred = any(name in f"{claim.source} {claim.statement}" for claim in claims)
+    return path != PAGE and (referred or (item.kind, item.number) in _mentioned(path))
 
 
 def _claim(claim: Claim) -> str:

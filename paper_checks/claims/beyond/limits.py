@@ -36,6 +36,12 @@ def check_limits(run: Run) -> None:
         false_variants={"also where it is not: η_s = 0.475": 0.475},
     )
     run.examine(
+        "ten gradient steps and a reset of the states contract at every T where the action does not reach the growing state",
+        _inspect_reset,
+        0.0,
+        false_variants={"also where it reaches it with 5% of its strength": 0.05},
+    )
+    run.examine(
         "every linear iteration that reaches p steps back and has the greedy fixed point has r ≥ min(1, ρ(K)^p)",
         lambda variant: _inspect_limit(run, *variant),
         (1.0, True),
@@ -82,6 +88,26 @@ def _inspect_sweep(eta_s: float) -> Evidence:
         + ", ".join(f"{norm:.3g} at T = {T}" for T, norm in norms.items()),
         {f"norm at T = {T}": norm for T, norm in norms.items()},
         as_code(UNREACHED, beta=1.0, step_size=(eta_s, 0.2)),
+    )
+
+
+def _inspect_reset(reached: float) -> Evidence:
+    """The period on the actions: they give the states, both take ten steps, and only the actions are kept."""
+    system, T = LinearSystem(UNREACHED.A, [[reached], [1.0]]), HORIZON // 2
+    J = stop_gradient.update_matrix(system, T, 1.0, (0.1, 0.2)).toarray()
+    actions = np.arange(2, 3 * T, 3)
+    rolled = np.zeros((3 * T, T))
+    for t in range(T):
+        states = system.rollout(np.zeros(2), np.eye(T)[:, t : t + 1])[1:]
+        rolled[:, t] = stop_gradient.stack(states, np.eye(T)[:, t : t + 1])
+    period = (np.linalg.matrix_power(J, 10) @ rolled)[actions]
+    norm = float(np.linalg.norm(np.linalg.matrix_power(period, 20), 2))
+    return Evidence(
+        Grade.NUMERICAL,
+        norm < 1e-6,
+        f"A = diag(1.5, 0.1), B = ({reached}, 1), β = 1, (η_s, η_a) = (0.1, 0.2): after 20 periods at T = {T} the norm is {norm:.3g}",
+        {"norm": norm},
+        as_code(system, beta=1.0, step_size=(0.1, 0.2)),
     )
 
 

@@ -25,7 +25,7 @@ CLAIMS = (
         "Sections 1, 2 and 3.4",
         "Optimising (3) directly is susceptible to local minima; descent on (10) sees a smoothed "
         "landscape, and small sync steps the sharp one.",
-        "The measurement, on the models that ship or others: from common starts, gradient norm and curvature along the "
+        "The measurement. The experiment, on the models that ship: from common starts, gradient norm and curvature along the "
         "iterates of GD and of GRASP, and how many distinct local minima each reaches.",
     ),
     _open(

@@ -11,7 +11,6 @@ from linear_systems import LinearSystem, stop_gradient, uniform_bounds
 from linear_systems.errors import StepSizeError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.stop_gradient.fixed_end import fixed_end_bound, fixed_end_matrix, last_action_block
-from tests.support.system_strategies import LinearSystem as System
 from tests.support.system_strategies import systems
 
 SCALAR, PAIR = LinearSystem([[0.8]], [[1.0]]), (0.2778, 0.25)
@@ -20,7 +19,7 @@ SCALAR, PAIR = LinearSystem([[0.8]], [[1.0]]), (0.2778, 0.25)
 @settings(deadline=None, max_examples=25)
 @given(systems(max_n=3, max_m=3), st.integers(1, 5), st.floats(0.01, 0.3), st.floats(0.01, 0.3))
 def test_the_matrix_is_the_linear_part_of_the_iteration_with_the_goal_put_back(
-    system: System, horizon: int, eta_s: float, eta_a: float
+    system: LinearSystem, horizon: int, eta_s: float, eta_a: float
 ) -> None:
     n, m, beta = system.state_dim, system.action_dim, 0.7
     start, goal, pair = np.zeros(n), np.zeros(n), (eta_s, eta_a)
@@ -44,7 +43,7 @@ def test_the_matrix_is_the_linear_part_of_the_iteration_with_the_goal_put_back(
 @settings(deadline=None, max_examples=40)
 @given(systems(max_n=4, max_m=4), st.floats(0.0, 5.0), st.floats(0.01, 1.0), st.floats(0.01, 1.0))
 def test_the_last_block_is_between_the_others(
-    system: System, beta: float, eta_s: float, eta_a: float
+    system: LinearSystem, beta: float, eta_s: float, eta_a: float
 ) -> None:
     found = float(np.linalg.norm(last_action_block(system, beta, (eta_s, eta_a)), 2))
     bound = stop_gradient.spectral_radius(system, 1, beta, (eta_s, eta_a))
