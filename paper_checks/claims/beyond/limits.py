@@ -57,7 +57,7 @@ def check_limits(run: Run) -> None:
         "at r = 1 the symbols (1+z)/2 I + (z−1)N are power bounded one by one, and not together: max ‖φ^k‖ grows like √k",
         _inspect_critical,
         0.5,
-        false_variants={"like k^0.55": 0.55, "like k^0.45": 0.45},
+        false_variants={"like k^0.52": 0.52, "like k^0.48": 0.48},
     )
     run.examine(
         "with s_T = g the last block contracts at least as fast as the others: ‖I − 2η_a(1+β)BᵀB‖ ≤ ρ(D)",
