@@ -107,6 +107,15 @@ class TestSampling:
         )
         assert passed >= 190
 
+    def test_the_radius_and_the_detectable_bias_are_those_of_the_inequality(self) -> None:
+        loss, count, level = FourierMode(np.array([1.0])), 50, 1e-3
+        check = unbiasedness_by_sampling(
+            loss.gradient, np.zeros(1), 1.0, np.zeros(1), 3.0, np.random.default_rng(0), count, level
+        )
+        # P(‖mean − expectation‖ ≥ r) ≤ 2 exp(−n r²/(2 (2G)²)) for vectors of length at most G, at r where it is the level.
+        assert 2.0 * math.exp(-count * check.bound**2 / (2.0 * 6.0**2)) == pytest.approx(level, rel=1e-12)
+        assert check.quantities["detectable_bias"] == pytest.approx(2.0 * check.bound, rel=1e-15)
+
     def test_a_gradient_beyond_its_stated_bound_is_outside(self) -> None:
         loss = FourierMode(np.array([2.0]))
         check = unbiasedness_by_sampling(
