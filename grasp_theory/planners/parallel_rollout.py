@@ -15,6 +15,7 @@ Shapes: N rows, T times, d entries of a state, m of an action, `*S` the axes of 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -70,7 +71,10 @@ def _jacobians(step: Step, states: Tensor, actions: Tensor) -> tuple[Tensor, Ten
         return tuple(torch.zeros_like(given) if each is None else each for each, given in pairs)
 
     try:
-        by_states, by_actions = torch.func.vmap(pull_back)(cotangents)
+        with warnings.catch_warnings():
+            # Where an operation of the model's backward pass cannot be batched, as attention's, torch loops over it.
+            warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
+            by_states, by_actions = torch.func.vmap(pull_back)(cotangents)
     except RuntimeError:  # a backward pass of the model's own that cannot be batched
         by_states, by_actions = map(torch.stack, zip(*map(pull_back, cotangents), strict=True))
     return value.detach(), by_states, by_actions
