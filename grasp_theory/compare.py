@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import combinations
 from typing import Any, Literal
 
@@ -21,6 +22,9 @@ from grasp_theory.statistics.intervals import Estimate, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials, holm
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
+
+Success = Literal["believed", "true"]
+SUCCESSES: tuple[Success, ...] = ("believed", "true")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,7 +55,7 @@ class Result:
         """The loss of each plan."""
         return self.plan.loss.double().cpu().numpy()
 
-    def share(self, what: Literal["believed", "true"]) -> Estimate | None:
+    def share(self, what: Success) -> Estimate | None:
         """Return the share of problems with believed or true success, with Wilson's 95% interval."""
         values = getattr(self, what)
         return None if values is None else wilson(float(values.mean()), len(values))
@@ -87,13 +91,13 @@ class Comparison:
 
     results: tuple[Result, ...]
     pairs: tuple[Pair, ...]
-    judged: Literal["true", "believed"] | None
+    judged: Success | None
 
     def columns(self) -> dict[str, list[Any]]:
         """Return one row a planner as plain columns; None where something is not known."""
         table: dict[str, list[Any]] = {"planner": [each.name for each in self.results]}
-        for what in ("believed", "true"):
-            shares = [each.share(what) for each in self.results]  # type: ignore[arg-type]
+        for what in SUCCESSES:
+            shares = [each.share(what) for each in self.results]
             for end, name in (("value", what), ("low", f"{what}_low"), ("high", f"{what}_high")):
                 table[name] = [None if share is None else getattr(share, end) for share in shares]
         table["loss"] = [float(np.median(each.loss)) for each in self.results]
@@ -109,28 +113,24 @@ class Comparison:
         """
         if library == "dict":
             return self.columns()
+        if library not in ("polars", "pandas"):
+            raise ParameterError(
+                "library", '"dict", "polars" or "pandas"', repr(library), "name one of these"
+            )
         try:
-            if library == "polars":
-                import polars
-
-                return polars.DataFrame(self.columns())
-            if library == "pandas":
-                import pandas
-
-                return pandas.DataFrame(self.columns())
+            return import_module(library).DataFrame(self.columns())
         except ImportError as error:
             raise ParameterError(
                 "library", "one that is installed", library, f"pip install {library}, or take the columns"
             ) from error
-        raise ParameterError("library", '"dict", "polars" or "pandas"', repr(library), "name one of these")
 
     def figure(self) -> Figure:
         """Return a picture: success of each planner with its interval, or the median loss where none is known."""
         figure = Figure(figsize=(5.0, 0.6 + 0.5 * len(self.results)), layout="constrained")
         axes = figure.subplots()
         places = np.arange(len(self.results))
-        for what, offset, marker in (("believed", -0.12, "o"), ("true", 0.12, "s")):
-            shares = [each.share(what) for each in self.results]  # type: ignore[arg-type]
+        for what, offset, marker in zip(SUCCESSES, (-0.12, 0.12), "os", strict=True):
+            shares = [each.share(what) for each in self.results]
             known = [share for share in shares if share is not None]
             if known:
                 middle = np.array([share.value for share in known])
@@ -221,7 +221,7 @@ def compare(
             true = None if replay is None else _booleans(replay(plan.actions), problem.batch)
             results.append(Result(name, plan, believed, true, seconds))
             bar.advance(task)
-    judged: Literal["true", "believed"] | None
+    judged: Success | None
     judged = "true" if replay is not None else "believed" if problem.reached is not None else None
     return Comparison(tuple(results), () if judged is None else _pairs(results, judged), judged)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -88,8 +89,12 @@ def test_table_frames_and_picture() -> None:
     figure = found.figure()
     assert isinstance(figure, Figure)
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["GRASP", "GradientDescent"]
-    drawn = [float(bar.lines[0].get_xdata()[0]) for bar in figure.axes[0].containers]
-    assert drawn == [found.columns()["believed"][0], found.columns()["true"][0]]
+    drawn = [
+        np.asarray(line.get_xdata()).tolist()
+        for line in figure.axes[0].lines
+        if line.get_marker() in ("o", "s")
+    ]
+    assert drawn == [found.columns()["believed"], found.columns()["true"]]
 
 
 def test_without_success_there_are_losses() -> None:
@@ -124,6 +129,12 @@ def test_all_planners_get_the_same_seeds() -> None:
 def test_errors(planners: Any, options: Any, argument: str) -> None:
     with pytest.raises(ParameterError, match=argument):
         compare(planners, POSED, **options)
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ParameterError, match="pip install pandas"):
+        compare([GradientDescent(iterations=1)], POSED).frame("pandas")
 
 
 def test_a_frame_of_an_unknown_library_is_refused() -> None:
