@@ -1,7 +1,10 @@
 """The GRASP planner, its baselines and its theory, usable on the reader's own system or model."""
 
 from grasp_theory.action_sets import Balls, Box
+from grasp_theory.compare import Comparison, compare
+from grasp_theory.control import ControlRun, GymnasiumWorld, control
 from grasp_theory.dynamics import Dynamics, LinearDynamics, as_dynamics, rollout
+from grasp_theory.ensemble import Ensemble
 from grasp_theory.planners import (
     CEM,
     CEMGD,
@@ -26,8 +29,12 @@ __all__ = [
     "MPPI",
     "Balls",
     "Box",
+    "Comparison",
+    "ControlRun",
     "Dynamics",
+    "Ensemble",
     "GradientDescent",
+    "GymnasiumWorld",
     "History",
     "LatCo",
     "LinearDynamics",
@@ -37,5 +44,7 @@ __all__ = [
     "PlanningProblem",
     "Status",
     "as_dynamics",
+    "compare",
+    "control",
     "rollout",
 ]

@@ -1,4 +1,4 @@
-"""Planning in closed loop with the environment: model-predictive control."""
+"""The study's closed loop: `grasp_theory.control` with a task's environment and a model that sees pictures of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from experiments.evaluation.observe import after_model_step, encode, environment_actions
-from experiments.study.trials.judge import Judge, noise_seeds
-from grasp_theory import Planner
+from experiments.study.trials.judge import Judge
+from grasp_theory import Planner, control
 
 SHORTEST = 4
 """Model steps that a replanning looks ahead at least."""
@@ -38,39 +38,26 @@ def closed_loop(judge: Judge, planner: Planner, seed: int) -> ClosedLoop:
     its iterations.  The environment's success ends a problem, as an episode ends, but no planner sees it.
     """
     task, problem = judge.task, judge.problem(seed)
-    horizon = problem.horizon
-    solved = np.full(len(judge.indices), -1)
     distance = task.distance(judge.starts, judge.goals)
-    open_ = np.arange(len(solved))
-    now, state, goal, seeds = (
-        judge.starts,
-        problem.initial_state,
-        problem.goal,
-        noise_seeds(seed, judge.indices),
+
+    def step(frames: Float[np.ndarray, "N K S"], actions: torch.Tensor) -> Float[np.ndarray, "N K S"]:
+        return after_model_step(
+            task, task.simulate(frames[:, 0], environment_actions(task, actions[:, None]))
+        )
+
+    def success(frames: Float[np.ndarray, "N K S"], rows: torch.Tensor) -> Bool[np.ndarray, " N"]:
+        goals = judge.goals[rows.numpy()]
+        distance[rows.numpy()] = task.distance(frames[:, 0], goals)
+        return task.success(frames[:, 0], goals)
+
+    run = control(
+        planner,
+        problem,
+        step,
+        world=judge.starts[:, None],
+        observe=lambda frames: encode(judge.model, task, frames),
+        success=success,
+        look_ahead=lambda k: max(problem.horizon - k, min(problem.horizon, SHORTEST)),
+        replanner=replace(planner, iterations=max(1, planner.iterations // LATER_SHARE)),
     )
-    actions: torch.Tensor | None = None
-    for step in range(2 * horizon):
-        ahead = max(horizon - step, min(horizon, SHORTEST))
-        if actions is not None:
-            kept = actions[:, 1:]
-            padding = kept.new_zeros(len(kept), max(0, ahead - kept.shape[1]), kept.shape[2])
-            actions = torch.cat([kept, padding], dim=1)[:, :ahead]
-        iterations = planner.iterations if step == 0 else max(1, planner.iterations // LATER_SHARE)
-        plan = replace(planner, iterations=iterations).plan(
-            replace(
-                problem, initial_state=state, goal=goal, horizon=ahead, initial_actions=actions,
-                seeds=seeds[open_] + 1_000_003 * step,
-            )
-        )  # fmt: skip
-        actions = plan.actions
-        frames = after_model_step(task, task.simulate(now, environment_actions(task, actions[:, :1])))
-        now = frames[:, 0]
-        success = task.success(now, judge.goals[open_])
-        distance[open_] = task.distance(now, judge.goals[open_])
-        solved[open_[success]] = step + 1
-        if success.all():
-            break
-        left = torch.from_numpy(~success)
-        open_, now, goal, actions = open_[~success], now[~success], goal[left], actions[left]
-        state = encode(judge.model, task, frames[~success])
-    return ClosedLoop(solved, distance)
+    return ClosedLoop(run.solved_at.numpy(), distance)

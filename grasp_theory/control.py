@@ -1,0 +1,301 @@
+"""Planning in closed loop with the user's own system: model-predictive control."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from rich.progress import Progress
+from torch import Tensor
+
+from grasp_theory.dynamics import TimeVaryingDynamics
+from grasp_theory.planners import Planner
+from grasp_theory.problem import PlanningProblem
+from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from linear_systems.validation import positive_integer
+
+World = Any
+"""The states of N systems: a tensor, an array or whatever a mask over its first axis selects from."""
+SEED_STRIDE = 1_000_003
+"""How far apart the seeds of one problem are from a step to the next."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ControlRun:
+    """What was done to each of B systems, and when it first was where it should be; K is the most steps taken.
+
+    Arguments
+        actions: (B, K, m), the actions taken; NaN after the end.
+        states: (B, K+1, *S), what was observed, in the model's states; NaN after the end.
+        solved_at: (B,), steps taken when the system first was a success, 0 at the start; -1 for never.
+        evaluations: (B,), model steps evaluated over all plans, a gradient counting as 3.
+        plans: how many times was planned.
+        seconds: wall time of all.
+    """
+
+    actions: Float[Tensor, "B K m"]
+    states: Tensor
+    solved_at: Int[Tensor, " B"]
+    evaluations: Int[Tensor, " B"]
+    plans: int
+    seconds: float
+
+    @property
+    def reached(self) -> Bool[Tensor, " B"]:
+        """Whether the system was a success at any time."""
+        return self.solved_at >= 0
+
+    def __repr__(self) -> str:
+        batch, steps, dimension = self.actions.shape
+        solved = self.solved_at[self.reached]
+        when = f"after {int(solved.median())} steps (median)" if len(solved) else "never"
+        return "\n".join(
+            [
+                f"ControlRun of {batch} systems: {dimension} action components, {self.actions.dtype}",
+                f"  success      {len(solved)} of {batch}, {when}",
+                f"  steps        {steps} at most",
+                f"  evaluations  {int(self.evaluations.median()):,} (median), in {self.plans} plans",
+                f"  seconds      {self.seconds:.3g}",
+            ]
+        )
+
+
+def control(
+    planner: Planner,
+    problem: PlanningProblem,
+    step: Callable[[World, Tensor], World],
+    *,
+    world: World = None,
+    observe: Callable[[World], Any] | None = None,
+    success: Callable[[World, Tensor], Any] | None = None,
+    steps: int | None = None,
+    look_ahead: Callable[[int], int] | None = None,
+    replanner: Planner | None = None,
+    stop_when_reached: bool = True,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> ControlRun:
+    """Plan, take the first action on the real system, observe it, and plan again from there.
+
+    With o the observed state at step k and ā the former plan,
+
+        a = plan from o, started at (ā_1, ..., ā_{T-1}, 0),     world ← step(world, a_0),
+
+    until each system is a success or `steps` are taken.  A system that is done is neither planned for nor stepped again.
+    Noise is new at every step: seed i is seeds[i] + 1,000,003 k.
+
+    Arguments
+        planner: of the first plan, and of the others unless `replanner` is given.
+        problem: B problems; `initial_state` is what the model takes the systems' states to be at the start.
+        step: (world of N systems, actions (N, m) on the model's device) -> their world afterwards.  N gets less
+            as systems are done.
+        world: the B systems at the start, with rows that a mask selects; None: `problem.initial_state`.
+        observe: world of N systems -> the model's states (N, *S); None: they are the world itself.
+        success: (world of N systems, their numbers (N,) among the B) -> (N,) booleans; None: `problem.reached` of what is
+            observed, and never without one.  It ends a system's run, and no planner sees it.
+        steps: most steps taken; None: 2 T.
+        look_ahead: k -> model steps that the plan at step k looks ahead; None: always T.
+        replanner: plans from step 1 on, which start from the plan in hand: a smaller budget is often enough.
+        stop_when_reached: whether planning stops at the first plan that the model believes, which ends at the edge of the
+            goal region, where an error of the model matters; or goes on to the plan of least loss.
+        generator: where seeds are drawn, unless `problem.seeds` gives them.
+        progress: show a progress bar.
+
+    Returns
+        A `ControlRun`.
+
+    Raises
+        ParameterError: the problem's dynamics are time-varying, or `success` does not return booleans.
+        ShapeError, NonFiniteError: what is observed is not one finite state for each system.
+
+    Source: the paper's closed-loop experiments; model-predictive control.
+    """
+    if isinstance(problem.model, TimeVaryingDynamics):
+        raise ParameterError(
+            "problem", "dynamics that are the same at all times", "time-varying dynamics",
+            "add the time to the state",
+        )  # fmt: skip
+    most = 2 * problem.horizon if steps is None else positive_integer("steps", steps)
+    began = time.perf_counter()
+    now = problem.initial_state if world is None else world
+    state = problem.initial_state.detach()
+    seeds = problem.seeds
+    if seeds is None:
+        seeds = torch.randint(2**61, (problem.batch,), generator=generator)
+    seeds = seeds.cpu().long()
+    taken = state.new_full((problem.batch, most, problem.action_dim), torch.nan)
+    seen = state.new_full((problem.batch, most + 1, *state.shape[1:]), torch.nan)
+    seen[:, 0] = state
+    solved, evaluations = torch.full_like(seeds, -1), torch.zeros_like(seeds)
+    left, actions, k = torch.arange(problem.batch), problem.initial_actions, 0
+
+    def judged() -> Tensor:
+        """Return who of those left is a success now."""
+        if success is not None:
+            return _booleans(success(now, left), len(left))
+        if problem.reached is None:
+            return torch.zeros(len(left), dtype=torch.bool)
+        return _booleans(problem.reached(state, problem.goal[left.to(state.device)]), len(left))
+
+    with torch.no_grad(), Progress(disable=not progress) as bar:
+        task = bar.add_task("control", total=most)
+        while True:
+            done = judged()
+            solved[left[done]] = k
+            left, open_ = left[~done], ~done
+            if k == most or not len(left):
+                break
+            here = open_.to(state.device)
+            now, state = _select(now, open_), state[here]
+            ahead = problem.horizon if look_ahead is None else look_ahead(k)
+            actions = None if actions is None else _resized(actions[here], ahead)
+            chosen = planner if k == 0 or replanner is None else replanner
+            with torch.enable_grad():
+                plan = chosen.plan(
+                    replace(
+                        problem, initial_state=state, goal=problem.goal[left.to(state.device)], horizon=ahead,
+                        initial_actions=actions, seeds=seeds[left] + SEED_STRIDE * k,
+                    ),
+                    stop_when_reached=stop_when_reached,
+                )  # fmt: skip
+            evaluations[left] += plan.evaluations.cpu()
+            taken[left, k] = plan.actions[:, 0]
+            now = step(now, plan.actions[:, 0])
+            state = _observed(now if observe is None else observe(now), state)
+            actions, k = plan.actions[:, 1:], k + 1
+            seen[left, k] = state
+            bar.update(task, completed=k, description=f"control, {len(left)} left")
+    return ControlRun(
+        taken[:, :k], seen[:, : k + 1], solved, evaluations, plans=k, seconds=time.perf_counter() - began
+    )
+
+
+def _resized(actions: Float[Tensor, "N t m"], horizon: int) -> Float[Tensor, "N T m"]:
+    """Return the actions cut to a horizon, or followed by zeros up to it."""
+    padding = actions.new_zeros(len(actions), max(0, horizon - actions.shape[1]), actions.shape[2])
+    return torch.cat([actions, padding], dim=1)[:, :horizon]
+
+
+def _select(world: World, rows: Bool[Tensor, " N"]) -> World:
+    return world[rows.to(world.device)] if isinstance(world, Tensor) else world[rows.numpy()]
+
+
+def _booleans(found: Any, count: int) -> Bool[Tensor, " N"]:
+    answer = torch.as_tensor(found).detach().cpu()
+    if answer.dtype != torch.bool or answer.shape != (count,):
+        raise ParameterError(
+            "success", f"{count} booleans, one a system", f"shape {tuple(answer.shape)} of {answer.dtype}",
+            "return booleans (N,)",
+        )  # fmt: skip
+    return answer
+
+
+def _observed(found: Any, like: Tensor) -> Tensor:
+    state = torch.as_tensor(found).detach().to(like)
+    if state.shape != like.shape:
+        raise ShapeError(
+            "step", f"states of shape {tuple(like.shape)}, those of the systems that are left",
+            f"shape {tuple(state.shape)}", "return one state for each, or give `observe`",
+        )  # fmt: skip
+    if not bool(torch.isfinite(state).all()):
+        raise NonFiniteError(
+            "step", "finite states", "NaN or infinity", "end the run before the system breaks"
+        )
+    return state
+
+
+class GymnasiumWorld:
+    """Gymnasium environments, one a problem, as the `world`, `step`, `observe` and `success` of `control`.
+
+    An episode that the environment ends (terminated or truncated) is stepped no more: its last observation stands.
+
+        gym = GymnasiumWorld([gymnasium.make("...") for _ in range(B)])
+        problem = PlanningProblem(model, gym.observe(gym.world), goal, ...)
+        control(planner, problem, gym.step, world=gym.world, observe=gym.observe, success=gym.success)
+
+    Arguments
+        environments: B environments, single ones.
+        encode: observation -> the model's state *S; None: the observation is it.
+        action_block: environment actions in a model action, which is cut into so many parts, first one first.
+        seed: environment i is reset with seed + i; None: it is used as it is, reset by `observations`.
+        observations: the B observations that the environments gave last, where `seed` is None.
+        solved: info of a step -> whether it is a success; None: its "is_success", or else "success".
+
+    Raises
+        ParameterError: neither or both of `seed` and `observations`, or an info without success.
+    """
+
+    def __init__(
+        self,
+        environments: Any,
+        *,
+        encode: Callable[[Any], Any] | None = None,
+        action_block: int = 1,
+        seed: int | None = None,
+        observations: Any = None,
+        solved: Callable[[dict[str, Any]], bool] | None = None,
+    ) -> None:
+        environments = list(environments)
+        if (seed is None) == (observations is None):
+            raise ParameterError(
+                "seed", "a seed, or the observations", "neither or both", "give one of seed and observations"
+            )
+        self._encode, self._block = encode, positive_integer("action_block", action_block)
+        self._solved = _solved_by_info if solved is None else solved
+        first = (
+            [each.reset(seed=seed + i)[0] for i, each in enumerate(environments)]
+            if seed is not None
+            else list(observations)
+        )
+        if len(first) != len(environments):
+            raise ShapeError(
+                "observations",
+                f"{len(environments)}, one an environment",
+                f"{len(first)}",
+                "give the last ones",
+            )
+        self.world = np.empty(len(environments), dtype=object)
+        self.world[:] = [_Episode(*pair) for pair in zip(environments, first, strict=True)]
+
+    def step(self, world: World, actions: Float[Tensor, "N m"]) -> World:
+        """Step the episodes that go on by one model action each."""
+        for episode, action in zip(world, actions.detach().cpu().numpy(), strict=True):
+            space = episode.environment.action_space
+            for part in action.reshape(self._block, *space.shape):
+                if episode.ended or episode.success:
+                    break
+                episode.observation, _, over, cut, info = episode.environment.step(part.astype(space.dtype))
+                episode.ended, episode.success = over or cut, bool(self._solved(info))
+        return world
+
+    def observe(self, world: World) -> Tensor:
+        """Return the model's states (N, *S) of what was observed last."""
+        seen = [episode.observation for episode in world]
+        states = seen if self._encode is None else [self._encode(each) for each in seen]
+        return torch.stack([torch.as_tensor(each) for each in states])
+
+    def success(self, world: World, _rows: Tensor) -> Bool[np.ndarray, " N"]:
+        """Return who is a success: an episode is from the first step that says so."""
+        return np.array([episode.success for episode in world], dtype=bool)
+
+
+@dataclass
+class _Episode:
+    environment: Any
+    observation: Any
+    ended: bool = False
+    success: bool = False
+
+
+def _solved_by_info(info: dict[str, Any]) -> bool:
+    for name in ("is_success", "success"):
+        if name in info:
+            return bool(info[name])
+    raise ParameterError(
+        "solved", 'an info with "is_success" or "success"', f"{sorted(info)}", "say what counts: solved=..."
+    )
