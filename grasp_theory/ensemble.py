@@ -95,7 +95,9 @@ class Ensemble(nn.Module):
                 "make states with `stack`",
             )
         parts = torch.split(states, sizes, dim=-1)
-        return tuple(part.reshape(*states.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True))
+        return tuple(
+            part.reshape(*states.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True)
+        )
 
     def reached(
         self, *reached: Callable[[Tensor, Tensor], Tensor], at_least: int | None = None
