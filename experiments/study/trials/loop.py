@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.evaluation.observe import after_model_step, encode, environment_actions
 from experiments.study.trials.judge import Judge
-from grasp_theory import Planner, control
+from grasp_theory import Planner
+from grasp_theory.control import control
 
 SHORTEST = 4
 """Model steps that a replanning looks ahead at least."""
