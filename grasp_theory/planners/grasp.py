@@ -14,6 +14,7 @@ from grasp_theory.planners.evaluations import gradients, rollout_gradient
 from grasp_theory.planners.levenberg_marquardt import LARGEST_STATE, LevenbergMarquardt, sync_passes
 from grasp_theory.planners.lifted import LiftedPlanner, LiftedSearch
 from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
+from grasp_theory.planners.parallel_rollout import is_compiled
 from grasp_theory.planners.rows import GRADIENT, Rows
 from grasp_theory.planners.search import Incumbents, Search
 from grasp_theory.planners.settings import (
@@ -74,7 +75,7 @@ class GRASP(LiftedPlanner):
         sync_states: whether the sync replaces the virtual states by the rollout (Algorithm 1, line 7), or
             changes the actions only (the text below Eq. (14)).
         sync_method: "shooting", Levenberg–Marquardt steps; "gradient", Eq. (15), which takes the place of "shooting" too
-            where states have more than 16 entries, or the problem has a goal distance or a stage cost of its own; or
+            where states have more than 16 entries, the model is compiled, or the problem has costs of its own; or
             "cem": CEM around the actions, whose standard deviation at time t is `sync_spread` times the gap between
             virtual and rolled-out s_{t+1}, relative to the largest gap.
         shooting_steps: Levenberg–Marquardt steps of a sync; each counts 1 + 2d + 4 evaluations, d entries of a state.
@@ -198,7 +199,11 @@ class _GraspSearch(LiftedSearch):
         problem, size = rows.problem, rows.goal[0].numel()
         self.shooting = options.sync_method == "shooting" and size <= LARGEST_STATE
         """Whether syncs are parallel in time."""
-        if problem.goal_distance is not None or problem.stage_cost is not None:
+        if (
+            problem.goal_distance is not None
+            or problem.stage_cost is not None
+            or is_compiled(problem.dynamics)
+        ):
             self.shooting = False
         self.approximate = self.shooting and options.sync_every is not None
 

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
+
+from linear_systems.errors import ParameterError
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """F on states (N, T, *S) and actions (N, T, m), all times side by side."""
@@ -76,8 +78,22 @@ def _jacobians(step: Step, states: Tensor, actions: Tensor) -> tuple[Tensor, Ten
             warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
             by_states, by_actions = torch.func.vmap(pull_back)(cotangents)
     except RuntimeError:  # a backward pass of the model's own that cannot be batched
-        by_states, by_actions = map(torch.stack, zip(*map(pull_back, cotangents), strict=True))
+        try:
+            by_states, by_actions = map(torch.stack, zip(*map(pull_back, cotangents), strict=True))
+        except RuntimeError as error:
+            raise ParameterError(
+                "dynamics", "a model whose backward pass can be taken several times", str(error).split(".")[0],
+                'plan with GRASP(sync_method="gradient"), as is done by itself where the model is compiled as a whole',
+            ) from error  # fmt: skip
     return value.detach(), by_states, by_actions
+
+
+def is_compiled(dynamics: object) -> bool:
+    """Return whether `torch.compile` made this model, or a module in it: its backward pass can be taken once only."""
+    parts = list(dynamics.modules()) if isinstance(dynamics, nn.Module) else [dynamics]
+    # What the compiler wraps names what it wrapped; `Module.compile` keeps the compiled call beside the module's own.
+    marks = ("_torchdynamo_orig_callable", "_compiled_call_impl", "_orig_mod")
+    return any(getattr(part, mark, None) is not None for part in parts for mark in marks)
 
 
 class Bidiagonal:

@@ -14,6 +14,7 @@ from grasp_theory.planners.parallel_rollout import (
     newton_sweep,
     parallel_rollout,
 )
+from linear_systems.errors import ParameterError
 
 HORIZONS = (1, 2, 3, 5, 8, 13)
 
@@ -127,3 +128,17 @@ def test_the_final_states_jacobian_is_autograds_and_its_pullback_the_rollouts_gr
     leaf = actions.clone().requires_grad_()
     loss = (rollout(model, start, leaf)[:, -1] - 1.0).square().sum()
     torch.testing.assert_close(gradient, torch.autograd.grad(loss, leaf)[0])
+
+
+def test_a_backward_pass_that_cannot_be_taken_several_times_is_named() -> None:
+    class Spent(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, state, action):
+            return state + action
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise RuntimeError("taken twice. Sorry")
+
+    with pytest.raises(ParameterError, match="taken twice"):
+        linearise(Spent.apply, torch.zeros(1, 4, 2), torch.zeros(1, 3, 2))
