@@ -31,6 +31,7 @@ class Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            _forget_interrupt()
             line, code = f"interrupted: {(self.epilog or '').removeprefix(ON_CTRL_C)}", INTERRUPTED
         except BrokenPipeError:  # `| head`: Typer ends quietly
             raise
@@ -83,6 +84,14 @@ def expect_writable(path: Path | None) -> None:
     except OSError as error:
         error.filename = str(path)
         raise
+
+
+def _forget_interrupt() -> None:
+    """Let the exit code stand: Ctrl-C within `exec` of a text (a dataclass being made) leaves CPython a mark.
+
+    With it `python -m` ends by SIGINT in the end, whatever was made of the exception; the next such `exec` clears it.
+    """
+    exec("")
 
 
 def _cause(error: OSError) -> str:

@@ -205,6 +205,21 @@ def test_a_mistake_of_ours_keeps_its_traceback() -> None:
     assert isinstance(call(of=failing).exception, ZeroDivisionError)
 
 
+def test_ctrl_c_within_exec_exits_as_any_other(tmp_path: Path) -> None:
+    """`python -m` would end by the signal: CPython keeps a mark of a KeyboardInterrupt that passed through exec."""
+    tmp_path.joinpath("interrupted.py").write_text(
+        "from grasp_theory.command_line import add, new_app\n"
+        "app = new_app()\n"
+        "add(app, lambda: exec('raise KeyboardInterrupt'), 'nothing.')\n"
+        "app()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "interrupted"], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (130, "interrupted: nothing.\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["experiments", "paper_checks", "figures"])
 def test_ctrl_c_says_what_is_kept(module: str, tmp_path: Path) -> None:
