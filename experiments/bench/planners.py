@@ -28,8 +28,8 @@ from experiments.bench.operations import operations
 from experiments.devices import Device, device_of
 from grasp_theory import GRASP, GradientDescent, Planner, PlanningProblem
 from grasp_theory.command_line import expect_writable
-from grasp_theory.planners.rows import Rows
-from grasp_theory.planners.search import Incumbents
+from grasp_theory.planners.loop.rows import Rows
+from grasp_theory.planners.loop.search import Incumbents
 from grasp_theory.world_models import load
 
 STATE_SHAPE, ACTIONS = (8,), 10

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from grasp_theory.objectives import lifted_pulls
 from grasp_theory.planners.cem import refine_around
-from grasp_theory.planners.evaluations import gradients, rollout_gradient
-from grasp_theory.planners.levenberg_marquardt import LARGEST_STATE, LevenbergMarquardt, sync_passes
-from grasp_theory.planners.lifted import LiftedPlanner, LiftedSearch
-from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
-from grasp_theory.planners.parallel_rollout import is_compiled
-from grasp_theory.planners.rows import GRADIENT, Rows
-from grasp_theory.planners.search import Incumbents, Search
-from grasp_theory.planners.settings import (
+from grasp_theory.planners.loop.evaluations import gradients, rollout_gradient
+from grasp_theory.planners.loop.levenberg_marquardt import LARGEST_STATE, LevenbergMarquardt, sync_passes
+from grasp_theory.planners.loop.lifted import LiftedPlanner, LiftedSearch
+from grasp_theory.planners.loop.optimizers import OptimizerName, make_optimizer
+from grasp_theory.planners.loop.parallel_rollout import is_compiled
+from grasp_theory.planners.loop.rows import GRADIENT, Rows
+from grasp_theory.planners.loop.search import Incumbents, Search
+from grasp_theory.planners.loop.settings import (
     check_choices,
     check_flags,
     check_fractions,

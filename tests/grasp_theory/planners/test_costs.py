@@ -20,8 +20,8 @@ from grasp_theory import (
     PlanningProblem,
     rollout,
 )
-from grasp_theory.planners.evaluations import rollout_gradient
-from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.loop.evaluations import rollout_gradient
+from grasp_theory.planners.loop.rows import Rows
 from linear_systems.errors import ParameterError
 
 every_planner = pytest.mark.parametrize("planner", PLANNERS.values(), ids=PLANNERS.keys())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grasp_theory import GRASP, Observation, PlanningProblem, rollout
 from grasp_theory.objectives import dynamics_loss, goal_loss, lifted_loss, rollout_loss
-from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.loop.rows import Rows
 from linear_systems import state_chain, stop_gradient
 from linear_systems.noise.tubes import tube_variance
 from linear_systems.rounding import rounding_allowance
