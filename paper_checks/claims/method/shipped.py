@@ -14,10 +14,10 @@ from linear_systems.rounding import rounding_allowance
 from paper_checks.claims.method.algorithm_1_reference import StepSizes, Truncated, joint_step, sync_step
 from paper_checks.claims.method.gradients import Objective, Trajectory
 from paper_checks.claims.method.planner_trace import Trace, drawn_problem, drawn_traces, trace
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork
 from paper_checks.engine.inspection import judge
 from paper_checks.engine.records import Evidence
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork
 
 Evaluations = Iterator[tuple[TheoremCheck, Callable[[], str]]]
 

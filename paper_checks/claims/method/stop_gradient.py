@@ -23,7 +23,6 @@ from paper_checks.claims.method.gradients import (
     random_trajectory,
 )
 from paper_checks.claims.method.shipped import SILENT, Reading, inspect_gradient_step, inspect_iterations
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
 from paper_checks.claims.theorem_5.losses import (
     ExactPlan,
     PaperLoss,
@@ -34,6 +33,7 @@ from paper_checks.claims.theorem_5.losses import (
 from paper_checks.engine.inspection import judge
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork, random_network
 
 STEPS = replace(SILENT, sync_every=None)
 """The shipped planner's joint steps alone."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linear_systems.errors import ParameterError, ShapeError, UndecidedError
-from linear_systems.stop_gradient.basin import block_growth, contraction_basin, remainder_bound
+from linear_systems.stop_gradient.basin import block_growth, contraction_basin
 
 
 @settings(deadline=None, max_examples=30)
@@ -63,7 +63,3 @@ def test_refusals() -> None:
         contraction_basin([1.0, 0.5], 1.0, 1.0)
     with pytest.raises(ShapeError):
         block_growth(np.ones((2, 2, 2)), np.ones((3, 2, 2)), 1)
-
-
-def test_the_remainder_of_a_linear_model_is_zero() -> None:
-    assert remainder_bound(2.0, 0.0, 0.0, 1.0, 1.0, (0.3, 0.1)) == 0.0
