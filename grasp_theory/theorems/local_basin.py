@@ -77,7 +77,7 @@ def local_contraction(
         plan: the fixed point, (s_{t+1}, a_t) for t = 0..T−1.
         beta: the goal weight β >= 0.
         step_size: η, or the pair (η_s, η_a).
-        curvature: M, a bound of the remainder of one block: at most M times the squared error.
+        curvature: M, as of `basin.remainder_bound`.
         rate: q in (0, 1).
         iterations: how many are compared.
         seed: of the directions of the start's error, whose size is `START` of the radius in each of the T blocks.

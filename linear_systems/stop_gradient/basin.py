@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from linear_systems.errors import ParameterError, ShapeError, UndecidedError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.validation import positive_float, positive_integer, real_array
+from linear_systems.validation import StepSize, positive_float, positive_integer, real_array, step_sizes
 
-__all__ = ["Basin", "block_growth", "contraction_basin"]
+__all__ = ["Basin", "block_growth", "contraction_basin", "remainder_bound"]
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,26 @@ def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: f
     S = float(relative[:power].max())
     radius = min((1.0 - q) / (S * S * M) if M else np.inf, float(reach) / S)
     return Basin(radius, S, q, power)
+
+
+def remainder_bound(
+    slope: float, second: float, third: float, residual: float, beta: float, step_size: StepSize
+) -> float:
+    """Return M for the stop-gradient iteration (11)-(12) of a model F, from bounds of its derivatives on a tube.
+
+    M = 2η_s L₂ + 2η_a (L₃ R + 2 L₂ ((1+β) L₁ + 1) + (1+β) L₁ L₂), a bound of the second derivative of one block.
+
+    Arguments
+        slope, second, third: L₁, L₂, L₃, bounds of the norms of the first, second and third derivatives of F in (s, a).
+        residual: R, a bound of ‖(1+β) F(s_t, a_t) − s_{t+1} − βg‖.
+        beta: the goal weight β >= 0.
+        step_size: η, or the pair (η_s, η_a).
+
+    Raises
+        ParameterError, StepSizeError.
+    """
+    eta_s, eta_a = step_sizes(step_size)
+    weight = 1.0 + positive_float("beta", beta, allow_zero=True)
+    bounds = {"slope": slope, "second": second, "third": third, "residual": residual}
+    L1, L2, L3, R = (positive_float(name, value, allow_zero=True) for name, value in bounds.items())
+    return 2.0 * eta_s * L2 + 2.0 * eta_a * (L3 * R + 2.0 * L2 * (weight * L1 + 1.0) + weight * L1 * L2)
