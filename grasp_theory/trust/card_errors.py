@@ -43,6 +43,4 @@ def card_sigma(dynamics: Any, states: Float[Tensor, "P T *S"]) -> tuple[float, s
         slopes = [torch.autograd.grad(each, seen, retain_graph=True)[0].flatten(1) for each in probed]
     gain = float(torch.stack(slopes).square().sum((0, 2)).double().mean())
     error = math.sqrt(max(0.0, after**2 - before**2)) / MEAN_LENGTH
-    return error / math.sqrt(
-        gain
-    ), f"from the card: {quantity} wrong by {after:.3g} after a step, {before:.3g} of it the probe's"
+    return error / math.sqrt(gain), f"card: {quantity} {after:.3g}, the probe's {before:.3g}"

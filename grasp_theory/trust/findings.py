@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from grasp_theory.planners.grasp import GRASP
 from grasp_theory.trust.measured import Measured
 from grasp_theory.trust.settings import USEFUL, iterations_to
 
 INFINITE = "∞"
+SHORTCUT = 0.5
+"""A change of the state shorter than this part of the way to the goal that fakes the goal is called a shortcut."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def recommendation(found: Measured) -> Sequence[str]:
         lines.append(
             "The action set leaves most of the way to the goal: a longer horizon is needed, or the plans pass walls."
         )
-    if float(np.median(reach.faking)) < 0.5:
+    if float(np.median(reach.faking)) < SHORTCUT:
         lines.append(
             f"A change of the state by {number(np.median(reach.faking))} of the way fakes the goal: "
             "keep stop_state_gradient=True."
@@ -99,7 +102,7 @@ def screen(found: Measured) -> str:
     for section in findings(found):
         lines.append(section.title)
         lines.extend(
-            f"  {each.name:<24} {each.value:<21} {each.meaning} [{each.source}]" for each in section.findings
+            f"  {each.name:<23} {each.value:<24} {each.meaning} [{each.source}]" for each in section.findings
         )
     lines.append("Recommendation")
     lines.extend(f"  {line}" for line in recommendation(found))
@@ -119,6 +122,11 @@ def spread(values: ArrayLike) -> str:
     if number(low) == number(high):
         return number(middle)
     return f"{number(middle)} ({number(low)} to {number(high)})"
+
+
+def share(values: ArrayLike) -> str:
+    """Return `spread` of figures in [0, 1], rounded to a thousandth."""
+    return spread(np.round(np.asarray(values, dtype=np.float64), 3))
 
 
 def number(value: float) -> str:
@@ -142,113 +150,104 @@ def _shown(value: float | int | str) -> str:
 
 
 def _smoothness(found: Measured) -> Sequence[Finding]:
-    s = found.smoothness
+    s, far = found.smoothness, found.linear.horizon - 1
     growth = float(np.nanmedian(s.gradient_growth))
-    far = found.linear.horizon - 1
     shooting, lifted = (float(np.median(x)) for x in (s.shooting_lipschitz, s.lifted_lipschitz))
+    limit = number(2 / shooting if shooting else math.inf)
     smoother = "smoother" if lifted < shooting else "no smoother here"
     return (
-        Finding(
-            "L_S", spread(s.shooting_lipschitz),
-            f"plain gradient steps on the actions diverge above 2/L_S = {number(2 / shooting if shooting else math.inf)}",
-            "Theorem 2, Eq. (23)",
-        ),
-        Finding("L_L", spread(s.lifted_lipschitz), f"the same with states as variables: {smoother}", "Theorem 3, Eq. (31)"),
-        Finding(
-            "κ(H_S)", spread(s.shooting_condition), "about so many plain steps for each factor e of the rollout loss",
-            "Eq. (22)–(23)",
-        ),
-        Finding("κ(H_L)", spread(s.lifted_condition), "the same of the lifted loss; smoothness is not conditioning", "Eq. (31)"),
+        Finding("L_S", spread(s.shooting_lipschitz), f"gradient steps on actions diverge above 2/L_S = {limit}", "Theorem 2"),
+        Finding("L_L", spread(s.lifted_lipschitz), f"the same with states as variables: {smoother}", "Theorem 3"),
+        Finding("κ(H_S)", spread(s.shooting_condition), "so many plain steps shrink the slowest error by e", "Eq. (22)"),
+        Finding("κ(H_L)", spread(s.lifted_condition), "with states as variables: smooth is not well conditioned", "Eq. (31)"),
         Finding(
             "gradient growth", f"{spread(s.gradient_growth)} a step",
-            f"the first action's gradient is {number(growth**far)} times the last one's", "Eq. (21)",
+            f"the first action's is {number(growth**far)} times the last one's", "Eq. (21)",
         ),
     )  # fmt: skip
 
 
 def _rates(found: Measured) -> Sequence[Finding]:
-    r = found.rates
-    worst = float(r.greedy.max())
-    strong, most = found.linear.by_actions.shape[2:]
+    r, worst = found.rates, float(found.rates.greedy.max())
+    most = min(found.linear.by_actions.shape[2:])
     verdict = (
-        "below 1: some step sizes converge at a rate free of the horizon"
+        "below 1: step sizes exist with a rate free of T"
         if worst < 1.0
-        else f"not below 1: no step sizes do; errors may grow {number(worst)}-fold a step"
+        else "not below 1: no step sizes have one"
     )
+    tolerance = f" above {found.rank_tolerance:.2g} of the strongest" if found.rank_tolerance > 1e-6 else ""
     rows = [
         Finding(
-            "directions of actions", spread(r.directions),
-            f"of {min(strong, most)}, above {found.rank_tolerance:.2g} of the strongest; the others hardly move", "U3",
+            "directions of actions",
+            spread(r.directions),
+            f"of {most} possible{tolerance}; the rest never move",
+            "U3",
         ),
         Finding("ρ(K), greedy loop", spread(r.greedy), verdict, "U3, U7"),
         Finding(
-            f"‖K⋯K‖^1/{r.window}, windows", spread(r.greedy_windows),
-            "below 1 proves it for every plan made of such windows", "U7",
+            f"‖K⋯K‖^(1/{r.window})",
+            spread(r.greedy_windows),
+            "below 1 proves it for plans of such windows",
+            "U7",
         ),
-    ]  # fmt: skip
+    ]
     if r.step_sizes is None:
         return (*rows, Finding("(η_s, η_a)", "none", "the actions move nothing", "U3"))
-    last = float(r.rate.max())
-    unit = "" if r.scale == 1.0 else f", in units that grow {number(r.scale)}-fold a step"
-    proved = [each for each in r.certificates if each is not None]
-    rows += [
+    needed = number(iterations_to(float(r.rate.max()), USEFUL))
+    unit = "" if r.scale == 1.0 else f", error units × {number(r.scale)} a step"
+    adam = "its tube at β₁ = 0; its rate, β₁ > 0 and actions are open"
+    return (
+        *rows,
         Finding(
             "best (η_s, η_a)", f"({number(r.step_sizes[0])}, {number(r.step_sizes[1])})",
-            f"smallest worst r found, γ = {found.goal_weight:g}{unit}; summed losses, plain steps", "U4",
+            f"plain steps, γ = {found.goal_weight:g}: least worst r{unit}", "U4",
         ),
-        Finding(
-            "r at it", spread(r.rate),
-            f"{number(iterations_to(last, USEFUL))} iterations to a hundredth, at every horizon" + ("" if r.exact else " (plans repeated)"),
-            "U1, U7",
-        ),
-        Finding("r, each plan's best", spread(r.own_rate), "what tuning for each plan alone would gain", "U4, U7"),
-        _certificate(found, proved),
-        Finding(
-            "Adam", "partly known",
-            "its tube for β₁ = 0 is; its rate, and β₁ > 0 or actions, are open: no r is claimed", "U18",
-        ),
-    ]  # fmt: skip
-    return rows
-
-
-def _certificate(found: Measured, proved: Sequence[object]) -> Finding:
-    r, plans = found.rates, found.linear.plans
-    bases = [each for each in r.certificates if each is not None]
-    if not proved:
-        why = (
-            "not computed without A_t"
-            if found.linear.by_states is None
-            else "no power of J up to 2^17 contracts"
-        )
-        return Finding("proved along the plan", "nothing", why, "U7, U15")
-    slowest = max(bases, key=lambda each: each.rate)
-    return Finding(
-        "proved along the plan", f"{len(bases)} of {plans} plans",
-        f"errors stay below S = {number(slowest.amplification)} times and shrink by q = {number(slowest.rate)} in the end, "
-        "for the linearisation", "U2, U7, U15",
+        Finding("r at it", spread(r.rate), f"{needed} iterations to 1/100{'' if r.exact else ', plans repeated'}", "U1, U7"),
+        Finding("r, each plan's own", spread(r.own_rate), "what tuning for each plan would gain", "U4, U7"),
+        _certificate(found),
+        Finding("known of Adam", "partly", adam, "U18"),
     )  # fmt: skip
 
 
+def _certificate(found: Measured) -> Finding:
+    r = found.rates
+    proved = [each for each in r.certificates if each is not None]
+    if proved:
+        slowest = max(proved, key=lambda each: each.rate)
+        bound = f"errors <= S q^k, S = {number(slowest.amplification)}, q = {number(slowest.rate)}"
+        return Finding("proved on windows", f"{len(proved)} of {r.tried} plans tried", bound, "U2, U7, U15")
+    why = "the A_t are not formed" if not r.tried else "no power of J up to 2^17 is seen to contract"
+    return Finding("proved on windows", f"0 of {r.tried} plans tried", why, "U2, U7, U15")
+
+
 def _tube(found: Measured) -> Sequence[Finding]:
-    t, adam = found.tube, found.settings["state_lr"].value
-    rows = [Finding("typical step", number(t.step), f"{number(t.entry_step)} in each entry", "trajectories")]
-    if not math.isnan(t.frozen_sigma):
+    t, chosen = found.tube, found.settings
+    rows = [
+        Finding(
+            "typical step",
+            number(t.step),
+            f"{number(t.entry_step)} in each entry: the unit of widths",
+            "plans",
+        )
+    ]
+    if found.rates.step_sizes is not None and not math.isnan(t.frozen_sigma):
+        width, live = (
+            f"{t.width:g} steps wide at η_s = {number(found.rates.step_sizes[0])}",
+            math.isfinite(t.live_growth),
+        )
         rows += [
+            Finding("σ, all else frozen", number(t.frozen_sigma), f"a tube {width}", "Theorem 7"),
             Finding(
-                "σ, states frozen", number(t.frozen_sigma),
-                f"a tube {t.width:g} steps wide at η_s = {number((found.rates.step_sizes or (math.nan,))[0])}", "Theorem 7, Eq. (96)",
-            ),
-            Finding(
-                "σ, states live", number(t.live_sigma) if math.isfinite(t.live_growth) else "not known",
-                f"noise travels down the plan and is {number(t.live_growth)} times as wide", "Eq. (93), state chain",
+                "σ, states live", number(t.live_sigma) if live else "not known",
+                f"noise goes down the plan, {number(t.live_growth)} times as wide", "Eq. (93)",
             ),
         ]  # fmt: skip
-    rate = float(adam) if found.settings["optimizer"].value == "adam" else 0.02
+    rate = float(chosen["state_lr"].value) if chosen["optimizer"].value == "adam" else GRASP().state_lr
     rows.append(
         Finding(
             "σ under Adam",
             number(t.adam_sigma(rate)),
-            f"the same width at learning rate {number(rate)} (β₁ = 0)",
+            f"as wide at learning rate {number(rate)}, β₁ = 0",
             "U18",
         )
     )
@@ -256,88 +255,76 @@ def _tube(found: Measured) -> Sequence[Finding]:
 
 
 def _drift(found: Measured) -> Sequence[Finding]:
-    d, horizon = found.drift, found.linear.horizon
+    d, horizon, step = found.drift, found.linear.horizon, found.tube.step
     if d is None:
-        unknown = "pass errors=(s, a, s'), transitions of the world, or σ"
-        return (Finding("one-step error", "not known", unknown, "Theorem 9"),)
-    far = float(np.median(d.spread[:, -1]))
-    step = found.tube.step
+        return (
+            Finding("one-step error", "not known", "pass errors=(s, a, s') of the world, or σ", "Theorem 9"),
+        )
+
+    def steps(size: float) -> str:
+        return f"{number(size / step if step else math.inf)} typical steps"
+
+    first, last = (float(np.median(d.spread[:, t])) for t in (0, -1))
     rows = [
-        Finding(
-            "one-step error σ", number(d.sigma), f"an entry, {number(d.spread[:, 0].mean() / step if step else math.inf)} typical "
-            f"steps in all; {100 * d.bias_share:.0f}% systematic; {d.origin}", "Theorem 9, Eq. (101)",
-        ),
-        Finding(
-            f"error after {horizon} steps", spread(d.spread[:, -1]),
-            f"{number(far / step if step else math.inf)} typical steps, if errors are independent and like these", "Theorem 9, Eq. (105)",
-        ),
+        Finding("one-step error σ", number(d.sigma), f"an entry; {steps(first)}, {100 * d.bias_share:.0f}% bias; {d.origin}", "Eq. (101)"),
+        Finding(f"error after {horizon}", spread(d.spread[:, -1]), f"{steps(last)}, if errors are independent and like these", "Theorem 9"),
     ]  # fmt: skip
     if np.isnan(d.inside).any():
-        unknown = "no goal region: pass radius, or a problem with `reached`"
-        return (*rows, Finding("blind after", "not known", unknown, "Theorem 9"))
-    blind = float(np.median(d.blind_after))
-    said = (
-        "open loop sees to the end"
-        if blind >= horizon
-        else "replan before: beyond, a plan believed is true by luck"
-    )
+        return (
+            *rows,
+            Finding("blind after", "not known", "no goal region: pass radius, or `reached`", "Theorem 9"),
+        )
+    seen = float(np.median(d.blind_after)) >= horizon
+    said = "open loop sees to the end" if seen else "beyond, a believed plan is more often false"
     return (
         *rows,
         Finding("goal's radius", number(d.radius), "along such errors, median", "problem"),
-        Finding(
-            "blind after",
-            f"{spread(d.blind_after)} of {horizon}",
-            f"{said} (fewer than half end in the region)",
-            "Theorem 9",
-        ),
+        Finding("blind after", f"{spread(d.blind_after)} of {horizon}", said, "Theorem 9"),
     )
 
 
 def _reach(found: Measured) -> Sequence[Finding]:
     r, problem = found.reach, found.problem
     fake = float(np.median(r.faking))
-    honest = (
-        "about the honest way: no shortcut" if fake >= 0.5 else "a shortcut: state gradients find false plans"
-    )
-    rows = [
-        Finding("‖∂F/∂s‖, worst time", spread(r.state_gain), "an error of a state input grows by it in a step, at most", "Theorem 9"),
-        Finding(
-            "δ that fakes the goal", spread(r.faking),
-            f"of the way to the goal, {number(np.median(r.faking_steps))} typical steps: {honest}", "Theorem 5, Figure 3",
-        ),
-        Finding(
-            "‖∂F/∂a‖", f"{number(np.median(r.action_gains[..., 0]))} to {number(np.median(r.action_gains[..., -1]))}",
-            "strongest and weakest direction of actions; a step is η_a times the square", "Theorem 6, Eq. (83)",
-        ),
-        Finding("missed by one action", spread(r.out_of_step), "of the way to the goal, whatever its size: what greedy cannot fix", "U3"),
-        Finding("missed by all actions", spread(r.out_of_reach), "of the way, along these plans, to first order", "Eq. (21)"),
-        Finding("left by the action set", spread(r.left_by_set), "of it, by the least actions put into the set", "Eq. (21)"),
-    ]  # fmt: skip
-    if r.idle is None:
-        rows.append(
-            Finding("solved by doing nothing", "not known", "the problem has no goal region", "problem")
-        )
+    if math.isinf(fake):
+        honest = "none was found that fakes it"
     else:
-        rows.append(
-            Finding(
-                "solved by doing nothing",
-                f"{r.idle} of {problem.batch}",
-                "a planner's success counts from there",
-                "problem",
-            )
-        )
+        verdict = "no shortcut" if fake >= SHORTCUT else "a shortcut for state gradients"
+        honest = f"of the way, {number(np.median(r.faking_steps))} typical steps: {verdict}"
+    strong, weak = (float(np.median(r.action_gains[..., at])) for at in (0, -1))
+    rows = [
+        Finding(
+            "‖∂F/∂s‖, worst time",
+            spread(r.state_gain),
+            "an error of a state grows by it in a step, at most",
+            "Theorem 9",
+        ),
+        Finding("δ that fakes the goal", spread(r.faking), honest, "Theorem 5, Fig. 3"),
+        Finding(
+            "‖∂F/∂a‖",
+            f"{number(strong)} to {number(weak)}",
+            "strongest and weakest direction of actions",
+            "Eq. (83)",
+        ),
+        Finding(
+            "one action misses", share(r.out_of_step), "of the way to the goal: no action points there", "U3"
+        ),
+        Finding("all actions miss", share(r.out_of_reach), "of the way, along these plans", "Eq. (21)"),
+        Finding("the action set leaves", share(r.left_by_set), "of the way, to first order", "Eq. (21)"),
+    ]
+    idle = "not known" if r.idle is None else f"{r.idle} of {problem.batch}"
+    meaning = "there is no goal region" if r.idle is None else "problems that show nothing of a planner"
+    rows.append(Finding("solved by doing nothing", idle, meaning, "problem"))
     if r.least_steps is not None:
         short = int((r.least_steps > problem.horizon).sum())
-        way = (
-            "as given"
-            if math.isnan(r.farthest_step)
-            else f"no step was seen to move more than {number(r.farthest_step)}"
+        seen = (
+            "" if math.isnan(r.farthest_step) else f"no step seen moves more than {number(r.farthest_step)}; "
         )
         rows.append(
             Finding(
                 "least steps",
                 spread(r.least_steps),
-                f"{way}; {short} of {problem.batch} problems need more than T",
+                f"{seen}{short} of {problem.batch} problems need more than T",
                 "metric",
             )
         )
@@ -372,7 +359,7 @@ def _drift_advice(found: Measured) -> Sequence[str]:
         return ()
     if blind < horizon:
         return (
-            f"Open loop is blind after {blind:.0f} of {horizon} steps: replan at least every {max(1, int(blind))} steps.",
+            f"Open loop is blind after {blind:.0f} of {horizon} steps: replan after {max(1, int(blind))} at the latest.",
         )
     return (
         "Errors like those on the data stay inside the goal's region to the end; plans that leave the data are not covered.",

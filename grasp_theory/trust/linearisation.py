@@ -5,6 +5,7 @@ Shapes: P trajectories, T steps, n entries of a state, m of an action, k vectors
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -169,7 +170,10 @@ def _by_actions(step: Step, states: Tensor, actions: Tensor) -> Float[Tensor, "P
 def _jvp(function: Callable[[Tensor], Tensor], point: Tensor, tangent: Tensor) -> Tensor:
     """Return J v: by forward mode or, where the model has none, as the derivative of u ↦ Jᵀu in the direction v."""
     try:
-        found: Tensor = torch.func.jvp(function, (point,), (tangent,))[1]
+        with warnings.catch_warnings():
+            # Forward mode compiles its decompositions with what torch itself has deprecated.
+            warnings.filterwarnings("ignore", message="`torch.jit.script", category=DeprecationWarning)
+            found: Tensor = torch.func.jvp(function, (point,), (tangent,))[1]
         return found
     except (RuntimeError, NotImplementedError):
         leaf = point.detach().requires_grad_()

@@ -184,7 +184,7 @@ def region_radius(
 
 def _paths(
     linear: Linearisation, errors: Float[Tensor, "N n"] | float, generator: torch.Generator
-) -> tuple[Float[Tensor, "P T"], Float[Tensor, "P T n N"]]:
+) -> tuple[Float[Tensor, "P T"], Float[Tensor, "P T n S"]]:
     """Return root mean square ‖error of s_t‖ and samples of it."""
     P, T, n = linear.plans, linear.horizon, linear.state_dim
     count = FEW_SAMPLES if linear.by_states is None else SAMPLES

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from grasp_theory.trust.linearisation import Linearisation, time_invariant
 from linear_systems.errors import UndecidedError, UnstableSystemError
-from linear_systems.rounding import EPS, ROUNDING_FACTOR, rounding_allowance
+from linear_systems.rounding import EPS, rounding_allowance
 from linear_systems.stop_gradient import uniform_convergence, uniform_rate
 from linear_systems.stop_gradient.basin import Basin
 from linear_systems.stop_gradient.blocks import steps_of, update_blocks
@@ -32,8 +32,9 @@ STATE_STEPS = np.geomspace(0.003, 0.49, 9)
 ACTION_STEPS = np.geomspace(0.01, 0.9, 8)
 """Step sizes η_a (1+β) max‖B_t‖² that are tried first."""
 ZOOMS, CLOSE = 3, 4
-"""How often the grid is refined around the best pair, and how many values of each step size it has then."""
-ITERATIONS, LONG = 200, 800
+"""How often the grid is refined around the best pair, and how many values of each step size it has then.  Where A_t are
+not formed, every other value of the first grid is tried, for half as long, and it is not refined."""
+ITERATIONS, LONG = 120, 800
 """Iterations on the ring over which a rate is measured, by the growth in their second half; the latter once chosen."""
 SEEN = 1.02
 """Where ρ_∞(K) >= 1, errors are measured in units that grow by this times ρ_∞(K) a step."""
@@ -57,10 +58,11 @@ class Rates:
         rate: r at the pair, in these units, of each trajectory, (P,).
         own_rate: r at the best pair of each trajectory alone, of those on the first grid, (P,); never above `rate`.
         exact: whether r is that of `linear_systems`, or else measured on the ring.
-        certificates: for each trajectory what the windows prove at the pair; None: nothing, or not computed.
+        certificates: for each trajectory what the windows prove at the pair; None: nothing, or not tried.
+        tried: how many certificates were tried, the worst rates first.
     """
 
-    directions: Float[np.ndarray, "P T"]
+    directions: Int[np.ndarray, "P T"]
     greedy: Float[np.ndarray, " P"]
     greedy_windows: Float[np.ndarray, " P"]
     window: int
@@ -70,6 +72,7 @@ class Rates:
     own_rate: Float[np.ndarray, " P"]
     exact: bool
     certificates: tuple[Basin | None, ...]
+    tried: int
 
     @property
     def exists(self) -> bool:
@@ -98,7 +101,7 @@ class Loop:
         """B_t V_t."""
         return self.span * self.gain[..., None, :]
 
-    def greedy(self, vectors: Float[Tensor, "P T n k"], time: int) -> Float[Tensor, "P n k"]:
+    def greedy(self, vectors: Float[Tensor, "P n v"], time: int) -> Float[Tensor, "P n v"]:
         """Return K_t v of the vectors (P, n, k) at one time."""
         moved = self.linear.push_at(time, vectors) / self.scale
         span = self.span[:, time]
@@ -134,13 +137,13 @@ def rates(linear: Linearisation, goal_weight: float, rank_tolerance: float) -> R
     if not directions.any():
         nothing = np.full(linear.plans, np.nan)
         none: tuple[None, ...] = (None,) * linear.plans
-        return Rates(directions, greedy, windows, window, None, 1.0, nothing, nothing, False, none)
+        return Rates(directions, greedy, windows, window, None, 1.0, nothing, nothing, False, none, 0)
     worst = float(greedy.max())
     scale = 1.0 if worst < 1.0 else SEEN * worst
     loop = Loop(loop.linear, loop.span, loop.gain, scale)
     pair, rate, own, exact = _best_pair(loop, goal_weight, invariant)
-    certificates = _certificates(loop, goal_weight, pair, rate)
-    return Rates(directions, greedy, windows, window, pair, scale, rate, own, exact, certificates)
+    certificates, tried = _certificates(loop, goal_weight, pair, rate)
+    return Rates(directions, greedy, windows, window, pair, scale, rate, own, exact, certificates, tried)
 
 
 def measured_rates(
@@ -208,13 +211,8 @@ def block_powers(
         found.append((2**doubling, bound))
         if not 0.5 <= bound <= 1e100:
             break
-        rounding = (
-            ROUNDING_FACTOR
-            * EPS
-            * d
-            * T
-            * float(torch.linalg.matrix_norm(each).reshape(T, T).sum(1).max()) ** 2
-        )
+        size = float(torch.linalg.matrix_norm(each).reshape(T, T).sum(1).max())
+        rounding = 2.0 * EPS * d * T * size**2
         error = 2.0 * norm * error + error**2 + rounding
         power = power @ power
     return found
@@ -226,18 +224,19 @@ def certificate(loop: Loop, plan: int, goal_weight: float, step_size: tuple[floa
     If N_{k₀} < 1, then q = N_{k₀}^{1/k₀}, and S = max_{k<k₀} N_k/q^k, where N_k of the k between the powers of two is at
     most the product of those that add up to it.  It holds for every horizon whose windows of k₀ + 1 steps are all among
     the trajectory's, and of T = its length in any case; of the model's linearisation (radius infinite: no curvature).
+    Actions are measured by what the strongest of them moves a state, so that their unit does not matter (U13).
 
     Source: docs/theory/uniform_convergence.md, U2 and U7; docs/theory/nonlinear.md, U15.
     """
-    system, kept = _reduced(loop, plan), loop.gain[plan] > 0.0
-    D, E = update_blocks(steps_of(system, loop.linear.horizon, goal_weight), step_size)
+    kept, unit = loop.gain[plan] > 0.0, float(loop.gain[plan].max())
     T, n = loop.linear.horizon, loop.linear.state_dim
-    D = np.broadcast_to(D, (T, *D.shape[1:])).copy()
-    E = np.broadcast_to(E, (T, *E.shape[1:]))
+    reduced = _reduced(loop, plan)
+    system = TimeVaryingLinearSystem(reduced.A, reduced.B / unit)
+    D, E = update_blocks(steps_of(system, T, goal_weight), (step_size[0], step_size[1] * unit**2))
     # An idle direction is no variable of the iteration.
     t, j = np.nonzero(~kept.numpy())
     D[t, n + j, n + j] = 0.0
-    powers = block_powers(torch.from_numpy(D), torch.from_numpy(np.array(E)), LONGEST_POWER)
+    powers = block_powers(torch.from_numpy(D), torch.from_numpy(E), LONGEST_POWER)
     last, bound = powers[-1]
     if bound >= 1.0:
         return None
@@ -295,11 +294,13 @@ def _best_pair(
             rate = np.full(plans, uniform_rate(system, goal_weight, exact))
             return exact, rate, rate, True
     unit = (1.0 + goal_weight) * float(loop.gain.max()) ** 2
-    states, scaled = STATE_STEPS, ACTION_STEPS
-    own = np.full((plans, 2), np.nan)
-    for zoom in range(ZOOMS + 1):
+    dense = loop.linear.by_states is not None
+    states, scaled = (STATE_STEPS, ACTION_STEPS) if dense else (STATE_STEPS[::2], ACTION_STEPS[::2])
+    short, long = (ITERATIONS, LONG) if dense else (ITERATIONS // 2, ITERATIONS)
+    best, own = np.empty(2), np.empty((plans, 2))
+    for zoom in range(ZOOMS + 1 if dense else 1):
         pairs = np.array([(s, a / unit) for s in states for a in scaled])
-        tried = measured_rates(loop, goal_weight, pairs[:, 0], pairs[:, 1])
+        tried = measured_rates(loop, goal_weight, pairs[:, 0], pairs[:, 1], short)
         if not zoom:
             own = pairs[tried.argmin(axis=0)]
         best = pairs[int(np.argmin(tried.max(axis=1)))]
@@ -307,22 +308,23 @@ def _best_pair(
         states = best[0] * np.geomspace(1.0 / reach, reach, CLOSE)
         scaled = best[1] * unit * np.geomspace(1.0 / reach, reach, CLOSE)
     last = np.concatenate([best[None], own])
-    rate = measured_rates(loop, goal_weight, last[:, 0], last[:, 1], LONG)
+    rate = measured_rates(loop, goal_weight, last[:, 0], last[:, 1], long)
     return (float(best[0]), float(best[1])), rate[0], np.minimum(np.diagonal(rate[1:]), rate[0]), False
 
 
 def _certificates(
     loop: Loop, goal_weight: float, pair: tuple[float, float], rate: Float[np.ndarray, " P"]
-) -> tuple[Basin | None, ...]:
+) -> tuple[tuple[Basin | None, ...], int]:
     """Return the certificates of the trajectories, the worst rates first, as many as the budget pays for."""
     linear = loop.linear
     found: list[Basin | None] = [None] * linear.plans
     if linear.by_states is None:
-        return tuple(found)
+        return tuple(found), 0
     order = float(linear.horizon * (linear.state_dim + loop.gain.shape[-1])) ** 3
-    for plan in np.argsort(-rate)[: max(1, int(CERTIFIED_ORDER // order))]:
+    tried = np.argsort(-rate)[: max(1, int(CERTIFIED_ORDER // order))]
+    for plan in tried:
         found[plan] = certificate(loop, int(plan), goal_weight, pair)
-    return tuple(found)
+    return tuple(found), len(tried)
 
 
 def _reduced(loop: Loop, plan: int) -> TimeVaryingLinearSystem:
@@ -334,6 +336,7 @@ def _reduced(loop: Loop, plan: int) -> TimeVaryingLinearSystem:
 
 
 def _invariant(loop: Loop) -> LinearSystem:
-    """Return the system of the first step of the first trajectory, which all are."""
+    """Return the system of the first step of the first trajectory, which all are; without idle actions, if there are any."""
     one = _reduced(loop, 0)
-    return LinearSystem(one.A[0], one.B[0])
+    whole = loop.gain.shape[-1] == loop.linear.action_dim and bool((loop.gain > 0.0).all())
+    return LinearSystem(one.A[0], loop.linear.by_actions[0, 0].numpy() if whole else one.B[0])

@@ -112,9 +112,9 @@ def faking_change(
     """Return the smallest δ found with ‖F(s + δ, a) − g‖ <= TARGET ‖F(s, a) − g‖, NaN where none was found.
 
     Along the straight way to the goal first; then by Gauss–Newton, from δ = 0 with a target that comes down to TARGET
-    step by step, and from δ = g − s: about the current δ the model is linearised, and conjugate gradients from 0 look for the shortest δ' with
-    ‖F(s + δ, a) + A(δ' − δ) − g‖ within it.  What is returned meets TARGET in the model itself, so ‖δ‖ is an upper bound
-    on the smallest that there is.
+    step by step, and from δ = g − s: about the current δ the model is linearised, and conjugate gradients from 0 look for
+    the shortest δ' with ‖F(s + δ, a) + A(δ' − δ) − g‖ within it.  What is returned meets TARGET in the model itself, so
+    ‖δ‖ is an upper bound on the smallest that there is.
 
     Arguments
         problem: gives model and goals.

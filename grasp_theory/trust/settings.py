@@ -60,7 +60,7 @@ def choose_settings(
             "sgd", f"r = {worst:.3g}: {needed:.0f} iterations to a hundredth of an error (U1, U7)"
         )
         chosen["state_lr"] = Setting(pair[0], f"η_s of the pair with the smallest r found, {worst:.3g} (U4)")
-        chosen["action_lr"] = Setting(pair[1], f"η_a of the same pair, in actions² per loss (U4)")
+        chosen["action_lr"] = Setting(pair[1], "η_a of the same pair, in actions² per loss (U4)")
         chosen["state_noise"] = Setting(
             tube.live_sigma,
             f"a tube {tube.width:g} steps wide with live states (Theorem 7, Eq. (96); state chain)",
