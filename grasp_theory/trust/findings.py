@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from grasp_theory.planners.grasp import GRASP
 from grasp_theory.trust.measured import Measured
@@ -80,9 +80,9 @@ def recommendation(found: Measured) -> Sequence[str]:
         lines.append(
             "The action set leaves most of the way to the goal: a longer horizon is needed, or the plans pass walls."
         )
-    if float(np.median(reach.faking)) < SHORTCUT:
+    if _typical(reach.faking) < SHORTCUT:
         lines.append(
-            f"A change of the state by {number(np.median(reach.faking))} of the way fakes the goal: "
+            f"A change of the state by {number(_typical(reach.faking))} of the way fakes the goal: "
             "keep stop_state_gradient=True."
         )
     if reach.idle:
@@ -143,6 +143,12 @@ def number(value: float) -> str:
             else f"1 {'−' if figure < 1.0 else '+'} {abs(1.0 - figure):.1g}"
         )
     return f"{figure:.3g}"
+
+
+def _typical(values: NDArray[np.float64]) -> float:
+    """Return the median of what is known."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else math.nan
 
 
 def _shown(value: float | int | str) -> str:
@@ -285,12 +291,14 @@ def _drift(found: Measured) -> Sequence[Finding]:
 
 def _reach(found: Measured) -> Sequence[Finding]:
     r, problem = found.reach, found.problem
-    fake = float(np.median(r.faking))
-    if math.isinf(fake):
+    fake = _typical(r.faking)
+    if math.isnan(fake):
+        honest = "the trajectories start at their goals"
+    elif math.isinf(fake):
         honest = "none was found that fakes it"
     else:
         verdict = "no shortcut" if fake >= SHORTCUT else "a shortcut for state gradients"
-        honest = f"of the way, {number(np.median(r.faking_steps))} typical steps: {verdict}"
+        honest = f"of the way, {number(_typical(r.faking_steps))} typical steps: {verdict}"
     strong, weak = (float(np.median(r.action_gains[..., at])) for at in (0, -1))
     rows = [
         Finding(

@@ -33,7 +33,7 @@ class Reach:
         state_gain: max_t ‖A_t‖₂, (P,): what an error of a state input is multiplied by in one step, at most.
         action_gains: singular values of B_t, (P, T, min(n, m)).
         faking: smallest ‖δ‖ found with ‖F(s_0 + δ, a_0) − g‖ <= `TARGET` ‖F(s_0, a_0) − g‖, over ‖g − s_0‖, (P,); infinite
-            where none was found.
+            where none was found, NaN where s_0 = g.
         faking_steps: the same ‖δ‖ over a typical step, (P,).
         out_of_step: ‖(I − B_0B_0⁺)(g − F(s_0, 0))‖ over ‖g − F(s_0, 0)‖, (P,): of the way to the goal, what one action
             cannot change.
@@ -77,7 +77,7 @@ def reach(
     goals = part.goal.flatten(1).double().cpu()
     states, actions = linear.flat_states, linear.actions.double().cpu()
     change = faking_change(part, linear.states[:, :1], linear.actions[:, :1])
-    length = change.norm(dim=1).nan_to_num(nan=torch.inf)
+    length, way = change.norm(dim=1).nan_to_num(nan=torch.inf), (goals - states[:, 0]).norm(dim=1)
     step = (states[:, 1:] - states[:, :-1]).norm(dim=2).median()
     first = linear.by_actions[:, 0]
     ahead = goals - (states[:, 1] - (first @ actions[:, 0, :, None])[..., 0])
@@ -95,7 +95,7 @@ def reach(
     return Reach(
         state_gain=_state_gain(linear),
         action_gains=torch.linalg.svdvals(linear.by_actions).numpy(),
-        faking=(length / (goals - states[:, 0]).norm(dim=1)).numpy(),
+        faking=torch.where(way > 0.0, length / way, torch.nan).numpy(),
         faking_steps=(length / step).numpy(),
         out_of_step=_outside(first, ahead, rank_tolerance),
         out_of_reach=_outside(C, gap, rank_tolerance),
@@ -162,15 +162,18 @@ def _shortest(
     slope = linear.pull(residual[:, None, :, None])[:, 0, :, 0]
     direction, square = slope, slope.square().sum(1)
     for _ in range(min(CONJUGATE_STEPS, wanted.shape[1])):
+        excess = residual.square().sum(1) - target.square()
+        going = excess > 1e-9 * target.square()
+        if not bool(going.any()):
+            break
         pushed = linear.push(direction[:, None, :, None])[:, 0, :, 0]
         curvature = pushed.square().sum(1)
         full = torch.where(curvature > 0.0, square / curvature, 0.0)
         # Along the direction the residual's square is r² − 2 l square + l² curvature; stop where it meets the target.
-        excess = residual.square().sum(1) - target.square()
         root = (square.square() - curvature * excess).clamp_min(0.0).sqrt()
         early = torch.where(curvature > 0.0, (square - root) / curvature, 0.0)
         meets = square.square() >= curvature * excess
-        length = torch.where(excess <= 0.0, 0.0, torch.where(meets, early, full))[:, None]
+        length = torch.where(going, torch.where(meets, early, full), 0.0)[:, None]
         x, residual = x + length * direction, residual - length * pushed
         slope = linear.pull(residual[:, None, :, None])[:, 0, :, 0]
         before, square = square, slope.square().sum(1)

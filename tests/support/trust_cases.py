@@ -25,7 +25,10 @@ def linear_problem(system: AnySystem, horizon: int, batch: int = 2, **changes: o
 def linearised(system: AnySystem, horizon: int, plans: int = 1) -> Linearisation:
     """The linearisation of a linear system about random trajectories."""
     problem = linear_problem(system, horizon, plans)
-    states, actions = drawn(3, plans, horizon + 1, system.state_dim), drawn(4, plans, horizon, system.action_dim)
+    states, actions = (
+        drawn(3, plans, horizon + 1, system.state_dim),
+        drawn(4, plans, horizon, system.action_dim),
+    )
     return linearise(problem, states, actions)
 
 

@@ -49,9 +49,13 @@ def test_every_number_of_a_linear_system_is_that_of_linear_systems() -> None:
     assert rates.step_sizes == uniform_convergence.best_uniform_step_size(SYSTEM, 1.0)
     assert rates.step_sizes is not None
     assert found.drift is not None
-    np.testing.assert_allclose(found.drift.spread[0, -1] ** 2, np.trace(noise.rollout_covariance(SYSTEM, 6, 0.1)), rtol=1e-8)
+    np.testing.assert_allclose(
+        found.drift.spread[0, -1] ** 2, np.trace(noise.rollout_covariance(SYSTEM, 6, 0.1)), rtol=1e-8
+    )
     width = found.tube.entry_step
-    np.testing.assert_allclose(noise.tube_variance(rates.step_sizes[0], found.tube.frozen_sigma), width**2, rtol=1e-8)
+    np.testing.assert_allclose(
+        noise.tube_variance(rates.step_sizes[0], found.tube.frozen_sigma), width**2, rtol=1e-8
+    )
     assert all(each is not None for each in rates.certificates)
 
 
@@ -90,7 +94,11 @@ def test_any_model(make: Any) -> None:
     assert found.drift is not None
     assert found.drift.sigma == pytest.approx(0.01, rel=1e-4)
     assert found.drift.bias_share == pytest.approx(1.0, rel=1e-4)
-    for values in (found.smoothness.shooting_lipschitz, found.smoothness.lifted_lipschitz, found.rates.greedy):
+    for values in (
+        found.smoothness.shooting_lipschitz,
+        found.smoothness.lifted_lipschitz,
+        found.rates.greedy,
+    ):
         assert np.isfinite(values).all()
     assert found.rates.step_sizes is not None
     _words(found)
@@ -170,7 +178,9 @@ def test_settings_are_in_the_units_of_the_problem() -> None:
     one = diagnose(PlanningProblem(system, start, goal, 6, 1, action_bounds=(-2.0, 2.0)), actions=actions)
     other = LinearSystem(system.A, system.B * unit / push)
     bounds = (-2.0 * push, 2.0 * push)
-    two = diagnose(PlanningProblem(other, start * unit, goal * unit, 6, 1, action_bounds=bounds), actions=actions * push)
+    two = diagnose(
+        PlanningProblem(other, start * unit, goal * unit, 6, 1, action_bounds=bounds), actions=actions * push
+    )
     assert two.settings["state_lr"].value == pytest.approx(unit * float(one.settings["state_lr"].value))
     assert two.settings["state_noise"].value == pytest.approx(unit * float(one.settings["state_noise"].value))
     assert two.settings["action_lr"].value == pytest.approx(push * float(one.settings["action_lr"].value))
@@ -219,7 +229,9 @@ def test_a_plan_of_thirty_steps_in_forty_dimensions_takes_seconds() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(44, 256), nn.GELU(), nn.Linear(256, 40)).eval()
     model = lambda s, a: s + 0.3 * net(torch.cat([s, a], -1))  # noqa: E731
-    problem = PlanningProblem(model, torch.randn(16, 40), torch.randn(16, 40), 30, 4, action_bounds=(-1.0, 1.0))
+    problem = PlanningProblem(
+        model, torch.randn(16, 40), torch.randn(16, 40), 30, 4, action_bounds=(-1.0, 1.0)
+    )
     started = time.process_time()
     diagnose(problem, errors=0.01)
     assert time.process_time() - started < 30.0

@@ -31,7 +31,10 @@ SLOW = LinearSystem([[0.9, 0.2], [0.0, 0.8]], [[0.0], [1.0]])
 def test_time_invariant_systems_have_the_rates_of_linear_systems(system: LinearSystem) -> None:
     found = rates(linearised(system, 4, plans=2), 1.0, TOLERANCE)
     assert close(found.greedy[1], uniform_convergence.greedy_radius(system)) or found.greedy[1] < 1e-12
-    assert close(found.greedy_windows[0], uniform_convergence.greedy_decay(system, 2)) or found.greedy_windows[0] < 1e-12
+    assert (
+        close(found.greedy_windows[0], uniform_convergence.greedy_decay(system, 2))
+        or found.greedy_windows[0] < 1e-12
+    )
     try:
         pair = uniform_convergence.best_uniform_step_size(system, 1.0)
     except (UnstableSystemError, UndecidedError):
@@ -54,7 +57,9 @@ def test_windows_of_time_varying_systems(system: TimeVaryingLinearSystem) -> Non
     assert close(found.greedy_windows[0], expected) or expected < 1e-12
     K = np.linalg.multi_dot([*uniform_convergence.greedy_closed_loop(system)[::-1], np.eye(system.state_dim)])
     radius = np.abs(np.linalg.eigvals(K)).max() ** (1.0 / system.length)
-    assert close(found.greedy[0], radius, 1e-6) or radius < 1e-3  # a defective zero eigenvalue is no better known
+    assert (
+        close(found.greedy[0], radius, 1e-6) or radius < 1e-3
+    )  # a defective zero eigenvalue is no better known
 
 
 def test_what_is_measured_on_the_ring_is_the_uniform_rate_of_a_constant_system() -> None:
@@ -68,7 +73,9 @@ def test_what_is_measured_on_the_ring_is_the_uniform_rate_of_a_constant_system()
 
 def test_a_search_comes_close_to_the_best_pair() -> None:
     exact = rates(linearised(SLOW, 12), 1.0, TOLERANCE)
-    barely = TimeVaryingLinearSystem(*(np.array(x) * (1.0 + 1e-6 * np.arange(12)[:, None, None]) for x in SLOW.matrices(12)))
+    barely = TimeVaryingLinearSystem(
+        *(np.array(x) * (1.0 + 1e-6 * np.arange(12)[:, None, None]) for x in SLOW.matrices(12))
+    )
     searched = rates(linearised(barely, 12), 1.0, TOLERANCE)
     assert exact.exact
     assert not searched.exact
@@ -93,7 +100,9 @@ def test_powers_by_squaring_are_those_of_the_basin(system: TimeVaryingLinearSyst
 def test_a_certificate_bounds_what_the_iteration_does() -> None:
     rng = np.random.default_rng(3)
     system = random_time_varying_system(rng, 3, 2, 6, full_column_rank=True)
-    system = TimeVaryingLinearSystem(0.5 * system.A / np.linalg.norm(system.A, 2, axis=(1, 2))[:, None, None], system.B)
+    system = TimeVaryingLinearSystem(
+        0.5 * system.A / np.linalg.norm(system.A, 2, axis=(1, 2))[:, None, None], system.B
+    )
     linear = linearised(system, 6)
     pair = (0.1, 0.02)
     proved = certificate(without_idle_actions(linear, TOLERANCE), 0, 1.0, pair)
@@ -101,16 +110,20 @@ def test_a_certificate_bounds_what_the_iteration_does() -> None:
     assert proved.rate < 1.0
     # The same in the certificate's coordinates: actions by what the strongest of them moves.
     unit = float(np.linalg.norm(system.B, 2, axis=(1, 2)).max())
-    J = update_matrix(TimeVaryingLinearSystem(system.A, system.B / unit), 6, 1.0, (pair[0], pair[1] * unit**2)).toarray()
+    J = update_matrix(
+        TimeVaryingLinearSystem(system.A, system.B / unit), 6, 1.0, (pair[0], pair[1] * unit**2)
+    ).toarray()
     power = np.eye(len(J))
     for k in range(1, 400):
         power = J @ power
         blocks = np.linalg.norm(power.reshape(6, 5, 6, 5).transpose(0, 2, 1, 3), 2, axis=(2, 3)).sum(1).max()
         assert np.linalg.norm(power, 2) / math.sqrt(6) <= blocks
         # The largest error of a block, from errors of size 1 in all blocks, is at most this.
-        row = max(np.linalg.norm(power[5 * t : 5 * t + 5, 5 * j : 5 * j + 5], 2) for t in range(6) for j in range(6))
+        row = max(
+            np.linalg.norm(power[5 * t : 5 * t + 5, 5 * j : 5 * j + 5], 2) for t in range(6) for j in range(6)
+        )
         assert row <= proved.amplification * proved.rate**k * (1.0 + 1e-9)
-    assert proved.rate ** proved.power < 1.0
+    assert proved.rate**proved.power < 1.0
 
 
 def test_step_sizes_that_are_too_long_are_not_certified() -> None:
@@ -121,7 +134,9 @@ def test_step_sizes_that_are_too_long_are_not_certified() -> None:
 
 def test_idle_actions_are_left_out() -> None:
     B = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]])  # of three actions one direction does something
-    found, alone = (rates(linearised(LinearSystem(SLOW.A, b), 6), 1.0, TOLERANCE) for b in (B, B[:, :1] * math.sqrt(2)))
+    found, alone = (
+        rates(linearised(LinearSystem(SLOW.A, b), 6), 1.0, TOLERANCE) for b in (B, B[:, :1] * math.sqrt(2))
+    )
     assert (found.directions == 1).all()
     assert close(found.rate[0], alone.rate[0])
     assert found.step_sizes is not None

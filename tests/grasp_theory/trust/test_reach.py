@@ -21,7 +21,9 @@ from linear_systems.system import LinearSystem
 ROTATION = LinearSystem([[0.8, 0.6], [-0.6, 0.8]], [[0.0], [1.0]])
 
 
-def _reach(problem: PlanningProblem, metric: Metric | Tensor | None = None, actions: Tensor | None = None) -> Reach:
+def _reach(
+    problem: PlanningProblem, metric: Metric | Tensor | None = None, actions: Tensor | None = None
+) -> Reach:
     taken = problem.start() if actions is None else actions
     linear = linearise(problem, rollout(problem.model, problem.initial_state, taken), taken)
     return reach(problem, problem, linear, final_responses(linear), metric, 1e-12)
@@ -47,7 +49,11 @@ def test_the_smallest_change_that_fakes_the_goal_of_a_linear_model() -> None:
         for _ in range(200):
             middle = (low + high) / 2
             ridge = np.linalg.solve(A.T @ A + math.exp(middle) * np.eye(3), A.T @ e)
-            low, high = (middle, high) if np.linalg.norm(A @ ridge - e) <= TARGET * np.linalg.norm(e) else (low, middle)
+            low, high = (
+                (middle, high)
+                if np.linalg.norm(A @ ridge - e) <= TARGET * np.linalg.norm(e)
+                else (low, middle)
+            )
         assert np.linalg.norm(ridge) * (1 - 1e-6) <= np.linalg.norm(delta) <= 1.2 * np.linalg.norm(ridge)
 
 
@@ -67,7 +73,9 @@ def test_a_model_that_keeps_states_has_no_shortcut_and_a_sensitive_one_has() -> 
 
 
 def test_a_goal_that_no_state_fakes_is_not_faked() -> None:
-    problem = PlanningProblem(lambda s, a: torch.tanh(s) + 0 * a, drawn(0, 2, 1), torch.full((2, 1), 9.0).double(), 1, 1)
+    problem = PlanningProblem(
+        lambda s, a: torch.tanh(s) + 0 * a, drawn(0, 2, 1), torch.full((2, 1), 9.0).double(), 1, 1
+    )
     change = faking_change(problem, problem.initial_state[:, None], torch.zeros(2, 1, 1, dtype=torch.float64))
     assert change.isnan().all()
 
@@ -96,7 +104,12 @@ def test_the_way_to_the_goal_does_not_depend_on_the_plan_of_a_linear_model() -> 
 def test_problems_that_need_no_action_are_counted() -> None:
     start = torch.tensor([[0.1, 0.0], [5.0, 0.0], [0.0, 0.2]]).double()
     problem = PlanningProblem(
-        LinearSystem(np.eye(2), np.eye(2)), start, torch.zeros(3, 2).double(), 3, 2, lambda s, g: (s - g).norm(dim=1) < 1.0
+        LinearSystem(np.eye(2), np.eye(2)),
+        start,
+        torch.zeros(3, 2).double(),
+        3,
+        2,
+        lambda s, g: (s - g).norm(dim=1) < 1.0,
     )
     assert _reach(problem).idle == 2
     assert _reach(replace(problem, reached=None)).idle is None
@@ -111,7 +124,9 @@ def test_problems_that_need_no_action_are_counted() -> None:
 def test_least_steps() -> None:
     distance: Metric = lambda s, g: (s - g).norm(dim=1)  # noqa: E731
     start, goal = torch.zeros(2, 2).double(), torch.tensor([[3.0, 4.0], [0.0, 0.5]]).double()
-    problem = PlanningProblem(LinearSystem(np.eye(2), np.eye(2)), start, goal, 6, 2, action_bounds=(-1.0, 1.0))
+    problem = PlanningProblem(
+        LinearSystem(np.eye(2), np.eye(2)), start, goal, 6, 2, action_bounds=(-1.0, 1.0)
+    )
     found = _reach(problem, distance)
     assert found.least_steps is not None
     assert close(found.farthest_step, math.sqrt(2.0))

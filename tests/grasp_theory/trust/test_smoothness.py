@@ -41,7 +41,9 @@ def _check(system: AnySystem, horizon: int) -> None:
     assert close(found.shooting_condition[0], _expected(lambda: shooting.condition_number(system, horizon)))
     assert close(found.lifted_condition[0], _expected(lambda: lifted.condition_number(system, horizon)))
     blocks = np.split(shooting.controllability_matrix(system, horizon), horizon, axis=1)
-    assert np.allclose(found.gradients[0], [np.linalg.norm(block, 2) for block in blocks], rtol=1e-8, atol=0.0)
+    assert np.allclose(
+        found.gradients[0], [np.linalg.norm(block, 2) for block in blocks], rtol=1e-8, atol=0.0
+    )
 
 
 @settings(max_examples=25)
