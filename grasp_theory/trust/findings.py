@@ -272,8 +272,14 @@ def _drift(found: Measured) -> Sequence[Finding]:
 
     first, last = (float(np.median(d.spread[:, t])) for t in (0, -1))
     rows = [
-        Finding("one-step error σ", number(d.sigma), f"an entry; {steps(first)}, {100 * d.bias_share:.0f}% bias; {d.origin}", "Eq. (101)"),
-        Finding(f"error after {horizon}", spread(d.spread[:, -1]), f"{steps(last)}, if errors are independent and like these", "Theorem 9"),
+        Finding(
+            "one-step error σ", number(d.sigma), f"an entry; {steps(first)}, {100 * d.bias_share:.0f}% bias; {d.origin}",
+            "Eq. (101)",
+        ),
+        Finding(
+            f"error after {horizon}", spread(d.spread[:, -1]),
+            f"{steps(last)}, if errors are independent and like these", "Theorem 9",
+        ),
     ]  # fmt: skip
     if np.isnan(d.inside).any():
         return (

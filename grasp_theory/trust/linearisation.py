@@ -5,6 +5,7 @@ Shapes: P trajectories, T steps, n entries of a state, m of an action, k vectors
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,18 +106,19 @@ class Linearisation:
 
     def _products(
         self,
-        product: Callable[[Step, Tensor, Tensor], Tensor],
+        product: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor],
         vectors: Float[Tensor, "P times n k"],
         times: slice,
     ) -> Float[Tensor, "P times n k"]:
         states, actions, step = self.states[:, :-1][:, times], self.actions[:, times], self.steps(times)
         found = []
-        for part in vectors.split(max(1, CHUNK // actions[..., 0].numel()), dim=3):
+        for part in torch.split(vectors, max(1, CHUNK // actions[..., 0].numel()), dim=3):
             count = part.shape[3]
             rows = part.movedim(3, 0).flatten(0, 1).to(states).view(-1, *states.shape[1:])
             at, given = states.repeat(count, *[1] * (states.ndim - 1)), actions.repeat(count, 1, 1)
-            out = product(lambda s, a=given: step(s, a), at, rows).flatten(2).double().cpu()
-            found.append(out.unflatten(0, (count, self.plans)).movedim(0, 3))
+            function = functools.partial(_with_actions, step, given)
+            out = product(function, at, rows).flatten(2).double().cpu()
+            found.append(out.reshape(count, self.plans, *out.shape[1:]).movedim(0, 3))
         return torch.cat(found, dim=3)
 
 
@@ -157,6 +159,10 @@ def linearise(problem: PlanningProblem, states: Tensor, actions: Float[Tensor, "
                 "diagnose trajectories that stay where the model was trained",
             )  # fmt: skip
     return Linearisation(steps, states, actions, B, A)
+
+
+def _with_actions(step: Step, actions: Tensor, states: Tensor) -> Tensor:
+    return step(states, actions)
 
 
 def _by_actions(step: Step, states: Tensor, actions: Tensor) -> Float[Tensor, "P T n m"]:

@@ -163,7 +163,7 @@ def _factor(
             at = past.shape[1]
             following = A[t + 1] @ q[at : at + n]  # row t + 1 in the rotated columns
             coupling, rest = following[:, :n], following[:, n:]
-            past = np.linalg.qr(rest.T, mode="r").T if rest.shape[1] > n else rest
+            past = np.asarray(np.linalg.qr(rest.T, mode="r")).T if rest.shape[1] > n else rest
     return diagonal, below
 
 

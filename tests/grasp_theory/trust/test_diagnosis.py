@@ -171,19 +171,32 @@ def test_plain_steps_are_recommended_where_they_are_fast() -> None:
     assert "No plain step sizes" in unstable.recommendation[0]
 
 
-def test_settings_are_in_the_units_of_the_problem() -> None:
+@pytest.mark.parametrize(
+    ("system", "optimizer"),
+    [
+        (LinearSystem([[0.9, 0.3], [0.1, 0.8]], [[0.2], [1.0]]), "sgd"),
+        (LinearSystem([[0.999, 0.0], [0.1, 0.5]], [[0.0], [1.0]]), "adam"),
+    ],
+)
+def test_settings_are_in_the_units_of_the_problem(system: LinearSystem, optimizer: str) -> None:
     """States and actions measured in other units: learning rates, noise and step sizes follow."""
-    system, unit, push = LinearSystem([[0.9, 0.3], [0.1, 0.8]], [[0.2], [1.0]]), 1000.0, 10.0
+    unit, push = 1000.0, 10.0
     start, goal, actions = drawn(0, 2, 2), drawn(1, 2, 2), drawn(2, 2, 6, 1)
     one = diagnose(PlanningProblem(system, start, goal, 6, 1, action_bounds=(-2.0, 2.0)), actions=actions)
     other = LinearSystem(system.A, system.B * unit / push)
     bounds = (-2.0 * push, 2.0 * push)
-    two = diagnose(
-        PlanningProblem(other, start * unit, goal * unit, 6, 1, action_bounds=bounds), actions=actions * push
-    )
-    assert two.settings["state_lr"].value == pytest.approx(unit * float(one.settings["state_lr"].value))
-    assert two.settings["state_noise"].value == pytest.approx(unit * float(one.settings["state_noise"].value))
-    assert two.settings["action_lr"].value == pytest.approx(push * float(one.settings["action_lr"].value))
+    scaled = PlanningProblem(other, start * unit, goal * unit, 6, 1, action_bounds=bounds)
+    two = diagnose(scaled, actions=actions * push)
+
+    def ratio(name: str) -> float:
+        return float(two.settings[name].value) / float(one.settings[name].value)
+
+    assert one.settings["optimizer"].value == two.settings["optimizer"].value == optimizer
+    assert ratio("state_noise") == pytest.approx(unit, rel=1e-4)
+    # Plain steps on states have no unit, and those on actions that of actions² per loss; Adam's are those of an entry.
+    assert ratio("state_lr") == pytest.approx(1.0 if optimizer == "sgd" else unit, rel=1e-4)
+    assert ratio("action_lr") == pytest.approx((push / unit) ** 2 if optimizer == "sgd" else push, rel=1e-4)
+    assert ratio("sync_lr") == pytest.approx(push)
     np.testing.assert_allclose(two.reach.faking, one.reach.faking, rtol=1e-6)
     np.testing.assert_allclose(two.rates.greedy, one.rates.greedy)
 

@@ -17,7 +17,6 @@ from linear_systems.errors import NonFiniteError, ParameterError
 from linear_systems.examples.random_systems import random_time_varying_system
 from linear_systems.system import LinearSystem
 
-
 Model = Callable[[Tensor, Tensor], Tensor]
 
 
