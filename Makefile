@@ -43,11 +43,11 @@ lowest:
 	$(LOWEST)/bin/python -m pytest -n auto tests/linear_systems tests/grasp_theory tests/paper_checks $(ARGS)
 
 # The peers in an environment of their own, without the extra `tasks`: its gym-pusht needs pymunk < 7, and the
-# Push-T of stable-worldmodel, whose pictures need the other three packages, pymunk 7.  About 6 GB.
+# Push-T of stable-worldmodel, whose pictures need pygame, OpenCV and shapely, pymunk 7.  About 6 GB.
 peers:
 	$(PYTHON) -m venv --clear $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable . "$(SWM)" \
-		torch==2.14.1 torchvision==0.29.1 "pymunk>=7" pygame opencv-python-headless shapely \
+		torch==2.14.1 torchvision==0.29.1 imageio hydra-core "pymunk>=7" pygame opencv-python-headless shapely \
 		pytest pytest-timeout pytest-xdist beartype hypothesis
 	$(PEERS)/bin/python -W ignore -c "import cv2, pygame, pymunk, shapely, stable_worldmodel; print(stable_worldmodel.__file__)"
 	$(PEERS)/bin/python -m pytest -n auto tests/grasp_theory/adapters $(ARGS)
