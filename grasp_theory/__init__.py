@@ -20,6 +20,7 @@ from grasp_theory.planners import (
     Status,
 )
 from grasp_theory.problem import PlanningProblem
+from grasp_theory.trust.diagnosis import Diagnosis, diagnose
 
 __all__ = [
     "CEM",
@@ -31,6 +32,7 @@ __all__ = [
     "Box",
     "Comparison",
     "ControlRun",
+    "Diagnosis",
     "Dynamics",
     "Ensemble",
     "GradientDescent",
@@ -46,5 +48,6 @@ __all__ = [
     "as_dynamics",
     "compare",
     "control",
+    "diagnose",
     "rollout",
 ]

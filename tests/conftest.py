@@ -24,6 +24,7 @@ _CHECKED = [
     "theorems",
     "world_models",
     "adapters",
+    *(f"trust.{name}" for name in ("linearisation", "noise", "rates", "reach", "settings", "smoothness")),
 ]
 install(["linear_systems", *(f"grasp_theory.{name}" for name in _CHECKED)])
 
