@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paper_checks.claims.beyond import limits, live_noise, metrics, nonlinear, syncs
+from paper_checks.claims.beyond import acceleration, limits, live_noise, metrics, nonlinear, syncs
 from paper_checks.claims.method import algorithm_1, convergence, description, lifting, stop_gradient
 from paper_checks.claims.noise import (
     appendix_a3,
@@ -61,6 +61,7 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *minimised.CLAIMS,
     *remedies.CLAIMS,
     *limits.CLAIMS,
+    *acceleration.CLAIMS,
     *metrics.CLAIMS,
     *nonlinear.CLAIMS,
     *syncs.CLAIMS,
