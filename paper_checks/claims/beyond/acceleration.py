@@ -86,7 +86,8 @@ def _inspect_cone(run: Run, factor: float) -> Evidence:
                     yield check, as_code(system, horizon=HORIZON, k=k, method=method.name, memory=memory)
 
     return judged(
-        evaluations(), "largest error at t > k, Anderson on parallel greedy and gradient steps, memory ∞ and 3"
+        evaluations(),
+        "largest error at t > k, Anderson on parallel greedy and gradient steps, memory ∞ and 3",
     )
 
 

@@ -253,9 +253,7 @@ def _inspect_preconditioned(run: Run, exponent: float) -> Evidence:
     def evaluations() -> Iterator[tuple[TheoremCheck, str]]:
         rng = run.rng("preconditioned")
         for system in drawn_systems(rng, run.size(40, 12), TAME, 4, 3, full_column_rank=True):
-            scaled = LinearSystem(
-                system.A, system.B * 10.0 ** rng.uniform(-2.0, 0.0, (1, system.action_dim))
-            )
+            scaled = LinearSystem(system.A, system.B * 10.0 ** rng.uniform(-2.0, 0.0, (1, system.action_dim)))
             values, vectors = np.linalg.eigh(scaled.B.T @ scaled.B)
             pair = (0.2, float(rng.uniform(0.1, 0.4)))
             found = _preconditioned_rate(scaled, (vectors * values**-exponent) @ vectors.T, pair)
