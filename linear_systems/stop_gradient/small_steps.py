@@ -7,7 +7,7 @@ With K_t = (I − B_tB_t⁺)A_t, ϑ above ρ_∞(K), b = min β_t/(1+β_t) and �
 makes the iteration of Eq. (80)-(81) converge at a rate and with a constant free of T (U7(c)).  hℓ bounds ‖B_t‖ times the
 norm of the map from the states to their minimising actions, in the norm of the proof:
 
-    hℓ = ‖B‖ (‖B⁺‖/(1+β) + ‖B⁺AΠ‖ + (2v/(1−ϑ)) ‖B⁺A(I − Π)‖),    v = ‖X^{1/2} K Π‖,    X_t = I + ϑ^{-2} K_tᵀ X_{t+1} K_t,
+    hℓ = ‖B‖ (‖B⁺‖/(1+β) + ‖B⁺AΠ‖ + (2v/(1−ϑ)) ‖B⁺A(I − Π)‖),    v = ‖X_{t+1}^{1/2} K_t Π_{t−1}‖,    X_t = I + ϑ^{-2} K_tᵀ X_{t+1} K_t,
 
 each norm the largest over t.  X_t is the matrix of Σ_j ϑ^{-2j} ‖K_{t+j−1} ⋯ K_t c‖², in which K contracts by ϑ.
 """
@@ -63,6 +63,8 @@ def small_step_limit(system: AnySystem, beta: float, action_step: float) -> floa
     lowest = require_stable_greedy_loop(system) if isinstance(system, LinearSystem) else 0.0
     inverse = np.linalg.pinv(B)
     onto = B @ inverse
+    # What the action sets at time t is what A, B⁺A and K act on at t + 1.
+    onto = np.concatenate([onto[:1], onto[:-1]])
     response = inverse @ A
     on_range, off_range = _norm(response @ onto), _norm(response - response @ onto)
 

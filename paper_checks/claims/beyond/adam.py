@@ -97,7 +97,7 @@ def _adam_laws(
     """
     plan = np.eye(6) - stop_gradient.update_matrix(SCALAR, 3, 1.0, 1.0).toarray()
     cases = [(np.array([[2.0]]), np.array([0.1]), np.array([0.3]))]
-    cases.append((plan, np.tile([0.1, 0.05], 3), np.tile([0.3, 0.0], 3)))
+    cases.append((plan, np.tile([0.1, 0.1], 3), np.tile([0.3, 0.0], 3)))
     cases += [(plan, np.tile([0.05, 0.1], 3), np.tile([0.1, 0.2], 3)) for _ in range(run.size(1, 0))]
     for G, rates, sigmas in cases:
         for b in momenta:

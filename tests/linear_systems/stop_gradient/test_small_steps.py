@@ -42,6 +42,21 @@ def test_a_constant_sequence_is_as_good_as_the_system() -> None:
     assert float(np.abs(np.linalg.eigvals(J)).max()) < 1.0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_period_two_converges_by_its_own_symbol(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    A, B = 0.4 * rng.standard_normal((2, 3, 3)), rng.standard_normal((2, 3, 1))
+    B /= np.linalg.norm(B, axis=1, keepdims=True)
+    limit = small_step_limit(
+        TimeVaryingLinearSystem(np.tile(A, (30, 1, 1)), np.tile(B, (30, 1, 1))), 1.0, 0.25
+    )
+    assert limit > 1e-5
+    four = TimeVaryingLinearSystem(np.tile(A, (2, 1, 1)), np.tile(B, (2, 1, 1)))
+    J = stop_gradient.update_matrix(four, 4, 1.0, (0.99 * limit, 0.25)).toarray()
+    z = np.exp(1j * np.linspace(0.0, np.pi, 91))[:, None, None]
+    assert float(np.abs(np.linalg.eigvals(J[:8, :8] + z * J[8:, :8])).max()) < 1.0
+
+
 def test_refusals() -> None:
     with pytest.raises(StepSizeError, match="action_step"):
         small_step_limit(LinearSystem([[0.8]], [[1.0]]), 1.0, 0.5)
