@@ -286,7 +286,7 @@ def _inspect_preconditioned_limit(fraction: float) -> Evidence:
     system = LinearSystem(
         [[0.4, 1.0, 0.0], [0.0, 0.7, 0.3], [0.2, 0.0, 0.5]], [[1.0, 0.0], [0.0, 0.01], [0.0, 0.0]]
     )
-    weights = np.linalg.inv(system.B.T @ system.B)
+    weights = np.asarray(np.linalg.inv(system.B.T @ system.B), dtype=np.float64)
     rate = _preconditioned_rate(system, weights, (1e-3, fraction / 2.0))
     return Evidence(
         Grade.NUMERICAL,
