@@ -56,7 +56,7 @@ def around(rate: float, horizons: Sequence[int] = HORIZONS) -> Around:
     peaks = [
         np.exp(
             stop_gradient.log_transient_growth(
-                SYSTEM, T, beta=BETA, step_size=pair, iterations=8 * T + 40
+                SYSTEM, T, beta=BETA, step_size=pair, iterations=4 * T + 40
             ).max()
         )
         for T in horizons
