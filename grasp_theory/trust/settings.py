@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from grasp_theory.planners.grasp import GRASP
-from grasp_theory.planners.levenberg_marquardt import LARGEST_STATE
-from grasp_theory.planners.parallel_rollout import is_compiled
+from grasp_theory.planners.loop.levenberg_marquardt import LARGEST_STATE
+from grasp_theory.planners.loop.parallel_rollout import is_compiled
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.linearisation import Linearisation
 from grasp_theory.trust.noise import Tube

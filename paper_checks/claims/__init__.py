@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paper_checks.claims.beyond import limits, live_noise, metrics, nonlinear, syncs
+from paper_checks.claims.beyond import acceleration, adam, limits, live_noise, metrics, nonlinear, syncs
 from paper_checks.claims.method import algorithm_1, convergence, description, lifting, stop_gradient
 from paper_checks.claims.noise import (
     appendix_a3,
@@ -69,6 +69,7 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *minimised.CLAIMS,
     *remedies.CLAIMS,
     *limits.CLAIMS,
+    *acceleration.CLAIMS,
     *metrics.CLAIMS,
     *nonlinear.CLAIMS,
     *syncs.CLAIMS,
@@ -76,6 +77,7 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *moving_center.CLAIMS,
     *tube_contrast.CLAIMS,
     *live_noise.CLAIMS,
+    *adam.CLAIMS,
     *theorem_8.CLAIMS,
     *theorem_9.CLAIMS,
     *rollouts.CLAIMS,

@@ -25,6 +25,12 @@ def check_asymptotics(run: Run) -> None:
         },
     )
     run.examine(
+        "an unreachable Jordan block of size j with |λ| = 1 makes κ_L grow like T^{2j}: T² for a mode, T⁴ for a block of two",
+        _inspect_unreachable_blocks,
+        2.0,
+        false_variants={"like T^{2.1 j}": 2.1, "like T^{1.9 j}": 1.9},
+    )
+    run.examine(
         "κ_S grows without bound where a mode with |λ| > 1 is driven beside a stable one: like |λ|^{2T}",
         _inspect_unstable_growth,
         2.0,
@@ -88,26 +94,55 @@ def _boundedness_cases() -> dict[str, LinearSystem]:
         "stable mode not driven": LinearSystem(np.diag([0.7, 0.5]), [[0.0], [1.0]]),
         "mode λ = 1 not driven": LinearSystem(np.diag([1.0, 0.5]), [[0.0], [1.0]]),
         "mode λ = −1 not driven": LinearSystem(np.diag([-1.0, 0.5]), [[0.0], [1.0]]),
+        "Jordan block of two at λ = 1 not driven": _unreachable_block(2, 1.0),
         "rotation not driven": LinearSystem(
             np.block([[rotation, np.zeros((2, 1))], [np.zeros((1, 2)), 0.5]]), [[0.0], [0.0], [1.0]]
         ),
     }
 
 
+def _unreachable_block(size: int, eigenvalue: float) -> LinearSystem:
+    """Return a Jordan block that no action reaches, beside a driven stable state."""
+    A = np.diag([eigenvalue] * size + [0.5]) + np.diag([1.0] * (size - 1) + [0.0], 1)
+    return LinearSystem(A, np.eye(size + 1)[:, -1:])
+
+
+def _inspect_unreachable_blocks(exponent: float) -> Evidence:
+    """Rows of the block alone have the symbol |e^{iω} − λ|^{2j} in determinant: a zero of order 2j, so λ_min ~ T^{−2j}."""
+    horizons, fitted, worst = (200, 400), {}, 0.0
+    for size in (1, 2, 3):
+        for eigenvalue in (1.0, -1.0):
+            system = _unreachable_block(size, eigenvalue)
+            logs = np.log([lifted.condition_number(system, T) for T in horizons])
+            slope = float((logs[1] - logs[0]) / np.log(2.0))
+            fitted[f"j = {size}, λ = {eigenvalue:+.0f}"] = round(slope, 4)
+            worst = max(worst, abs(slope - exponent * size) / size)
+    # κ_L = c T^{2j}(1 + O(1/T)).
+    tolerance = 10.0 / horizons[0]
+    return Evidence(
+        Grade.NUMERICAL,
+        worst <= tolerance,
+        f"slope of log κ_L over log T between T = {horizons[0]} and {horizons[1]}, tolerance {tolerance:.2f} j",
+        {**fitted, "largest deviation over j": worst},
+        as_code(_unreachable_block(2, 1.0), horizon=horizons[1]),
+    )
+
+
 def _inspect_boundedness(run: Run, rule: Callable[[LinearSystem], bool]) -> Evidence:
-    """Compare the rule's answer with the growth of κ_L between T and 2T: bounded gives 1, the other case about 4."""
+    """Compare the rule's answer with the growth of κ_L between T and 2T: bounded gives 1, the other cases 4 or more."""
     T = run.size(400, 150)
     wrong, ratios, code = 0, {}, ""
     for name, system in _boundedness_cases().items():
         ratio = lifted.condition_number(system, 2 * T) / lifted.condition_number(system, T)
         ratios[f"κ_L({2 * T})/κ_L({T}), {name}"] = round(ratio, 4)
-        # An unreachable mode on the circle leaves a path-graph Laplacian, whose κ grows like T²: the ratio is 4.
+        # An unreachable mode on the circle leaves a path-graph Laplacian, whose κ grows like T²: the ratio is 4, and 4^j for a
+        # Jordan block of size j.
         if rule(system) != (ratio < 2.0):
             wrong, code = wrong + 1, as_code(system)
     return Evidence(
         Grade.NUMERICAL,
         wrong == 0,
-        f"{len(ratios)} systems; doubling T multiplies κ_L by about 1 (bounded) or 4 (path-graph Laplacian); "
+        f"{len(ratios)} systems; doubling T multiplies κ_L by about 1 (bounded) or 4^j (an unreachable Jordan block of size j); "
         f"{wrong} contradict the rule.  Boundedness: MMᵀ is a section of the Toeplitz operator with symbol "
         "(e^{iω}I−A)(e^{iω}I−A)* + BBᵀ, singular on the circle exactly where the Hautus test fails",
         ratios,
