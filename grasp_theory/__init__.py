@@ -20,6 +20,7 @@ from grasp_theory.planners import (
     Status,
 )
 from grasp_theory.problem import PlanningProblem
+from grasp_theory.trust.acceptance import Acceptance
 
 __all__ = [
     "CEM",
@@ -27,6 +28,7 @@ __all__ = [
     "GRASP",
     "ICEM",
     "MPPI",
+    "Acceptance",
     "Balls",
     "Box",
     "Comparison",
