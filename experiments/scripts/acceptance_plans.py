@@ -20,20 +20,21 @@ from experiments.evaluation.observe import encode, environment_actions
 from grasp_theory import GRASP, Ensemble, GradientDescent, Planner, PlanningProblem
 from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
-from grasp_theory.tasks.problems import Kind, Problems, make_problems
+from grasp_theory.tasks.problems import Kind, Problems, Purpose, make_problems
 from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel, load
 from linear_systems.errors import ParameterError
 
-TRIALS: Mapping[str, tuple[Kind, int]] = {
-    "wall_single": ("random", 8), "point_maze": ("random", 16), "push_t": ("trajectory", 5),
+TRIALS: Mapping[str, tuple[str, Kind, int]] = {
+    "wall_single": ("wall_single", "random", 8), "point_maze": ("point_maze", "random", 16),
+    "push_t": ("push_t", "trajectory", 5), "push_t_2": ("push_t", "trajectory", 2),
 }  # fmt: skip
-"""Task -> kind of its problems and horizon."""
+"""Name -> task, kind of its problems and horizon."""
 SEEDS = (0, 1, 2)
 """Of the shipped offline models."""
 ALL = -1
 """Planning in the three models as one, in place of the seed of the model that planned."""
-SPLITS = {"calibration": ("tuning", 600), "fresh": ("reporting", 300)}
+SPLITS: Mapping[str, Purpose] = {"calibration": "tuning", "fresh": "reporting"}
 """What acceptance is calibrated on, and what it is tried on: problems of separate streams."""
 PROBLEM_SEED = 16
 """Of the problem sets: other experiments use other seeds."""
@@ -45,14 +46,15 @@ class Unit:
     """One planner's plans for some problems.
 
     Arguments
-        task, split: of the problems.
+        trial: which problems, of `TRIALS`.
+        split: of `SPLITS`.
         piece: the problems PIECE · piece, ..., PIECE · (piece + 1) − 1 of the set.
         planner: its name in `planners`.
         model: seed of the model that plans, or `ALL`.
         restart: number of the noise.
     """
 
-    task: str
+    trial: str
     split: str
     piece: int
     planner: str
@@ -68,7 +70,7 @@ class Unit:
     def name(self) -> str:
         """The name of the file of its plans."""
         by = "all" if self.model == ALL else self.model
-        return f"{self.task}-{self.split}-{self.planner}-{by}-{self.restart}-{self.piece}.npz"
+        return f"{self.trial}-{self.split}-{self.planner}-{by}-{self.restart}-{self.piece}.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,13 +100,10 @@ def planners(task: Task) -> dict[str, Planner]:
 
 
 @lru_cache(maxsize=8)
-def problem_set(task: str, split: str, count: int) -> Problems:
-    """Return the problems of a split."""
-    purpose = "tuning" if SPLITS[split][0] == "tuning" else "reporting"
-    kind, horizon = TRIALS[task]
-    return make_problems(
-        task, kind, horizon=horizon, count=count, purpose=purpose, seed=PROBLEM_SEED  # type: ignore[arg-type]
-    )  # fmt: skip
+def problem_set(trial: str, split: str, count: int) -> Problems:
+    """Return the first problems of a split."""
+    task, kind, horizon = TRIALS[trial]
+    return make_problems(task, kind, horizon=horizon, count=count, purpose=SPLITS[split], seed=PROBLEM_SEED)
 
 
 @lru_cache(maxsize=16)
@@ -131,13 +130,12 @@ def together(alone: Sequence[PlanningProblem]) -> PlanningProblem:
     )  # fmt: skip
 
 
-def plans_of(unit: Unit, folder: Path, count: int) -> Plans:
+def plans_of(unit: Unit, folder: Path) -> Plans:
     """Return the plans of a unit, made now or by an earlier run.
 
     Arguments
         unit: which.
         folder: where they lie; made if it is missing.
-        count: problems in the set, a multiple of `PIECE`.
 
     Raises
         ParameterError: a stored file is damaged, or holds something else.
@@ -145,7 +143,7 @@ def plans_of(unit: Unit, folder: Path, count: int) -> Plans:
     path = folder / unit.name
     about = json.dumps({**asdict(unit), "problem_seed": PROBLEM_SEED}, sort_keys=True)
     if not path.exists():
-        plans = _made(unit, count)
+        plans = _made(unit)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as file:
             np.savez_compressed(file, actions=plans.actions, true=plans.true, loss=plans.loss, about=about)
@@ -159,29 +157,20 @@ def plans_of(unit: Unit, folder: Path, count: int) -> Plans:
             "delete the file: it is made again",
         ) from error  # fmt: skip
     if found != about:
-        raise ParameterError("folder", f"{path.name} to hold {about}", found, "delete the file: it is made again")
+        raise ParameterError(
+            "folder", f"{path.name} to hold {about}", found, "delete the file: it is made again"
+        )
     return plans
 
 
-def _made(unit: Unit, count: int) -> Plans:
-    task, problems = by_name(unit.task), problem_set(unit.task, unit.split, count)
+def _made(unit: Unit) -> Plans:
+    problems = problem_set(unit.trial, unit.split, unit.rows.stop)
+    task = by_name(problems.task)
     seeds = torch.arange(len(problems))[unit.rows] + 1_000_000 * unit.restart
     chosen = SEEDS if unit.model == ALL else (unit.model,)
-    alone = [given(task, model_of(unit.task, seed), problems, unit.rows, seeds) for seed in chosen]
+    alone = [given(task, model_of(task.name, seed), problems, unit.rows, seeds) for seed in chosen]
     problem = together(alone) if unit.model == ALL else alone[0]
     plan = planners(task)[unit.planner].plan(problem)
     path = task.simulate(problems.starts[unit.rows], environment_actions(task, plan.actions))
     true = task.success(path[:, -1], problems.goals[unit.rows]) & torch.isfinite(plan.loss).numpy()
     return Plans(plan.actions.numpy(), true, plan.loss.double().numpy())
-
-
-def units(task: str, split: str, planner: str, count: int, restarts: int = 3) -> list[Unit]:
-    """Return all units of a planner on a task: three models and all as one, on fresh problems with further restarts."""
-    pieces = range(count // PIECE)
-    made = [Unit(task, split, piece, planner, model) for model in (*SEEDS, ALL) for piece in pieces]
-    if split == "fresh":
-        made += [
-            Unit(task, split, piece, planner, model, restart)
-            for restart in range(1, restarts) for model in SEEDS for piece in pieces
-        ]  # fmt: skip
-    return made

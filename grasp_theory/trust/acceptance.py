@@ -150,7 +150,9 @@ class Acceptance:
         weights, intercept = _regression(_standardised(table[fit], centre, scale), true[fit])
         scores = expit(_standardised(table, centre, scale) @ weights + intercept)
         wrong = ~true
-        threshold = loosest_threshold((scores[fit], wrong[fit]), (scores[test], wrong[test]), alpha, 1 - confidence)
+        threshold = loosest_threshold(
+            (scores[fit], wrong[fit]), (scores[test], wrong[test]), alpha, 1 - confidence
+        )
         if threshold is None:
             best = np.argsort(-scores[test], kind="stable")[:least]
             raise NotCertifiedError(
@@ -213,16 +215,22 @@ class Acceptance:
         left, right = figure.subplots(1, 2)
         found = self.reliability(plans, outcomes, bins)
         middle = np.array([each.true.value for each in found])
-        ends = np.array([(each.true.value - each.true.low, each.true.high - each.true.value) for each in found]).T
+        ends = np.array(
+            [(each.true.value - each.true.low, each.true.high - each.true.value) for each in found]
+        ).T
         left.plot([0, 1], [0, 1], color="#6E6E6E", linewidth=1)
-        left.errorbar([each.predicted for each in found], middle, yerr=ends, fmt="o", capsize=3, color="#0072B2")
+        left.errorbar(
+            [each.predicted for each in found], middle, yerr=ends, fmt="o", capsize=3, color="#0072B2"
+        )
         left.axvline(self.threshold, color="#D55E00", linestyle="--")
         left.set(xlabel="probability that the score gives", ylabel="share that is true, 95% intervals")
         probability = self.probability(plans).numpy()
         order = np.argsort(-probability, kind="stable")
         true = _outcomes(outcomes, len(order))[order]
         count = np.arange(1, len(order) + 1)
-        right.plot(count / len(order), np.cumsum(true) / count, color="#0072B2", label="true of those accepted")
+        right.plot(
+            count / len(order), np.cumsum(true) / count, color="#0072B2", label="true of those accepted"
+        )
         right.axhline(1 - self.alpha, color="#6E6E6E", linewidth=1, label=f"1 − α = {1 - self.alpha:g}")
         share = float((probability >= self.threshold).mean())
         right.axvline(share, color="#D55E00", linestyle="--", label=f"accepted: {share:.0%}")
@@ -261,7 +269,10 @@ class Acceptance:
             return cls(names=names, **lists, **numbers, calibration=trial)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ParameterError(
-                "path", "a file of Acceptance.save", f"{type(error).__name__}: {error}", "calibrate and save again"
+                "path",
+                "a file of Acceptance.save",
+                f"{type(error).__name__}: {error}",
+                "calibrate and save again",
             ) from error
 
     def __repr__(self) -> str:
@@ -285,13 +296,17 @@ def _trial(accepted: Bool[np.ndarray, " B"], true: Bool[np.ndarray, " B"]) -> Tr
 def _table(plans: Plans, names: tuple[str, ...]) -> Float[np.ndarray, "B F"]:
     """Return the features as columns."""
     if missing := [name for name in names if name not in plans]:
-        raise ParameterError("plans", f"the features {list(names)}", f"none of the name {missing[0]!r}", "compute it too")
+        raise ParameterError(
+            "plans", f"the features {list(names)}", f"none of the name {missing[0]!r}", "compute it too"
+        )
     columns = []
     for name in names:
         value = plans[name]
         column = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
         if column.ndim != 1 or not len(column) or (columns and len(column) != len(columns[0])):
-            raise ShapeError("plans", "(B,) numbers a feature", f"shape {column.shape} of {name!r}", "one a plan")
+            raise ShapeError(
+                "plans", "(B,) numbers a feature", f"shape {column.shape} of {name!r}", "one a plan"
+            )
         column = column.astype(np.float64)
         if np.isnan(column).any():
             raise NonFiniteError("plans", "numbers", f"NaN in {name!r}", "give inf where a rollout diverges")
@@ -305,7 +320,10 @@ def _outcomes(outcomes: Any, count: int) -> Bool[np.ndarray, " B"]:
     answer = outcomes.detach().cpu().numpy() if isinstance(outcomes, Tensor) else np.asarray(outcomes)
     if answer.dtype != bool or answer.shape != (count,):
         raise ShapeError(
-            "outcomes", f"{count} booleans, one a plan", f"shape {answer.shape} of {answer.dtype}", "true or not"
+            "outcomes",
+            f"{count} booleans, one a plan",
+            f"shape {answer.shape} of {answer.dtype}",
+            "true or not",
         )
     return answer
 
@@ -328,7 +346,9 @@ def _standardised(
     return np.clip((table - centre) / scale, -CLIP, CLIP)
 
 
-def _regression(z: Float[np.ndarray, "B F"], true: Bool[np.ndarray, " B"]) -> tuple[Float[np.ndarray, " F"], float]:
+def _regression(
+    z: Float[np.ndarray, "B F"], true: Bool[np.ndarray, " B"]
+) -> tuple[Float[np.ndarray, " F"], float]:
     """Return w and b that minimise Σ log(1 + exp(−y (b + w·z))) + ‖w‖²/2, y = ±1: a strictly convex problem in w."""
     sign = np.where(true, 1.0, -1.0)
     if true.all():  # b would go to infinity, and every plan be scored alike
@@ -338,7 +358,9 @@ def _regression(z: Float[np.ndarray, "B F"], true: Bool[np.ndarray, " B"]) -> tu
         w, b = parameters[1:], parameters[0]
         margin = sign * (z @ w + b)
         pull = -sign * expit(-margin)
-        return float(np.logaddexp(0, -margin).sum() + w @ w / 2), np.concatenate([[pull.sum()], z.T @ pull + w])
+        return float(np.logaddexp(0, -margin).sum() + w @ w / 2), np.concatenate(
+            [[pull.sum()], z.T @ pull + w]
+        )
 
     found = minimize(loss, np.zeros(z.shape[1] + 1), jac=True, method="L-BFGS-B")
     return found.x[1:], float(found.x[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grasp_theory.boundary import as_tensor, check_finite
@@ -56,26 +56,34 @@ def agreement(
     """
     actions = checked_actions(views, actions)
     if read is not None and set(read) != set(views):
-        raise ParameterError("read", f"a function for each of {list(views)}", f"{list(read)}", "give one a view")
-    distances, believed, told = [], [], []
+        raise ParameterError(
+            "read", f"a function for each of {list(views)}", f"{list(read)}", "give one a view"
+        )
+    distances, believed, told, finite = [], [], [], []
     for name, view in views.items():
         states = rollout(view.model, view.initial_state, actions.to(view.initial_state))
-        distances.append(end_distance(view, states[:, -1]))
+        fine = torch.isfinite(states).flatten(1).all(1)
+        # What a reader or a judge is shown is finite; such rows are marked below.
+        states = torch.where(fine.view(-1, *[1] * (states.ndim - 1)), states, view.initial_state[:, None])
+        distances.append(end_distance(view, states[:, -1], fine))
         if view.reached is not None:
             candidates = states if view.reached_when == "any" else states[:, -1:]
             says = [view.reached(each, view.goal) for each in candidates.unbind(1)]
-            believed.append(torch.stack(says).any(0).cpu() & torch.isfinite(distances[-1]))
+            believed.append((torch.stack(says).any(0) & fine).cpu())
         if read is not None:
-            quantities = read[name](states.flatten(0, 1)).double().cpu()
-            told.append(quantities.view(*states.shape[:2], -1))
+            told.append(read[name](states.flatten(0, 1)).double().cpu().view(*states.shape[:2], -1))
+            finite.append(fine.cpu())
     each = torch.stack(distances)
     worst = each.max(0).values
     features = {f"distance {name}": distance for name, distance in zip(views, each, strict=True)}
-    features |= {"worst": worst, "mean": each.mean(0), "spread": _no_nan(worst - each.min(0).values)}
+    features |= {"worst": worst, "mean": each.mean(0)}
+    features["spread"] = torch.where(worst.isinf(), worst, worst - each.min(0).values)
     if len(believed) == len(views):
         features["believers"] = torch.stack(believed).double().mean(0)
     if told:
-        features["departure"] = _departure(torch.stack(told))
+        features["departure"] = torch.where(
+            torch.stack(finite).all(0), _departure(torch.stack(told)), torch.inf
+        )
     return features
 
 
@@ -86,7 +94,9 @@ def checked_actions(views: Mapping[str, PlanningProblem], actions: Tensor) -> Te
         ParameterError, ShapeError, NonFiniteError: as `agreement`.
     """
     if not views:
-        raise ParameterError("views", "at least one model's view of the problems", "none", "pass {name: problem}")
+        raise ParameterError(
+            "views", "at least one model's view of the problems", "none", "pass {name: problem}"
+        )
     first = next(iter(views.values()))
     shape = (first.batch, first.horizon, first.action_dim)
     for name, view in views.items():
@@ -98,27 +108,20 @@ def checked_actions(views: Mapping[str, PlanningProblem], actions: Tensor) -> Te
             )  # fmt: skip
     actions = as_tensor("actions", actions, first.initial_state).detach()
     if actions.shape != shape:
-        raise ShapeError("actions", f"shape {shape} (B, T, m)", f"shape {tuple(actions.shape)}", "pass plan.actions")
+        raise ShapeError(
+            "actions", f"shape {shape} (B, T, m)", f"shape {tuple(actions.shape)}", "pass plan.actions"
+        )
     check_finite("actions", actions)
     return actions
 
 
-def end_distance(view: PlanningProblem, states: Tensor) -> Float[Tensor, " B"]:
-    """Return d(s_T, g) in float64 on the CPU, infinite where the state or the distance is not finite."""
-    finite = torch.isfinite(states).flatten(1).all(1)
-    safe = torch.where(finite.view(-1, *[1] * (states.ndim - 1)), states, view.initial_state)
-    distance = view.final_losses(safe, view.goal).detach()
+def end_distance(view: PlanningProblem, states: Tensor, finite: Bool[Tensor, " B"]) -> Float[Tensor, " B"]:
+    """Return d(s_T, g) in float64 on the CPU, infinite where it, or what led there, is not finite."""
+    distance = view.final_losses(states, view.goal).detach()
     return torch.where(finite & torch.isfinite(distance), distance, torch.inf).double().cpu()
 
 
 def _departure(told: Float[Tensor, "K B t P"]) -> Float[Tensor, " B"]:
-    finite = torch.isfinite(told).flatten(2).all(2).all(0)
-    scale = told[0][finite].flatten(0, 1).std(0, correction=0) if bool(finite.any()) else told.new_ones(told.shape[-1])
+    scale = told[0].flatten(0, 1).std(0, correction=0)
     scale = torch.where(scale > 0, scale, 1.0)
-    apart = ((told - told.mean(0)) / scale).square().mean((0, 3)).sqrt().amax(1)
-    return torch.where(finite, apart, torch.inf)
-
-
-def _no_nan(values: Tensor) -> Tensor:
-    """Return ∞ − ∞ as ∞: nothing is known of such a plan."""
-    return torch.nan_to_num(values, nan=torch.inf, posinf=torch.inf)
+    return ((told - told.mean(0)) / scale).square().mean((0, 3)).sqrt().amax(1)

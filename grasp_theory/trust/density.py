@@ -59,24 +59,35 @@ class Transitions:
         model = as_dynamics(dynamics)
         if isinstance(model, TimeVaryingDynamics):
             raise ParameterError(
-                "dynamics", "a model that is the same at all times", "a time-varying one", "add time to the state"
+                "dynamics",
+                "a model that is the same at all times",
+                "a time-varying one",
+                "add time to the state",
             )
         states = as_tensor("states", states)
         check_states("states", states, states)
         following, actions = as_tensor("following", following, states), as_tensor("actions", actions, states)
         check_states("following", following, states)
         if actions.ndim != 2 or len(actions) != len(states):
-            raise ShapeError("actions", f"({len(states)}, m)", f"{tuple(actions.shape)}", "one action a transition")
+            raise ShapeError(
+                "actions", f"({len(states)}, m)", f"{tuple(actions.shape)}", "one action a transition"
+            )
         check_finite("actions", actions)
         self.neighbours = positive_integer("neighbours", neighbours)
         if not self.neighbours < len(states):
             raise ParameterError(
-                "neighbours", f"fewer than the {len(states)} transitions", str(neighbours), "give more transitions"
+                "neighbours",
+                f"fewer than the {len(states)} transitions",
+                str(neighbours),
+                "give more transitions",
             )
         if not (action_weight >= 0 and action_weight < float("inf")):
             raise ParameterError("action_weight", "a number >= 0", repr(action_weight), "0.5 is usual")
         self.model = model
-        self._state_scale, self._action_scale = _scale(states.flatten(1)), _scale(actions) / max(action_weight, 1e-12)
+        self._state_scale, self._action_scale = (
+            _scale(states.flatten(1)),
+            _scale(actions) / max(action_weight, 1e-12),
+        )
         self._points = self._place(states, actions.to(states))
         with torch.no_grad():
             self._missed = following - model.step(states, actions.to(states))
@@ -84,7 +95,7 @@ class Transitions:
         self._missed_length = self._missed.flatten(1).norm(dim=1)
         sample = self._points[:: max(1, len(states) // 512)]
         own = torch.cdist(sample, self._points).topk(self.neighbours + 1, largest=False).values[:, 1:].mean(1)
-        self._unit = float(own.median()) or 1.0
+        self._unit = float(own.quantile(0.5)) or 1.0
 
     def __len__(self) -> int:
         return len(self._points)
@@ -103,7 +114,9 @@ class Transitions:
             NonFiniteError: an action is not finite.
         """
         actions = checked_actions({"view": view}, actions).to(view.initial_state)
-        if view.initial_state.shape[1:] != self._missed.shape[1:] or actions.shape[2] != len(self._action_scale):
+        if view.initial_state.shape[1:] != self._missed.shape[1:] or actions.shape[2] != len(
+            self._action_scale
+        ):
             raise ShapeError(
                 "view", f"states {tuple(self._missed.shape[1:])} and {len(self._action_scale)} action components",
                 f"{tuple(view.initial_state.shape[1:])} and {actions.shape[2]}", "give the view of the transitions' model",
@@ -119,11 +132,12 @@ class Transitions:
             weight = torch.softmax(-(distance / distance[:, :1].clamp_min(1e-12)).square(), dim=1)
             missed = torch.einsum("bk,bk...->b...", weight, self._missed[index])
             state, told = self.model.step(state, action), self.model.step(told, action) + missed
-        finite = torch.isfinite(state).flatten(1).all(1)
+        finite, told_finite = (torch.isfinite(each).flatten(1).all(1) for each in (state, told))
+        told = torch.where(told_finite.view(-1, *[1] * (told.ndim - 1)), told, view.initial_state)
         return {
             "far": torch.where(finite, far, torch.inf).double().cpu(),
             "error": torch.where(finite, error, torch.inf).double().cpu(),
-            "corrected": end_distance(view, told),
+            "corrected": end_distance(view, told, told_finite),
         }
 
     def _nearest(self, states: Tensor, actions: Tensor) -> tuple[Float[Tensor, "B k"], Tensor]:
