@@ -16,14 +16,24 @@ from torch import Tensor
 
 from experiments.episodes import Episodes, frame_states
 from experiments.evaluation.observe import decoded_states, encode
-from experiments.scripts.acceptance_plans import ALL, SEEDS, Unit, given, model_of, plans_of, problem_set
+from experiments.scripts.acceptance_plans import (
+    SEEDS,
+    Plans,
+    Unit,
+    given,
+    model_of,
+    plans_of,
+    problem_set,
+)
 from grasp_theory import PlanningProblem
+from grasp_theory.files import atomic_path
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
 from grasp_theory.trust.agreement import agreement
 from grasp_theory.trust.density import Transitions
 from grasp_theory.trust.evidence import evidence
 from grasp_theory.world_models import WorldModel, load
+from linear_systems.errors import ParameterError
 
 NAMES = ("first", "second", "third")
 """The three models: first the one that planned, then the others by seed."""
@@ -65,15 +75,28 @@ def transitions(task_name: str, seed: int) -> Transitions:
     )  # fmt: skip
 
 
-def seeds_of(model: int) -> tuple[int, ...]:
-    """Return the seeds of the first, second and third model."""
-    return SEEDS if model == ALL else (model, *(seed for seed in SEEDS if seed != model))
-
-
 def rows_of(unit: Unit, folder: Path) -> pl.DataFrame:
-    """Return the rows of a unit: its keys, `true`, and the features; those of the fourth model, which is the robust one, end
-    in "robust"."""
+    """Return the rows of a unit: its keys, `true`, and, of the plans that acceptance is measured on, the features.
+
+    Those of the fourth model, the robust one, end in "robust".
+    """
     plans = plans_of(unit, folder)
+    count = len(plans.true)
+    keys = {
+        "trial": [unit.trial] * count, "split": [unit.split] * count, "planner": [unit.planner] * count,
+        "model": [unit.model] * count, "restart": [unit.restart] * count,
+        "problem": range(unit.rows.start, unit.rows.stop), "true": plans.true,
+    }  # fmt: skip
+    columns: dict[str, pl.Series] = {}
+    if unit.model == 0 and unit.planner == "GRASP":
+        features = {**_features(unit, plans), "loss": torch.from_numpy(plans.loss)}
+        columns = {name: pl.Series(values.float().numpy()) for name, values in features.items()}
+    return pl.DataFrame({**keys, **columns}).with_columns(
+        pl.col("model", "restart").cast(pl.Int8), pl.col("problem").cast(pl.Int32)
+    )
+
+
+def _features(unit: Unit, plans: Plans) -> dict[str, Tensor]:
     problems = problem_set(unit.trial, unit.split, unit.rows.stop)
     task = by_name(problems.task)
     idle = torch.zeros(len(plans.true), dtype=torch.int64)
@@ -81,34 +104,34 @@ def rows_of(unit: Unit, folder: Path) -> pl.DataFrame:
     def view(model: WorldModel) -> PlanningProblem:
         return judged(task, model, given(task, model, problems, unit.rows, idle))
 
-    seeds = dict(zip(NAMES, seeds_of(unit.model), strict=True))
+    seeds = dict(zip(NAMES, (unit.model, *(seed for seed in SEEDS if seed != unit.model)), strict=True))
     actions = torch.from_numpy(plans.actions)
     views = {name: view(model_of(task.name, seed)) for name, seed in seeds.items()}
     known = {name: transitions(task.name, seed) for name, seed in seeds.items()}
     robust = agreement({"robust": view(load(task.name, kind="robust"))}, actions)
-    features = {**evidence(actions, views, transitions=known), "loss": torch.from_numpy(plans.loss)}
-    features["distance robust"] = robust["distance robust"]
-    count = len(plans.true)
-    keys = {
-        "trial": [unit.trial] * count, "split": [unit.split] * count, "planner": [unit.planner] * count,
-        "model": [unit.model] * count, "restart": [unit.restart] * count,
-        "problem": range(unit.rows.start, unit.rows.stop), "true": plans.true,
-    }  # fmt: skip
-    columns = {name: pl.Series(values.float().numpy()) for name, values in features.items()}
-    return pl.DataFrame({**keys, **columns}).with_columns(
-        pl.col("model", "restart").cast(pl.Int8), pl.col("problem").cast(pl.Int32)
-    )
+    return {**evidence(actions, views, transitions=known), "distance robust": robust["distance robust"]}
 
 
-def table_of(units: Iterable[Unit], folder: Path) -> pl.DataFrame:
-    """Return the rows of all units, made by at most one computation each: pieces are kept beside the plans."""
+def table_of(units: Iterable[Unit], folder: Path, *, make: bool = True) -> pl.DataFrame:
+    """Return the rows of all units; pieces are kept beside the plans.
+
+    Arguments
+        units: which.
+        folder: of plans and pieces.
+        make: whether plans that are missing are made, or left out.
+
+    Raises
+        ParameterError: nothing is there, and nothing is to be made.
+    """
     frames = []
     for unit in track(list(units), description="acceptance: plans and evidence"):
         path = folder / unit.name.replace(".npz", ".parquet")
+        if not make and not (folder / unit.name).exists():
+            continue
         if not path.exists():
-            rows = rows_of(unit, folder)
-            partial = path.with_suffix(".partial")
-            rows.write_parquet(partial)
-            partial.replace(path)
+            with atomic_path(path) as partial:
+                rows_of(unit, folder).write_parquet(partial)
         frames.append(pl.read_parquet(path))
-    return pl.concat(frames)
+    if not frames:
+        raise ParameterError("plans", "a folder with finished plans", f"{folder}", "make them first")
+    return pl.concat(frames, how="diagonal")
