@@ -28,8 +28,8 @@ from experiments.bench.operations import operations
 from experiments.devices import Device, device_of
 from grasp_theory import GRASP, GradientDescent, Planner, PlanningProblem
 from grasp_theory.command_line import expect_writable
-from grasp_theory.planners.rows import Rows
-from grasp_theory.planners.search import Incumbents
+from grasp_theory.planners.loop.rows import Rows
+from grasp_theory.planners.loop.search import Incumbents
 from grasp_theory.world_models import load
 
 STATE_SHAPE, ACTIONS = (8,), 10
@@ -210,8 +210,6 @@ class LoopedGRASP:
 
 JOINT_STEP = GRASP(sync_every=None, check_every=None, cycle_decay=1.0)
 """Our default without what is not an iteration; no sync starts its noise's decay afresh, so none decays."""
-GRADIENT_SYNC = GRASP(iterations=300, check_every=25, sync_method="gradient")
-"""The same planner with the sync of Eq. (15), gradient steps through serial rollouts."""
 JOINT_STEP_SGD = replace(JOINT_STEP, optimizer="sgd", action_lr=0.01)
 
 
@@ -259,7 +257,7 @@ def _operations(sizes: Sizes, device: torch.device) -> Iterator[Row]:
     first, last = min(sizes.horizons), max(sizes.horizons)
     for name, planner in (
         ("GRASP", GRASP()),
-        ("GRASP, gradient sync", GRADIENT_SYNC),
+        ("GRASP.parallel", GRASP.parallel()),
         ("GD", GradientDescent(iterations=10)),
     ):
         counts = {}
@@ -268,20 +266,20 @@ def _operations(sizes: Sizes, device: torch.device) -> Iterator[Row]:
             done = operations(lambda given=given, planner=planner: planner.plan(given))  # type: ignore[misc]
             counts[horizon] = done.count / planner.iterations
             yield Row(f"operations of a plan by {name}, an iteration, T = {horizon}", counts[horizon])
-        required = GROWTH_OF_OPERATIONS if name == "GRASP" else None
+        required = GROWTH_OF_OPERATIONS if name == "GRASP.parallel" else None
         yield Row(
             f"  the same by {name}, T = {last} / T = {first}", counts[last] / counts[first], "", required
         )
 
 
 def _syncs(sizes: Sizes, device: torch.device) -> Iterator[Row]:
-    """Old against new: a step of the sync, a sync, and an evaluation's worth of planning with syncs."""
+    """Both syncs: a step, a sync, and an evaluation's worth of planning with syncs."""
     for batch, horizon in ((1, SYNC_HORIZON), (BATCH, HORIZON)):
         given = problem(batch, horizon, device)
-        steps = {"shooting": GRASP().shooting_steps, "gradient": GRADIENT_SYNC.sync_steps}
+        steps = {"shooting": GRASP().shooting_steps, "gradient": GRASP().sync_steps}
         calls: dict[str, Callable[[], object]] = {"bare": bare_evaluation(given)}
         spent = {}
-        for method, planner in (("shooting", GRASP()), ("gradient", GRADIENT_SYNC)):
+        for method, planner in (("shooting", GRASP.parallel()), ("gradient", GRASP())):
             # Every iteration is followed by a sync, whose own time is what is left.
             calls[method] = iterations(replace(planner, sync_every=1, check_every=None), given)
             search = planner._search(Rows(given, 1, torch.arange(batch)))

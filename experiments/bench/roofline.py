@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.bench.operations import Operations, operations
-from experiments.bench.planners import GRADIENT_SYNC, JOINT_STEP, bare_evaluation, iterations, problem
+from experiments.bench.planners import JOINT_STEP, bare_evaluation, iterations, problem
 from grasp_theory import GRASP, GradientDescent, PlanningProblem
 
 EAGER_LATENCY, GRAPH_LATENCY = 8e-6, 2e-6
@@ -84,7 +84,7 @@ def computations(batch: int, horizon: int) -> dict[str, Operations]:
     joint = iterations(JOINT_STEP, given)
     joint()
     counted["GRASP, joint step"] = operations(joint)
-    for name, planner in (("GRASP, sync", GRASP()), ("GRASP, gradient sync", GRADIENT_SYNC)):
+    for name, planner in (("GRASP.parallel, sync", GRASP.parallel()), ("GRASP, sync", GRASP())):
         counted[name] = _sync(planner, given, counted["GRASP, joint step"])
     counted["GD, iteration"] = operations(iterations(GradientDescent(), given))
     return counted

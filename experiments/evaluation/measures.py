@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from experiments.evaluation.exploitability import exploitability
 from experiments.evaluation.faithfulness import distance_ranks, greedy_success
-from experiments.evaluation.open_loop import held_out_windows, open_loop
+from experiments.evaluation.open_loop import behaviour_steps, held_out_windows, open_loop
 from experiments.evaluation.sizes import FULL, QUICK, SEED, stream
 from experiments.evaluation.state_gradient import state_gradient
 from experiments.threads import one_thread
@@ -18,7 +18,7 @@ from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel
 from linear_systems.errors import ParameterError, ShapeError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the dictionary that `evaluate` returns."""
 
 
@@ -37,8 +37,9 @@ def evaluate(
         progress: whether to show a progress bar on standard error.
 
     Returns
-        Values that JSON can hold: `open_loop` and `curves` (see `open_loop`), `rank_correlation` (`distance_ranks`),
-        `greedy` (`greedy_success`), `exploitability` and `state_gradient`, beside what was asked for.
+        Values that JSON can hold: `open_loop` and `curves` (see `open_loop`), `one_step` (of the behaviour),
+        `rank_correlation` (`distance_ranks`), `greedy` (`greedy_success`), `exploitability` and `state_gradient`,
+        beside what was asked for.
 
     Raises
         ParameterError: if the model is in training mode, the seed negative, or the task has no problem sets.
@@ -63,6 +64,7 @@ def evaluate(
         windows = held_out_windows(task, sizes, seed)
         next_stage("open-loop errors")
         result["open_loop"], result["curves"] = open_loop(task, model, windows, sizes, seed)
+        result["one_step"] = behaviour_steps(task, model, windows, sizes, seed)
         next_stage("rank correlation")
         result["rank_correlation"] = distance_ranks(task, model, sizes, seed)
         next_stage("greedy success")

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from experiments.episodes import Episodes, frame_states
 from experiments.evaluation.observe import HasBlock, encode, probe
+from experiments.evaluation.one_step import one_step
 from experiments.evaluation.sizes import Sizes, stream
 from grasp_theory.statistics.bootstrap import Bootstrap
 from grasp_theory.statistics.intervals import Estimate, Json, plain
@@ -92,6 +93,16 @@ def open_loop(task: Task, model: WorldModel, windows: Windows, sizes: Sizes, see
             windows.episode, chosen, predicted, staying, rng, sizes.resamples
         )
     return errors, curves
+
+
+def behaviour_steps(
+    task: Task, model: WorldModel, windows: Windows, sizes: Sizes, seed: int
+) -> dict[str, Json]:
+    """Return `one_step` of the windows' first steps."""
+    before, after = (encode(model, task, windows.frames[:, k]) for k in (0, 1))
+    bootstrap = Bootstrap(windows.episode, stream(task, seed, "one step/behaviour"), sizes.resamples)
+    actions = torch.from_numpy(windows.actions[:, 0]).to(before)
+    return one_step(task, model, before, actions, after, windows.states[:, FRAMESKIP], bootstrap)
 
 
 def _versions(task: Task, windows: Windows) -> dict[str, list[Bool[np.ndarray, " N"]]]:

@@ -15,6 +15,7 @@ def tables(result: Result) -> Iterator[Table]:
     """Return the tables of an evaluation, in order."""
     yield from _open_loop(result["open_loop"])
     yield _distances(result["rank_correlation"], result["greedy"])
+    yield _one_step(result["one_step"], result["exploitability"]["one_step"])
     yield _plans(result["exploitability"])
     yield _state_gradient(result["state_gradient"])
 
@@ -50,9 +51,17 @@ def _distances(ranks: Result, greedy: Result) -> Table:
     return table
 
 
+def _one_step(behaviour: Result, plans: Result) -> Table:
+    table = _table("error of one model step", "error", "behaviour", "what planners try")
+    for name, error in behaviour["errors"].items():
+        table.add_row(name, _estimate(error), _estimate(plans["errors"][name]))
+    table.add_row("steps", str(behaviour["steps"]), str(plans["steps"]))
+    return table
+
+
 def _plans(plans: Result) -> Table:
     about = f"{plans['kind']} problems, T = {plans['horizon']}, mean lower bound {plans['shortest_steps']:.1f} steps"
-    results = {name: part for name, part in plans.items() if isinstance(part, Mapping)}
+    results = {name: part for name, part in plans.items() if isinstance(part, Mapping) and "gap" in part}
     table = _table(f"exploitability: {about}", "quantity", *results)
     quantities = {
         "believed": "success believed by the model",

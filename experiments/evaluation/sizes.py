@@ -26,7 +26,7 @@ class Sizes:
         pairs: random (state, goal) pairs of the rank correlation.
         greedy: problems of the greedy rule.
         plans: problems that plans are made for.
-        grasp, descent: iterations of the two planners.
+        evaluations: model steps that each planner evaluates, for each step of the horizon.
         attacked: (state, goal) pairs of the state gradient.
         attack: iterations of its optimisation.
         resamples: of every bootstrap.
@@ -37,19 +37,18 @@ class Sizes:
     pairs: int
     greedy: int
     plans: int
-    grasp: int
-    descent: int
+    evaluations: int
     attacked: int
     attack: int
     resamples: int
 
 
 FULL = Sizes(
-    episodes=200, length=200, pairs=2000, greedy=80, plans=100, grasp=200, descent=80,
+    episodes=200, length=200, pairs=2000, greedy=80, plans=100, evaluations=1500,
     attacked=100, attack=400, resamples=1000,
 )  # fmt: skip
 QUICK = Sizes(
-    episodes=40, length=150, pairs=300, greedy=10, plans=16, grasp=50, descent=25,
+    episodes=40, length=150, pairs=300, greedy=10, plans=16, evaluations=300,
     attacked=20, attack=200, resamples=300,
 )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,9 @@ from jaxtyping import Float
 from rich.console import Console
 
 from experiments.episodes import Arrays, Episodes, stored
-from experiments.evaluation.exploitability import make_plans, planners
+from experiments.evaluation.exploitability import gradient_planners, make_plans
 from experiments.evaluation.observe import environment_actions
-from experiments.evaluation.sizes import FULL, trials
+from experiments.evaluation.sizes import trials
 from grasp_theory import Planner
 from grasp_theory.tasks.problems import Problems, make_problems
 from grasp_theory.tasks.task import Task
@@ -55,8 +54,7 @@ def replayed_plans(
     trial = trials(task)
     horizon = max(horizon or trial.horizon, shortest)
     parts = []
-    chosen = planners(task, replace(FULL, grasp=iterations, descent=iterations))
-    for k, (name, planner) in enumerate(chosen.items()):
+    for k, (name, planner) in enumerate(gradient_planners(task, iterations).items()):
         settings = {
             "format": FORMAT, "task": task.name, "replays of": fingerprint(model), "planner": repr(planner),
             "kind": trial.plan_kind, "horizon": horizon, "problems": problems, "seed": seed,

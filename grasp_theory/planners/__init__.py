@@ -5,10 +5,10 @@ from grasp_theory.planners.gradient_descent import GradientDescent
 from grasp_theory.planners.grasp import GRASP
 from grasp_theory.planners.hybrid import CEMGD
 from grasp_theory.planners.latco import LatCo
+from grasp_theory.planners.loop.plan import Curve, FirstReached, History, Plan, Status
+from grasp_theory.planners.loop.planner import Planner
+from grasp_theory.planners.loop.watch import Observation
 from grasp_theory.planners.mppi import MPPI
-from grasp_theory.planners.plan import Curve, FirstReached, History, Plan, Status
-from grasp_theory.planners.planner import Planner
-from grasp_theory.planners.watch import Observation
 
 __all__ = [
     "CEM",

@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grasp_theory.planners.evaluations import sample_losses
-from grasp_theory.planners.planner import Planner
-from grasp_theory.planners.rows import NormalStream, Rows
-from grasp_theory.planners.search import Incumbents, Search
-from grasp_theory.planners.settings import check_numbers
+from grasp_theory.planners.loop.evaluations import sample_losses
+from grasp_theory.planners.loop.planner import Planner
+from grasp_theory.planners.loop.rows import NormalStream, Rows
+from grasp_theory.planners.loop.search import Incumbents, Search
+from grasp_theory.planners.loop.settings import check_numbers
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grasp_theory.planners.evaluations import Objective, rollout_gradient
-from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
-from grasp_theory.planners.planner import Planner
-from grasp_theory.planners.rows import GRADIENT, Rows
-from grasp_theory.planners.search import Incumbents, Search
-from grasp_theory.planners.settings import (
+from grasp_theory.planners.loop.evaluations import Objective, rollout_gradient
+from grasp_theory.planners.loop.optimizers import OptimizerName, make_optimizer
+from grasp_theory.planners.loop.planner import Planner
+from grasp_theory.planners.loop.rows import GRADIENT, Rows
+from grasp_theory.planners.loop.search import Incumbents, Search
+from grasp_theory.planners.loop.settings import (
     check_choices,
     check_flags,
     check_numbers,

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.planners.cem import CEM, CEMSearch
-from grasp_theory.planners.evaluations import rollout_gradient, sample_losses
-from grasp_theory.planners.optimizers import Adam
-from grasp_theory.planners.rows import GRADIENT, Rows
-from grasp_theory.planners.search import Incumbents, Search
+from grasp_theory.planners.loop.evaluations import rollout_gradient, sample_losses
+from grasp_theory.planners.loop.optimizers import Adam
+from grasp_theory.planners.loop.rows import GRADIENT, Rows
+from grasp_theory.planners.loop.search import Incumbents, Search
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 

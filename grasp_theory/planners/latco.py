@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 
 from grasp_theory.objectives import step_defects
-from grasp_theory.planners.evaluations import gradients
-from grasp_theory.planners.lifted import LiftedPlanner, LiftedSearch
-from grasp_theory.planners.optimizers import OptimizerName
-from grasp_theory.planners.rows import GRADIENT, Rows
-from grasp_theory.planners.search import Incumbents, Search
-from grasp_theory.planners.settings import check_choices, check_numbers, require_distinct_restarts
+from grasp_theory.planners.loop.evaluations import gradients
+from grasp_theory.planners.loop.lifted import LiftedPlanner, LiftedSearch
+from grasp_theory.planners.loop.optimizers import OptimizerName
+from grasp_theory.planners.loop.rows import GRADIENT, Rows
+from grasp_theory.planners.loop.search import Incumbents, Search
+from grasp_theory.planners.loop.settings import check_choices, check_numbers, require_distinct_restarts
 from linear_systems.validation import positive_integer
 
 MULTIPLIER_RANGE = (1e-6, 1e6)

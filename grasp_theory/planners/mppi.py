@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from grasp_theory.planners.cem import coloured
-from grasp_theory.planners.evaluations import sample_losses
-from grasp_theory.planners.planner import Planner
-from grasp_theory.planners.rows import Rows
-from grasp_theory.planners.search import Incumbents, Search
-from grasp_theory.planners.settings import check_fractions, check_numbers
+from grasp_theory.planners.loop.evaluations import sample_losses
+from grasp_theory.planners.loop.planner import Planner
+from grasp_theory.planners.loop.rows import Rows
+from grasp_theory.planners.loop.search import Incumbents, Search
+from grasp_theory.planners.loop.settings import check_fractions, check_numbers
 from linear_systems.validation import positive_integer
 
 

@@ -7,8 +7,8 @@ from planner_cases import pendulum_problem
 from torch._dynamo.testing import CompileCounter
 
 from grasp_theory import GRASP
-from grasp_theory.planners.rows import Rows
-from grasp_theory.planners.search import Incumbents
+from grasp_theory.planners.loop.rows import Rows
+from grasp_theory.planners.loop.search import Incumbents
 
 
 def captures_and_drift(backend: str) -> tuple[int, float]:

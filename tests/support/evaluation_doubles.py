@@ -19,7 +19,7 @@ from grasp_theory.world_models import Architecture, WorldModel
 
 SIZE = 16
 SMALL = Sizes(
-    episodes=6, length=150, pairs=200, greedy=8, plans=12, grasp=50, descent=30,
+    episodes=6, length=150, pairs=200, greedy=8, plans=12, evaluations=220,
     attacked=12, attack=200, resamples=100,
 )  # fmt: skip
 

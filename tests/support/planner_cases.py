@@ -10,15 +10,15 @@ from torch import Tensor
 from grasp_theory import CEM, CEMGD, GRASP, ICEM, MPPI, GradientDescent, LatCo, Planner, PlanningProblem
 
 PLANNERS: dict[str, Planner] = {
-    "GRASP": GRASP(iterations=30, sync_every=10, shooting_steps=2, check_every=15),
-    "GRASP gradient sync": GRASP(
-        iterations=30, sync_every=10, sync_method="gradient", sync_steps=3, check_every=5
+    "GRASP": GRASP(iterations=30, sync_every=10, sync_steps=3, check_every=5),
+    "GRASP.parallel": replace(
+        GRASP.parallel(), iterations=30, sync_every=10, shooting_steps=2, check_every=15
     ),
     "GRASP.paper": replace(GRASP.paper(), iterations=30, sync_every=10),
     "GRASP.released": replace(GRASP.released(), iterations=30, sync_every=10),
-    "GRASP CEM sync": GRASP(iterations=30, sync_every=10, sync_steps=2, sync_method="cem"),
+    "GRASP CEM sync": GRASP(iterations=30, sync_every=10, sync_steps=2, sync_method="cem", check_every=100),
     "GRASP all options": GRASP(
-        iterations=20, sync_every=5, sync_method="gradient", sync_steps=2, check_every=25, stop_state_gradient=False,
+        iterations=20, sync_every=5, sync_steps=2, check_every=25, stop_state_gradient=False,
         fix_final_state=False, noise_decay=0.95, cycle_decay=0.9, sync_states=False, initial_state_noise=0.1, initial_action_noise=0.1,
     ),
     "GradientDescent": GradientDescent(iterations=20, action_noise=0.0),

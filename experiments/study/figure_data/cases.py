@@ -19,7 +19,7 @@ from experiments.study.trials.judge import Judge
 from experiments.study.trials.settings import Settings, make_planner, untuned
 from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP, Observation, Plan, Planner
-from grasp_theory.planners.lifted import LiftedPlanner
+from grasp_theory.planners.loop.lifted import LiftedPlanner
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.environment import depth
 from grasp_theory.tasks.problems import Kind, Problems, make_problems

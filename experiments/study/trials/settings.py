@@ -23,10 +23,6 @@ PLANNERS: Mapping[str, type[Planner]] = {
     "CEMGD": CEMGD,
 }
 
-BASE: Mapping[str, Mapping[str, Any]] = {
-    "GRASP": {"iterations": 300, "check_every": 25, "sync_method": "gradient"},
-}
-"""Where what a setting leaves out is not the class's default: stored settings keep what they were tuned with."""
 EVALUATIONS = 4500
 """Sampled plans a problem of the sampling planners: samples times iterations, whatever their ratio."""
 BUDGET: Mapping[str, Mapping[str, Any]] = {
@@ -66,7 +62,7 @@ def make_planner(name: str, settings: Settings) -> Planner:
         raise ParameterError(
             "settings", f"fields of {name}: {', '.join(sorted(known))}", found, "check the spelling"
         )
-    return chosen(**{**BASE.get(name, {}), **given})
+    return chosen(**given)
 
 
 def settings_of(planner: Planner) -> Settings:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grasp_theory import GRASP, PlanningProblem
-from grasp_theory.planners.optimizers import OptimizerName
+from grasp_theory.planners.loop.optimizers import OptimizerName
 from linear_systems import LinearSystem, noise, state_chain
 from paper_checks.engine.laws import detectable_variance, normal_test, variance_p_value
 from paper_checks.engine.records import Evidence, Grade

@@ -27,10 +27,14 @@ its trials could have found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
+from scipy.stats import binomtest
+
+from grasp_theory.statistics.intervals import LEVEL
+from grasp_theory.statistics.paired_trials import holm
 from paper_checks.claims.ours.counts import COMMAND, OurExperiments, Pair, load
 from paper_checks.claims.ours.rules import (
     Family,
@@ -253,41 +257,51 @@ def _caveats(run: Run, question: Question, ours: OurExperiments) -> None:
             true,
             false_variants=true_families(true),
         )
-    leads = _leads(question.pairs(ours))
-    if question.margin is None and not _agree(leads).passed:
+    models = _models(question.pairs(ours))
+    if question.margin is None and not _no_model_behind(models).passed:
         run.caveat(
             "The models do not agree: for one of them the direction is another than for all together.",
-            refuted(_agree),
-            leads,
-            false_variants={"only models with a lead": _Leads({"a model": 1})},
+            refuted(_no_model_behind),
+            models,
+            false_variants={"the same trials the other way round": models.swapped()},
         )
 
 
 @dataclass(frozen=True)
-class _Leads:
-    """By model and other row, the trials that only the reference solved less those that only the other did."""
+class _Models:
+    """By model and other row, how many trials the reference alone solved, and how many the other row alone."""
 
-    trials: dict[str, int] = field(default_factory=dict)
+    trials: Mapping[str, tuple[int, int]]
+
+    def swapped(self) -> _Models:
+        """Return the same with reference and other row exchanged wherever the reference is behind."""
+        return _Models({name: (max(pair), min(pair)) for name, pair in self.trials.items()})
 
 
-def _leads(pairs: Sequence[Pair]) -> _Leads:
-    leads: dict[str, int] = {}
+def _models(pairs: Sequence[Pair]) -> _Models:
+    trials: dict[str, tuple[int, int]] = {}
     for pair in pairs:
         for model, (first, second) in pair.by_model.items():
             name = f"{model}, over {pair.other}"
-            leads[name] = leads.get(name, 0) + first - second
-    return _Leads(leads)
+            known = trials.get(name, (0, 0))
+            trials[name] = (known[0] + first, known[1] + second)
+    return _Models(trials)
 
 
-def _agree(leads: _Leads) -> Evidence:
-    """Judge whether no model has the reference behind another row."""
-    behind = {name: lead for name, lead in leads.trials.items() if lead < 0}
-    shown = "; ".join(f"{name}: {lead} trials" for name, lead in behind.items()) or "none"
+def _no_model_behind(models: _Models) -> Evidence:
+    """Judge whether no model has the reference behind another row: exact one-sided sign tests, Holm-corrected."""
+    raw = [
+        float(binomtest(second, first + second, 0.5, alternative="greater").pvalue) if first + second else 1.0
+        for first, second in models.trials.values()
+    ]
+    p_values = dict(zip(models.trials, holm(raw), strict=True))
+    behind = {name: p for name, p in p_values.items() if p <= LEVEL}
+    shown = "; ".join(f"{name}: {models.trials[name]} trials, p = {p:.2g}" for name, p in behind.items())
     return Evidence(
-        Grade.NUMERICAL,
+        Grade.STATISTICAL,
         not behind,
-        f"behind in {len(behind)} of {len(leads.trials)} pairs of a model and a row: {shown} (counts, no test)",
-        {"behind": len(behind), "of": len(leads.trials)},
+        f"behind in {len(behind)} of {len(raw)} pairs of a model and a row ({shown or 'none'}; sign tests, Holm, level {LEVEL})",
+        {"behind": len(behind), "of": len(raw)},
     )
 
 

@@ -14,7 +14,8 @@ every share's Wilson interval (level 0.05/k) is above 1/2, does not if one is be
 −margin, does not if some interval is below −margin, and is inconclusive otherwise.
 
 As in the paper, success is success in the model, at the first plan that the model believes.  That the environment
-agrees is asked apart, in a caveat, and so is whether every model has the direction of all together.
+agrees is asked apart, in a caveat, and so is whether some model has another direction than all together (exact sign tests of
+each model's trials, Holm's correction, level 0.05).
 
 A claim that does not replicate as a whole, of which single comparisons do, is called mixed; so is one that replicates
 with such a caveat.  That word came after the results; it takes back no rule.

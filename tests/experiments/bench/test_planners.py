@@ -15,8 +15,8 @@ from experiments.__main__ import app
 from experiments.bench import planners as bench_planners
 from experiments.bench.measurement import Row
 from grasp_theory import GRASP
-from grasp_theory.planners.rows import Rows
-from grasp_theory.planners.search import Incumbents
+from grasp_theory.planners.loop.rows import Rows
+from grasp_theory.planners.loop.search import Incumbents
 
 CPU = torch.device("cpu")
 TINY = bench_planners.Sizes(1, 2, (2, 4), ((1, 2),), (600, 1200), 1e9)

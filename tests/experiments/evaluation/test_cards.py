@@ -73,7 +73,7 @@ def test_evaluate_measures_what_the_card_says(name: str):
                 expected = measured["model"]["mean"]["value"]
                 found = again["open_loop"][windows][step]["errors"][error]["model"]["mean"]["value"]
                 assert found == pytest.approx(expected, rel=0.02), (windows, step, error)
-    for planner in ("GRASP", "GradientDescent"):
+    for planner in ("GRASP", "GradientDescent", "CEM", "MPPI"):
         entry = card["exploitability"][planner]
         for rate in ("believed", "true"):
             found = again["exploitability"][planner][rate]["value"]

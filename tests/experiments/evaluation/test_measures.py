@@ -24,7 +24,7 @@ from linear_systems.errors import ParameterError, ShapeError
 
 TASK = by_name("wall_single")
 TINY = replace(
-    SMALL, episodes=4, pairs=50, greedy=2, plans=3, grasp=4, descent=4, attacked=3, attack=4, resamples=20
+    SMALL, episodes=4, pairs=50, greedy=2, plans=3, evaluations=12, attacked=3, attack=4, resamples=20
 )
 APP = new_app()
 add(APP, evaluate_command, "")

@@ -17,8 +17,8 @@ PROBLEMS, HORIZON, SEED = 64, 16, 0
 PAPER = replace(GRASP.paper(), action_lr=0.3, sync_lr=0.8, sync_steps=25)
 
 RECORDED: dict[str, tuple[Planner, float]] = {
-    "GRASP": (GRASP(), 0.81),
-    "GRASP with gradient syncs": (GRASP(sync_method="gradient", iterations=300, check_every=25), 0.97),
+    "GRASP": (GRASP(), 0.97),
+    "GRASP.parallel": (GRASP.parallel(), 0.81),
     "GRASP.paper": (PAPER, 0.98),
     "GRASP.released": (GRASP.released(), 0.44),
     "GradientDescent": (GradientDescent(), 1.0),
@@ -37,7 +37,8 @@ SLACK = 0.12
 
 
 SLOW = (
-    "GRASP with gradient syncs",
+    "GRASP",
+    "GRASP.parallel",
     "GRASP.paper",
     "GRASP.released",
     "GradientDescent without noise",

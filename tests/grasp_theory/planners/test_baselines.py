@@ -22,8 +22,8 @@ from grasp_theory import (
 )
 from grasp_theory.objectives import dynamics_loss, rollout_loss
 from grasp_theory.planners.cem import coloured
-from grasp_theory.planners.evaluations import rollout_gradient
-from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.loop.evaluations import rollout_gradient
+from grasp_theory.planners.loop.rows import Rows
 from linear_systems import lifted, shooting
 from linear_systems.rounding import rounding_allowance
 from linear_systems.system import LinearSystem

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from grasp_theory import GRASP, Observation, PlanningProblem, rollout
 from grasp_theory.objectives import dynamics_loss, goal_loss, lifted_loss, rollout_loss
-from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.loop.rows import Rows
 from linear_systems import state_chain, stop_gradient
 from linear_systems.noise.tubes import tube_variance
 from linear_systems.rounding import rounding_allowance
@@ -261,7 +261,7 @@ def test_when_the_sync_falls(at_start: bool, expected: list[int]) -> None:
 
 def test_what_the_sync_does_to_the_states() -> None:
     problem = pendulum_problem(2, reached=None)
-    base = GRASP(iterations=1, sync_every=1, sync_method="gradient", sync_steps=1, state_noise=0.0)
+    base = GRASP(iterations=1, sync_every=1, sync_steps=1, state_noise=0.0)
     synced, actions = _trace(base, problem)[1]
     assert torch.equal(synced[:, -1], problem.goal)
     free, _ = _trace(replace(base, fix_final_state=False), problem)[1]
@@ -360,7 +360,7 @@ def test_the_recorded_numbers_are_the_objectives() -> None:
 def test_what_an_iteration_costs() -> None:
     """T rows a joint step, T a rollout: one at the start, J + 1 in a sync, and none twice."""
     model = Counting()
-    planner = GRASP(iterations=10, sync_every=5, sync_method="gradient", sync_steps=3, check_every=5)
+    planner = GRASP(iterations=10, sync_every=5, sync_steps=3, check_every=5)
     problem = pendulum_problem(2, reached=None, dynamics=model)
     model.rows = 0
     planner.plan(problem)

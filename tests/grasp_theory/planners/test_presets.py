@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory import GRASP, Observation, PlanningProblem
-from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.loop.rows import Rows
 
 Array = Float[np.ndarray, "*axes"]
 HORIZON, SEEDS = 4, [11, 12]

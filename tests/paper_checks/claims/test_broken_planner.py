@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from grasp_theory.planners import grasp, lifted, optimizers, search
+from grasp_theory.planners import grasp
+from grasp_theory.planners.loop import lifted, optimizers, search
 from grasp_theory.problem import PlanningProblem
 from paper_checks.claims import ALL_CLAIMS
 from paper_checks.engine.run import Settings, run_claim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -152,15 +153,21 @@ def test_what_the_environment_says_is_a_caveat() -> None:
     assert result(QUESTIONS[0], 0.5, true_lead=0.5).caveats == ()
 
 
-def test_a_model_that_disagrees_is_a_caveat() -> None:
+def of_models(**trials: tuple[int, int]) -> OurExperiments:
     made = ours(QUESTIONS[0], 0.5)
-    other = {"model-0": (90, 10), "model-1": (3, 9)}
-    pairs = tuple(
-        Pair(p.table, p.task, p.kind, p.horizon, p.other, p.outcome, p.record, other) for p in made.pairs
-    )
-    found = run_claim(claim(QUESTIONS[0], OurExperiments(pairs)))
+    return OurExperiments(tuple(dataclasses.replace(pair, by_model=trials) for pair in made.pairs))
+
+
+def test_a_model_that_disagrees_is_a_caveat() -> None:
+    found = run_claim(claim(QUESTIONS[0], of_models(one=(90, 10), two=(3, 9))))
     assert found.verdict is Verdict.MIXED
-    assert "model-1" in found.caveats[0].examination.evidence.summary
+    assert "two" in found.caveats[0].examination.evidence.summary
+
+
+def test_a_model_that_is_behind_by_chance_is_none() -> None:
+    found = run_claim(claim(QUESTIONS[0], of_models(one=(90, 10), two=(9, 10))))
+    assert found.verdict is Verdict.REPLICATES
+    assert found.caveats == ()
 
 
 def test_a_question_is_about_its_own_trials() -> None:

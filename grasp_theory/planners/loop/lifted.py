@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grasp_theory.planners.evaluations import require_differentiable
-from grasp_theory.planners.optimizers import OptimizerName, make_optimizer
-from grasp_theory.planners.planner import Planner
-from grasp_theory.planners.rows import Rows
-from grasp_theory.planners.search import Search
+from grasp_theory.planners.loop.evaluations import require_differentiable
+from grasp_theory.planners.loop.optimizers import OptimizerName, make_optimizer
+from grasp_theory.planners.loop.planner import Planner
+from grasp_theory.planners.loop.rows import Rows
+from grasp_theory.planners.loop.search import Search
 
 
 @dataclass(frozen=True, kw_only=True)

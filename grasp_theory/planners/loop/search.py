@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grasp_theory.dynamics import rollout
-from grasp_theory.planners.evaluations import roll_out
-from grasp_theory.planners.optimizers import SGD, Adam
-from grasp_theory.planners.plan import Curve, FirstReached, History, Plan, Status
-from grasp_theory.planners.rows import Rows, Rowwise
+from grasp_theory.planners.loop.evaluations import roll_out
+from grasp_theory.planners.loop.optimizers import SGD, Adam
+from grasp_theory.planners.loop.plan import Curve, FirstReached, History, Plan, Status
+from grasp_theory.planners.loop.rows import Rows, Rowwise
 from grasp_theory.problem import PlanningProblem
 from linear_systems.errors import ShapeError
 

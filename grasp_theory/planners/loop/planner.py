@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from grasp_theory.planners.evaluations import roll_out
-from grasp_theory.planners.plan import Plan, Status, concatenate
-from grasp_theory.planners.rows import Rows
-from grasp_theory.planners.search import Incumbents, Returned, Search
-from grasp_theory.planners.settings import check_choices
-from grasp_theory.planners.watch import Callback, CurveRecorder, Recorder, report
+from grasp_theory.planners.loop.evaluations import roll_out
+from grasp_theory.planners.loop.plan import Plan, Status, concatenate
+from grasp_theory.planners.loop.rows import Rows
+from grasp_theory.planners.loop.search import Incumbents, Returned, Search
+from grasp_theory.planners.loop.settings import check_choices
+from grasp_theory.planners.loop.watch import Callback, CurveRecorder, Recorder, report
 from grasp_theory.problem import PlanningProblem
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer

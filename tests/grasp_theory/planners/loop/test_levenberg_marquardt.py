@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from grasp_theory.dynamics import LinearDynamics, rollout
-from grasp_theory.planners import levenberg_marquardt
-from grasp_theory.planners.levenberg_marquardt import LevenbergMarquardt
+from grasp_theory.planners.loop import levenberg_marquardt
+from grasp_theory.planners.loop.levenberg_marquardt import LevenbergMarquardt
 
 
 def free(actions: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from grasp_theory.planners.rows import Rowwise
+from grasp_theory.planners.loop.rows import Rowwise
 
 OptimizerName = Literal["sgd", "adam"]
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grasp_theory.planners.parallel_rollout import (
+from grasp_theory.planners.loop.parallel_rollout import (
     Bidiagonal,
     Step,
     final_state_jacobian,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from grasp_theory.dynamics import rollout
-from grasp_theory.planners.parallel_rollout import (
+from grasp_theory.planners.loop.parallel_rollout import (
     Bidiagonal,
     final_state_jacobian,
     linearise,

@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grasp_theory.objectives import dynamics_loss
-from grasp_theory.planners.evaluations import roll_out
-from grasp_theory.planners.plan import Curve, History, _Shapes
-from grasp_theory.planners.search import Incumbents, Search
+from grasp_theory.planners.loop.evaluations import roll_out
+from grasp_theory.planners.loop.plan import Curve, History, _Shapes
+from grasp_theory.planners.loop.search import Incumbents, Search
 
 CURVE_POINTS = 30
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.dynamics import rollout, trajectory
-from grasp_theory.planners.rows import Rows
+from grasp_theory.planners.loop.rows import Rows
 from linear_systems.errors import ParameterError
 
 Objective = Literal["last", "all"]
