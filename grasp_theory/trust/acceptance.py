@@ -261,12 +261,14 @@ class Acceptance:
                 raise ValueError("another format")
             trial = Trial(**{name: int(count) for name, count in stored.pop("calibration").items()})
             names = tuple(str(name) for name in stored.pop("names"))
-            lists = {key: tuple(float(x) for x in stored.pop(key)) for key in ("centre", "scale", "weights")}
+            centre, scale, weights = (
+                tuple(float(x) for x in stored.pop(key)) for key in ("centre", "scale", "weights")
+            )
             numbers = {name: float(value) for name, value in stored.items()}
-            values = [*numbers.values(), *(x for each in lists.values() for x in each)]
-            if {len(each) for each in lists.values()} != {len(names)} or not np.isfinite(values).all():
+            values = [*numbers.values(), *centre, *scale, *weights]
+            if {len(centre), len(scale), len(weights)} != {len(names)} or not np.isfinite(values).all():
                 raise ValueError("parts that do not fit together")
-            return cls(names=names, **lists, **numbers, calibration=trial)
+            return cls(names, centre, scale, weights, **numbers, calibration=trial)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ParameterError(
                 "path",
@@ -299,7 +301,7 @@ def _table(plans: Plans, names: tuple[str, ...]) -> Float[np.ndarray, "B F"]:
         raise ParameterError(
             "plans", f"the features {list(names)}", f"none of the name {missing[0]!r}", "compute it too"
         )
-    columns = []
+    columns: list[Float[np.ndarray, " B"]] = []
     for name in names:
         value = plans[name]
         column = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
@@ -343,7 +345,7 @@ def _standard(table: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, " F"],
 def _standardised(
     table: Float[np.ndarray, "B F"], centre: Float[np.ndarray, " F"], scale: Float[np.ndarray, " F"]
 ) -> Float[np.ndarray, "B F"]:
-    return np.clip((table - centre) / scale, -CLIP, CLIP)
+    return np.asarray(np.clip((table - centre) / scale, -CLIP, CLIP))
 
 
 def _regression(

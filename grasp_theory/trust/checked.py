@@ -10,8 +10,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from grasp_theory.control import SEED_STRIDE
-from grasp_theory.planners import Plan, Planner
-from grasp_theory.planners.plan import FirstReached, concatenate
+from grasp_theory.planners import FirstReached, Plan, Planner
+from grasp_theory.planners.loop.plan import concatenate
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.acceptance import Acceptance, Plans
 from linear_systems.errors import ParameterError

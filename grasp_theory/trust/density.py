@@ -153,4 +153,5 @@ class Transitions:
 def _scale(values: Float[Tensor, "N p"]) -> Float[Tensor, " p"]:
     """Return σ √p, with 1 for the σ of what never changes."""
     deviation = values.std(0, correction=0)
-    return torch.where(deviation > 0, deviation, 1.0) * values.shape[1] ** 0.5
+    scale: Tensor = torch.where(deviation > 0, deviation, 1.0) * values.shape[1] ** 0.5
+    return scale
