@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.dynamics import TimeVaryingDynamics
-from grasp_theory.planners.evaluations import require_differentiable
-from grasp_theory.planners.parallel_rollout import linearise as jacobians
+from grasp_theory.planners.loop.evaluations import require_differentiable
+from grasp_theory.planners.loop.parallel_rollout import linearise as jacobians
 from grasp_theory.problem import PlanningProblem
 from linear_systems.errors import NonFiniteError
 from linear_systems.system import TimeVaryingLinearSystem
