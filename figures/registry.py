@@ -54,12 +54,24 @@ FIGURES = {
         "figures.theory.conditioning", "where shooting, and where lifting, is better conditioned"
     ),
     "transient-growth": Entry("figures.theory.transient_growth", "Theorem 6: the constant before its rate"),
+    "uniform-rate": Entry(
+        "figures.theory.uniform_rate",
+        "Theorem 6: its rate, the uniform one, and the constant on both sides of r = 1",
+    ),
+    "sync-fixed-point": Entry(
+        "figures.theory.sync_fixed_point", "where GRASP with syncs settles, between greedy and shooting"
+    ),
     "tube": Entry("figures.theory.tube", "Theorem 7: the tube, measured in the planner"),
     "state-noise-law": Entry(
         "figures.theory.state_noise_law", "Appendix A.3: the law under noise on the states only"
     ),
     "theory-overview": Entry("figures.theory.theory_overview", "the linear theory in four panels"),
     "planner-example": Entry("figures.planning.planner_example", "GRASP's plans around a wall"),
+    "trust": Entry(
+        "figures.planning.trust",
+        "reliability of the score of acceptance, and what is true of accepted plans",
+        "python -m experiments.scripts.acceptance --plans my_plans",
+    ),
     "world-models": Entry("figures.planning.world_models", "what the shipped world models predict"),
 }
 """Name -> figure, in the order in which they are made."""

@@ -20,6 +20,7 @@ from grasp_theory.planners import (
     Status,
 )
 from grasp_theory.problem import PlanningProblem
+from grasp_theory.trust.acceptance import Acceptance
 from grasp_theory.trust.diagnosis import Diagnosis, diagnose
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "GRASP",
     "ICEM",
     "MPPI",
+    "Acceptance",
     "Balls",
     "Box",
     "Comparison",
