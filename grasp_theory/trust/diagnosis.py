@@ -15,11 +15,11 @@ from grasp_theory.boundary import as_tensor, check_finite
 from grasp_theory.dynamics import LinearDynamics, TimeVaryingLinearDynamics, one_step_predictions, rollout
 from grasp_theory.planners.grasp import GRASP
 from grasp_theory.problem import PlanningProblem
-from grasp_theory.trust.card_errors import card_sigma
+from grasp_theory.trust.card_errors import card_errors
 from grasp_theory.trust.findings import Section, findings, recommendation, screen
 from grasp_theory.trust.linearisation import linearise
 from grasp_theory.trust.measured import Measured
-from grasp_theory.trust.noise import drift, tube
+from grasp_theory.trust.noise import ErrorLaw, OneStepErrors, drift, tube
 from grasp_theory.trust.page import render
 from grasp_theory.trust.rates import rates
 from grasp_theory.trust.reach import Metric, reach
@@ -31,8 +31,6 @@ from linear_systems.validation import positive_float, positive_integer
 
 LEARNED_RANK = 0.1
 """Part of the strongest action direction below which a direction of a learned model counts as idle."""
-Errors = Tensor | float | tuple[Tensor, Tensor, Tensor]
-"""One-step errors s' − F(s, a) (N, *S), their standard deviation σ, or transitions (s, a, s')."""
 
 
 class Diagnosis(Measured):
@@ -88,7 +86,8 @@ def diagnose(
         states: (B, T+1, *S), trajectories to linearise about; None: the rollouts of the actions.
         actions: (B, T, m), their actions; None: planned by `GRASP` with its defaults, the same in every call.
         errors: one-step errors s' − F(s, a), (N, *S); or transitions (s, a, s') from which they are taken; or σ_env, one
-            number in units of a state's entry.  None: from the card of a shipped model, else nothing is said of them.
+            number in units of a state's entry; or their `ErrorLaw`.  None: from the card of a shipped model, else nothing
+            is said of them.
         radius: of the goal region, Euclidean, in units of the states; None: the region that `problem.reached` has.
         metric: d(states (N, *S), states (N, *S)) -> (N,), with the triangle inequality, or lower bounds on steps (B,).
         goal_weight: β > 0, the planner's γ.
@@ -119,7 +118,7 @@ def diagnose(
     noise_tube = tube(linear, state_step, found.scale, wanted)
     drifted = None
     if known is None:
-        known = card_sigma(problem.dynamics, at[:, :-1])
+        known = card_errors(problem.dynamics)
     if known is not None:
         drifted = drift(linear, known[0], part.goal, problem.reached, radius, known[1])
     reached = reach(problem, part, linear, responses, given_metric, tolerance)
@@ -174,11 +173,21 @@ def _like(argument: str, value: Any, problem: PlanningProblem, axes: tuple[int, 
     return tensor.detach().to(problem.initial_state)
 
 
-def _errors(problem: PlanningProblem, errors: Any) -> tuple[Float[Tensor, "N n"] | float, str] | None:
+def _errors(problem: PlanningProblem, errors: Any) -> tuple[OneStepErrors, str] | None:
     """Return one-step errors (N, n) in float64, or σ, and where they come from."""
     if errors is None:
         return None
     shape = tuple(problem.initial_state.shape[1:])
+    if isinstance(errors, ErrorLaw):
+        size = prod(shape)
+        if tuple(errors.bias.shape) != (size,) or tuple(errors.covariance.shape) != (size, size):
+            raise ShapeError(
+                "errors",
+                f"a law of errors in {size} entries",
+                f"one in {len(errors.bias)}",
+                "flatten the state's axes",
+            )
+        return errors, "given as a law"
     if isinstance(errors, int | float):
         return positive_float("errors", errors, allow_zero=True), "given as σ"
     if isinstance(errors, tuple):

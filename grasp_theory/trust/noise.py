@@ -91,6 +91,23 @@ def _live_growth(linear: Linearisation, state_step: float, scale: float) -> floa
 
 
 @dataclass(frozen=True, eq=False)
+class ErrorLaw:
+    """Mean ē and covariance Q of one-step errors, taken to be Gaussian.
+
+    Arguments
+        bias: ē, (n,), float64.
+        covariance: Q, (n, n), float64.
+    """
+
+    bias: Float[Tensor, " n"]
+    covariance: Float[Tensor, "n n"]
+
+
+OneStepErrors = Tensor | float | ErrorLaw
+"""Errors (N, n) in float64; their standard deviation σ in each entry; or their law."""
+
+
+@dataclass(frozen=True, eq=False)
 class Drift:
     """What one-step errors add up to over a rollout.  Source: Theorem 9, Eq. (102)–(105).
 
@@ -119,7 +136,7 @@ class Drift:
 
 def drift(
     linear: Linearisation,
-    errors: Float[Tensor, "N n"] | float,
+    errors: OneStepErrors,
     goals: Tensor,
     reached: Callable[[Tensor, Tensor], Tensor] | None,
     radius: float | None,
@@ -132,7 +149,7 @@ def drift(
 
     Arguments
         linear: the linearisation.
-        errors: one-step errors s' − F(s, a), flattened, float64; or σ.
+        errors: one-step errors s' − F(s, a), flattened; σ; or their law.
         goals: (P, *S), where a goal region is looked at.
         reached: says whether states are in the goal region; used if `radius` is None.
         radius: of the goal region in Euclidean distance.
@@ -142,9 +159,9 @@ def drift(
     if isinstance(errors, float):
         sigma, bias_share = errors, 0.0
     else:
-        square = float(errors.square().mean())
-        sigma = math.sqrt(square)
-        bias_share = float(errors.mean(0).square().mean()) / square if square else 0.0
+        bias, covariance = _moments(errors)
+        square = float(bias.square().sum() + covariance.trace()) / len(bias)
+        sigma, bias_share = math.sqrt(square), float(bias.square().mean()) / square if square else 0.0
     spreads, samples = _paths(linear, errors, generator)
     inside = torch.full(spreads.shape, torch.nan, dtype=torch.float64)
     found = math.nan if radius is None else radius
@@ -183,15 +200,20 @@ def region_radius(
 
 
 def _paths(
-    linear: Linearisation, errors: Float[Tensor, "N n"] | float, generator: torch.Generator
+    linear: Linearisation, errors: OneStepErrors, generator: torch.Generator
 ) -> tuple[Float[Tensor, "P T"], Float[Tensor, "P T n S"]]:
     """Return root mean square ‖error of s_t‖ and samples of it."""
     P, T, n = linear.plans, linear.horizon, linear.state_dim
     count = FEW_SAMPLES if linear.by_states is None else SAMPLES
 
+    root = _root(errors.covariance) if isinstance(errors, ErrorLaw) else torch.zeros(0)
+
     def draw() -> Tensor:
         if isinstance(errors, float):
             return errors * torch.randn(P, n, count, generator=generator, dtype=torch.float64)
+        if isinstance(errors, ErrorLaw):
+            noise = torch.randn(P, n, count, generator=generator, dtype=torch.float64)
+            return errors.bias[:, None] + root @ noise
         return errors[torch.randint(len(errors), (P, count), generator=generator)].mT
 
     samples, path = torch.zeros(P, n, count, dtype=torch.float64), []
@@ -204,18 +226,32 @@ def _paths(
     mean = torch.zeros(P, n, 1, dtype=torch.float64)
     covariance = torch.zeros(P, n, n, dtype=torch.float64)
     if isinstance(errors, float):
-        bias, added = torch.zeros(n, 1, dtype=torch.float64), errors**2 * torch.eye(n, dtype=torch.float64)
+        bias, added = torch.zeros(n, dtype=torch.float64), errors**2 * torch.eye(n, dtype=torch.float64)
     else:
-        bias = errors.mean(0)[:, None]
-        centred = errors - errors.mean(0)
-        added = centred.T @ centred / len(errors)
+        bias, added = _moments(errors)
     spread = []
     for time in range(T):
         A = linear.by_states[:, time]
-        mean, covariance = A @ mean + bias, A @ covariance @ A.mT + added
+        mean, covariance = A @ mean + bias[:, None], A @ covariance @ A.mT + added
         square = covariance.diagonal(dim1=1, dim2=2).sum(1) + mean.square().sum((1, 2))
         spread.append(square.clamp_min(0.0).sqrt())
     return torch.stack(spread, dim=1), sampled
+
+
+def _moments(errors: Tensor | ErrorLaw) -> tuple[Float[Tensor, " n"], Float[Tensor, "n n"]]:
+    """Return mean and covariance."""
+    if isinstance(errors, ErrorLaw):
+        return errors.bias, errors.covariance
+    bias = errors.mean(0)
+    centred = errors - bias
+    return bias, centred.T @ centred / len(errors)
+
+
+def _root(covariance: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+    """Return a square root of a covariance that rounding may have made indefinite."""
+    values, vectors = torch.linalg.eigh((covariance + covariance.T) / 2.0)
+    root: Tensor = vectors * values.clamp_min(0.0).sqrt()
+    return root
 
 
 def _share(

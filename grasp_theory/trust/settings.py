@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 
 from grasp_theory.planners.grasp import GRASP
-from grasp_theory.planners.loop.levenberg_marquardt import LARGEST_STATE
-from grasp_theory.planners.loop.parallel_rollout import is_compiled
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.linearisation import Linearisation
 from grasp_theory.trust.noise import Tube
@@ -90,14 +88,9 @@ def choose_settings(
         goal_weight, "γ as the rates were computed with; larger is faster and greedier (U4, U6)"
     )
     chosen["sync_every"] = Setting(period, "without syncs the plan is the greedy one (U19)")
-    parallel = linear.state_dim <= LARGEST_STATE and not is_compiled(problem.dynamics)
-    parallel = parallel and problem.goal_distance is None and problem.stage_cost is None
-    chosen["sync_method"] = (
-        Setting("shooting", f"{linear.state_dim} state entries: syncs parallel in time are affordable")
-        if parallel
-        else Setting(
-            "gradient", "too many state entries, a compiled model or costs of one's own: syncs by gradients"
-        )
+    chosen["sync_method"] = Setting(
+        default.sync_method,
+        "Eq. (15); for up to 16 state entries `GRASP.parallel` syncs in parallel over time",
     )
     chosen["sync_lr"] = Setting(
         default.sync_lr * size, f"Adam on the rollout loss, {default.sync_lr:g} of the range of an action"

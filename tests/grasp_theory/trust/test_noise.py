@@ -13,7 +13,7 @@ from torch import Tensor
 from trust_cases import close, drawn, linearised
 
 from grasp_theory.trust import linearisation
-from grasp_theory.trust.noise import drift, region_radius, tube
+from grasp_theory.trust.noise import ErrorLaw, drift, region_radius, tube
 from linear_systems import noise, state_chain
 from linear_systems.examples.random_systems import random_time_varying_system
 from linear_systems.noise.live import adam_tube_variance
@@ -69,13 +69,20 @@ def test_errors_that_are_all_alike_are_bias() -> None:
 def test_samples_have_their_own_covariance() -> None:
     A = np.array([[0.9, 0.3], [0.0, 0.8]])
     errors = drawn(5, 400, 2) @ torch.tensor([[1.0, 0.5], [0.0, 0.2]], dtype=torch.float64)
-    found = drift(linearised(LinearSystem(A, np.ones((2, 1))), 6), errors, drawn(0, 1, 2), None, None, "")
+    linear = linearised(LinearSystem(A, np.ones((2, 1))), 6)
+    found = drift(linear, errors, drawn(0, 1, 2), None, None, "")
     second = (errors - errors.mean(0)).T @ (errors - errors.mean(0)) / 400
     covariance, mean = np.zeros((2, 2)), np.zeros(2)
     for t in range(6):
         covariance = A @ covariance @ A.T + second.numpy()
         mean = A @ mean + errors.mean(0).numpy()
         assert close(found.spread[0, t], math.sqrt(np.trace(covariance) + mean @ mean))
+    law = drift(linear, ErrorLaw(errors.mean(0), second), drawn(0, 1, 2), None, 2.0, "")
+    np.testing.assert_allclose(law.spread, found.spread)
+    assert close(law.sigma, found.sigma)
+    assert close(law.bias_share, found.bias_share)
+    drawn_from = drift(linear, errors, drawn(0, 1, 2), None, 2.0, "")
+    np.testing.assert_allclose(law.inside, drawn_from.inside, atol=0.12)
 
 
 def test_the_horizon_beyond_which_open_loop_is_blind() -> None:
