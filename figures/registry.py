@@ -67,6 +67,11 @@ FIGURES = {
     ),
     "theory-overview": Entry("figures.theory.theory_overview", "the linear theory in four panels"),
     "planner-example": Entry("figures.planning.planner_example", "GRASP's plans around a wall"),
+    "trust": Entry(
+        "figures.planning.trust",
+        "reliability of the score of acceptance, and what is true of accepted plans",
+        "python -m experiments.scripts.acceptance --plans my_plans",
+    ),
     "world-models": Entry("figures.planning.world_models", "what the shipped world models predict"),
 }
 """Name -> figure, in the order in which they are made."""

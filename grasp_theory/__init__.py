@@ -20,6 +20,8 @@ from grasp_theory.planners import (
     Status,
 )
 from grasp_theory.problem import PlanningProblem
+from grasp_theory.trust.acceptance import Acceptance
+from grasp_theory.trust.diagnosis import Diagnosis, diagnose
 
 __all__ = [
     "CEM",
@@ -27,10 +29,12 @@ __all__ = [
     "GRASP",
     "ICEM",
     "MPPI",
+    "Acceptance",
     "Balls",
     "Box",
     "Comparison",
     "ControlRun",
+    "Diagnosis",
     "Dynamics",
     "Ensemble",
     "GradientDescent",
@@ -46,5 +50,6 @@ __all__ = [
     "as_dynamics",
     "compare",
     "control",
+    "diagnose",
     "rollout",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from grasp_theory.dynamics import TimeVaryingDynamics
-from grasp_theory.planners import Planner
+from grasp_theory.planners import Plan
 from grasp_theory.problem import PlanningProblem
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_integer
@@ -22,7 +22,21 @@ from linear_systems.validation import positive_integer
 World = Any
 """The states of N systems: a tensor, an array or whatever a mask over its first axis selects from."""
 SEED_STRIDE = 1_000_003
-"""How far apart the seeds of one problem are from a step to the next."""
+"""Difference between the seeds of one problem at a step and at the next."""
+
+
+@runtime_checkable
+class MakesPlans(Protocol):
+    """A planner, or what plans with one: `grasp_theory.trust.checked`."""
+
+    def plan(
+        self,
+        problem: PlanningProblem,
+        generator: torch.Generator | None = None,
+        *,
+        stop_when_reached: bool = True,
+    ) -> Plan:
+        """Return a plan for each problem."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +80,7 @@ class ControlRun:
 
 
 def control(
-    planner: Planner,
+    planner: MakesPlans,
     problem: PlanningProblem,
     step: Callable[[World, Tensor], World],
     *,
@@ -75,7 +89,7 @@ def control(
     success: Callable[[World, Tensor], Any] | None = None,
     steps: int | None = None,
     look_ahead: Callable[[int], int] | None = None,
-    replanner: Planner | None = None,
+    replanner: MakesPlans | None = None,
     stop_when_reached: bool = True,
     generator: torch.Generator | None = None,
     progress: bool = False,
@@ -90,7 +104,7 @@ def control(
     Noise is new at every step: seed i is seeds[i] + 1,000,003 k.
 
     Arguments
-        planner: of the first plan, and of the others unless `replanner` is given.
+        planner: of the first plan, and of the others unless `replanner` is given; a `CheckedPlanner` too.
         problem: B problems; `initial_state` is what the model takes the systems' states to be at the start.
         step: (world of N systems, actions (N, m) on the model's device) -> their world afterwards.  N gets less
             as systems are done.

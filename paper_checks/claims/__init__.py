@@ -21,11 +21,18 @@ from paper_checks.claims.printed import (
     headline,
     open_text,
     table_5,
+    table_5_rows,
     text_long,
     text_short,
 )
 from paper_checks.claims.smoothing import annealing, corollary_1, theorem_4, theorem_4_sharper
-from paper_checks.claims.smoothness import conditioning, linear_setting, theorem_2, theorem_3
+from paper_checks.claims.smoothness import (
+    conditioning,
+    conditioning_limits,
+    linear_setting,
+    theorem_2,
+    theorem_3,
+)
 from paper_checks.claims.theorem_5 import statement as theorem_5
 from paper_checks.claims.theorem_6 import fixed_point, minimised, necessity, remedies, step_sizes, uniform
 from paper_checks.claims.theorem_6 import statement as theorem_6
@@ -35,6 +42,7 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *headline.CLAIMS,
     *lifting.CLAIMS,
     *conditioning.CLAIMS,
+    *conditioning_limits.CLAIMS,
     *stop_gradient.CLAIMS,
     *convergence.CLAIMS,
     *algorithm_1.CLAIMS,
@@ -75,5 +83,6 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *rollouts.CLAIMS,
     *ablations.CLAIMS,
     *table_5.CLAIMS,
+    *table_5_rows.CLAIMS,
     *replication.CLAIMS,
 )

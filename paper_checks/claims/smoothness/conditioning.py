@@ -10,7 +10,7 @@ import numpy as np
 from linear_systems import LinearSystem, benchmarks, certificates, lifted, shooting
 from linear_systems.errors import UndecidedError
 from paper_checks.engine.inspection import real_systems
-from paper_checks.engine.records import Claim, Curve, Evidence, Far, Grade
+from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run
 from paper_checks.engine.search import as_code
 
@@ -18,7 +18,6 @@ BLOCK_HORIZONS = (100, 200)
 """Horizons between which the growth with an unreachable Jordan block is fitted."""
 ROUNDING = 1e-8
 """Relative error allowed to a condition number: `lifted.CONDITION_TOLERANCE` with a margin of ten."""
-
 Statement = Callable[[int, int], bool]
 """Judges in how many cases the lifted Hessian is the better conditioned one, and in how many it is not."""
 Pairs = dict[str, dict[int, tuple[float, float]]]
@@ -54,61 +53,6 @@ def check_conditioning(run: Run) -> None:
         false_variants={"κ_L < κ_S": "less"},
     )
     _record_curves(run, pairs)
-
-
-def check_asymptotics(run: Run) -> None:
-    """Examine the other reading: what happens to both condition numbers as T grows."""
-    run.examine(
-        "κ_L stays bounded as T grows exactly when no mode on |z| = 1 is unreachable (Hautus test on the unit circle)",
-        lambda rule: _inspect_boundedness(run, rule),
-        _reachable_on_circle,
-        false_variants={
-            "exactly when A is stable": lambda system: bool(np.abs(np.linalg.eigvals(system.A)).max() < 1.0),
-            "always": lambda system: True,
-        },
-    )
-    run.examine(
-        "an unreachable Jordan block of size j with |λ| = 1 makes κ_L grow like T^{2j}: T² for a mode, T⁴ for a block of two",
-        _inspect_unreachable_blocks,
-        2.0,
-        false_variants={"like T^{2.1 j}": 2.1, "like T^{1.9 j}": 1.9},
-    )
-    run.examine(
-        "κ_S grows without bound where a mode with |λ| > 1 is driven beside a stable one: like |λ|^{2T}",
-        _inspect_unstable_growth,
-        2.0,
-        false_variants={
-            name: Far(power, "exponents are whole numbers")
-            for name, power in (("bounded", 0.0), ("like |λ|^T", 1.0), ("like |λ|^{4T}", 4.0))
-        },
-    )
-    run.examine(
-        "for a chain of j integrators κ_S grows like T^{2j−2}",
-        _inspect_integrator_growth,
-        lambda j: 2 * j - 2,
-        false_variants={"T^{2j}": lambda j: 2 * j, "T^{2j−1}, like L_S": lambda j: 2 * j - 1},
-    )
-    run.caveat(
-        "the horizon from which lifting wins can be far beyond the paper's (T = H/5 ≤ 16): for the double integrator it "
-        "lies above T = 80",
-        _inspect_crossing,
-        80,
-        false_variants={"above T = 5,000": 5_000},
-    )
-    run.caveat(
-        "for stable, reachable systems both condition numbers stay bounded, and shooting's may be the smaller one forever",
-        lambda wanted: _inspect_stable_pair(wanted),
-        "shooting",
-        false_variants={"lifting's is smaller": "lifting"},
-    )
-    run.caveat(
-        "κ_L depends on the units: measuring actions in units c times smaller multiplies B by c and changes κ_L, and with it "
-        "the horizon from which lifting wins; κ_S does not change",
-        _inspect_units,
-        10.0,
-        false_variants={"units unchanged": Far(1.0, "only equal units leave κ_L as it is")},
-    )
-    _record_map(run)
 
 
 def _always(better: int, worse: int) -> bool:
@@ -162,7 +106,7 @@ def _inspect_everywhere(pairs: Pairs, statement: Statement) -> Evidence:
 
 
 def _inspect_double_integrator(run: Run, wanted: str) -> Evidence:
-    system = _double_integrator()
+    system = double_integrator()
     horizons = range(2, 81, run.size(1, 6))
     ratios = [lifted.condition_number(system, T) / shooting.condition_number(system, T) for T in horizons]
     passed = {
@@ -179,13 +123,15 @@ def _inspect_double_integrator(run: Run, wanted: str) -> Evidence:
     )
 
 
-def _double_integrator() -> LinearSystem:
+def double_integrator() -> LinearSystem:
+    """Return the benchmark of this name."""
     system = benchmarks.load("double_integrator").system
     if not isinstance(system, LinearSystem):
         raise TypeError("the double integrator is time-invariant")
     return system
 
 
+<<<<<<< HEAD
 def weakly_actuated(growth: float, gain: float) -> LinearSystem:
     """Return a system with an unstable mode λ = `growth` driven with `gain`, and a stable mode 0.5 driven with 1."""
     return LinearSystem(np.diag([growth, 0.5]), np.array([[gain], [1.0]]))
@@ -381,9 +327,11 @@ def _inspect_stable_pair(smaller: str) -> Evidence:
     )
 
 
+=======
+>>>>>>> main
 def _inspect_exactly(relation: str) -> Evidence:
     """Compare certified enclosures of both condition numbers."""
-    system, T = _double_integrator(), 10
+    system, T = double_integrator(), 10
     lift = _certified_condition(lifted.residual_matrix(system, T).toarray())
     shoot = _certified_condition(shooting.controllability_matrix(system, T))
     passed = {"greater": lift[0] > shoot[1], "less": lift[1] < shoot[0]}[relation]
@@ -425,25 +373,6 @@ def _record_curves(run: Run, pairs: Pairs) -> None:
     )
 
 
-def _record_map(run: Run) -> None:
-    T = 40
-    growths = np.linspace(0.55, 1.5, run.size(20, 6))
-    series = {}
-    for gain in (1e-3, 1e-2, 1e-1, 1.0):
-        systems = [weakly_actuated(float(growth), gain) for growth in growths]
-        ratios = [lifted.condition_number(s, T) / shooting.condition_number(s, T) for s in systems]
-        series[f"gain {gain:g}"] = (list(growths), [float(np.log10(ratio)) for ratio in ratios])
-    run.curve(
-        Curve(
-            f"Regimes of conditioning: modes λ and 0.5, T = {T}",
-            "λ, the first mode's eigenvalue (gain as in the legend; the second mode has gain 1)",
-            "log₁₀ κ_L / κ_S",
-            series,
-            note="Lifting wins (below 0) where an unstable or a weakly driven mode makes shooting ill-conditioned.",
-        )
-    )
-
-
 CLAIMS = (
     Claim(
         id="conditioning",
@@ -456,16 +385,5 @@ CLAIMS = (
         ),
         latex=r"\kappa(H_L) < \kappa(H_S)",
         check=check_conditioning,
-    ),
-    Claim(
-        id="conditioning-asymptotic",
-        title="Lifting leads to better conditioning, as T grows",
-        source="Section 2 (last paragraph), Section 3, Appendix A.1 (interpretation)",
-        statement=(
-            "Read asymptotically: κ(H_L) stays bounded over T while κ(H_S) grows, exponentially with an unstable mode and "
-            "polynomially with integrators."
-        ),
-        latex=r"\sup_T \kappa(H_L) < \infty, \quad \kappa(H_S) \to \infty",
-        check=check_asymptotics,
     ),
 )

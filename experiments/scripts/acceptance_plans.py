@@ -1,0 +1,176 @@
+"""Plans for fresh problems, by one model or by three as one, and whether they are true: what `acceptance` measures on.
+
+Plans are stored in pieces of `PIECE` problems, so that a killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from experiments.evaluation.observe import encode, environment_actions
+from grasp_theory import GRASP, Ensemble, GradientDescent, Planner, PlanningProblem
+from grasp_theory.files import atomic_file
+from grasp_theory.tasks import by_name
+from grasp_theory.tasks.problems import Kind, Problems, Purpose, make_problems
+from grasp_theory.tasks.task import Task
+from grasp_theory.world_models import WorldModel, load
+from linear_systems.errors import ParameterError
+
+TRIALS: Mapping[str, tuple[str, Kind, int]] = {
+    "wall_single": ("wall_single", "random", 8), "point_maze": ("point_maze", "random", 16),
+    "push_t": ("push_t", "trajectory", 5), "push_t_2": ("push_t", "trajectory", 2),
+}  # fmt: skip
+"""Name -> task, kind of its problems and horizon."""
+SEEDS = (0, 1, 2)
+"""Of the shipped offline models."""
+ALL = -1
+"""Planning in the three models as one, in place of the seed of the model that planned."""
+SPLITS: Mapping[str, Purpose] = {"calibration": "tuning", "fresh": "reporting"}
+"""What acceptance is calibrated on, and what it is tried on: problems of separate streams."""
+PROBLEM_SEED = 16
+"""Of the problem sets: other experiments use other seeds."""
+PIECE = 100
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One planner's plans for some problems.
+
+    Arguments
+        trial: which problems, of `TRIALS`.
+        split: of `SPLITS`.
+        piece: the problems PIECE · piece, ..., PIECE · (piece + 1) − 1 of the set.
+        planner: its name in `planners`.
+        model: seed of the model that plans, or `ALL`.
+        restart: number of the noise.
+    """
+
+    trial: str
+    split: str
+    piece: int
+    planner: str
+    model: int
+    restart: int = 0
+
+    @property
+    def rows(self) -> slice:
+        """The problems among those of the set."""
+        return slice(PIECE * self.piece, PIECE * (self.piece + 1))
+
+    @property
+    def name(self) -> str:
+        """The name of the file of its plans."""
+        by = "all" if self.model == ALL else self.model
+        return f"{self.trial}-{self.split}-{self.planner}-{by}-{self.restart}-{self.piece}.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Plans:
+    """N plans with what they come to in the world.
+
+    Arguments
+        actions: (N, T, m).
+        true: (N,), whether they are a success in the world.
+        loss: (N,), of the model that planned.
+    """
+
+    actions: Float[np.ndarray, "N T m"]
+    true: Bool[np.ndarray, " N"]
+    loss: Float[np.ndarray, " N"]
+
+
+def planners(task: Task) -> dict[str, Planner]:
+    """Return the planners, their step sizes and noise in actions scaled to the task's bounds; none of them tuned here."""
+    scale = task.action_high
+    return {
+        "GRASP": GRASP(
+            sync_method="gradient", iterations=200, check_every=25, action_lr=0.01 * scale, sync_lr=0.2 * scale
+        ),
+        "GD": GradientDescent(iterations=160, lr=0.3 * scale, action_noise=0.1 * scale),
+    }  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def problem_set(trial: str, split: str, count: int) -> Problems:
+    """Return the first problems of a split."""
+    task, kind, horizon = TRIALS[trial]
+    return make_problems(task, kind, horizon=horizon, count=count, purpose=SPLITS[split], seed=PROBLEM_SEED)
+
+
+@lru_cache(maxsize=16)
+def model_of(task: str, seed: int) -> WorldModel:
+    """Return a shipped offline model of a task."""
+    return load(task, seed=seed)
+
+
+def given(task: Task, model: WorldModel, problems: Problems, rows: slice, seeds: Tensor) -> PlanningProblem:
+    """Return some of the problems as a model sees them: their latents, and the world's action set."""
+    return PlanningProblem(
+        model, encode(model, task, problems.start_history[rows]), encode(model, task, problems.goal_history[rows]),
+        int(problems.horizon[0]), model.architecture.action_dim, action_set=task.action_set, seeds=seeds,
+    )  # fmt: skip
+
+
+def together(alone: Sequence[PlanningProblem]) -> PlanningProblem:
+    """Return the problems in all models as one: the loss is the sum of theirs."""
+    first = alone[0]
+    ensemble = Ensemble([each.dynamics for each in alone])
+    return PlanningProblem(
+        ensemble, ensemble.stack([each.initial_state for each in alone]), ensemble.stack([each.goal for each in alone]),
+        first.horizon, first.action_dim, action_set=first.action_set, seeds=first.seeds,
+    )  # fmt: skip
+
+
+def plans_of(unit: Unit, folder: Path) -> Plans:
+    """Return the plans of a unit, made now or by an earlier run.
+
+    Arguments
+        unit: which.
+        folder: where they lie; made if it is missing.
+
+    Raises
+        ParameterError: a stored file is damaged, or holds something else.
+    """
+    path = folder / unit.name
+    about = json.dumps({**asdict(unit), "problem_seed": PROBLEM_SEED}, sort_keys=True)
+    if not path.exists():
+        plans = _made(unit)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            np.savez_compressed(file, actions=plans.actions, true=plans.true, loss=plans.loss, about=about)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            found = str(stored["about"])
+            plans = Plans(stored["actions"], stored["true"], stored["loss"])
+    except Exception as error:  # zipfile, zlib and numpy each have their own
+        raise ParameterError(
+            "folder", f"readable plans in {path.name}", f"{type(error).__name__}: {error}",
+            "delete the file: it is made again",
+        ) from error  # fmt: skip
+    if found != about:
+        raise ParameterError(
+            "folder", f"{path.name} to hold {about}", found, "delete the file: it is made again"
+        )
+    return plans
+
+
+def _made(unit: Unit) -> Plans:
+    problems = problem_set(unit.trial, unit.split, unit.rows.stop)
+    task = by_name(problems.task)
+    seeds = torch.arange(len(problems))[unit.rows] + 1_000_000 * unit.restart
+    chosen = SEEDS if unit.model == ALL else (unit.model,)
+    alone = [given(task, model_of(task.name, seed), problems, unit.rows, seeds) for seed in chosen]
+    problem = together(alone) if unit.model == ALL else alone[0]
+    plan = planners(task)[unit.planner].plan(problem)
+    path = task.simulate(problems.starts[unit.rows], environment_actions(task, plan.actions))
+    true = task.success(path[:, -1], problems.goals[unit.rows]) & torch.isfinite(plan.loss).numpy()
+    return Plans(plan.actions.numpy(), true, plan.loss.double().numpy())

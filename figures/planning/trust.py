@@ -1,0 +1,87 @@
+"""Whether accepted plans are true: reliability of the score, and true success of all plans and of those accepted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.scripts.acceptance import ALPHA, SUMMARY
+from figures.style import COLOURS, GREY, WIDTH, house_style, panel_letters
+
+LABELS = {
+    "wall_single": "WallSingle, T = 8", "point_maze": "PointMaze, T = 16", "push_t": "Push-T, T = 5",
+    "push_t_2": "Push-T, T = 2",
+}  # fmt: skip
+JUDGES = "three and robust"
+
+
+def certified() -> dict[str, Any]:
+    """Return the stored results of the problems for which a threshold was certified.
+
+    Raises
+        FileNotFoundError: nothing is stored.
+    """
+    stored = json.loads(SUMMARY.read_text(encoding="utf-8"))
+    return {
+        name: stored[name][JUDGES]
+        for name in LABELS
+        if stored.get(name, {}).get(JUDGES, {}).get("certified", False)
+    }
+
+
+def draw(found: dict[str, Any]) -> Figure:
+    """Draw reliability on the left, and on the right what is true of all plans and of those that are accepted."""
+    with house_style():
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.0))
+        left.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+        for (name, result), colour in zip(found.items(), COLOURS, strict=False):
+            bins = result["reliability"]
+            middle = np.array([each["true"]["value"] for each in bins])
+            ends = np.array(
+                [[m - b["true"]["low"], b["true"]["high"] - m] for m, b in zip(middle, bins, strict=True)]
+            )
+            predicted = [each["predicted"] for each in bins]
+            left.errorbar(
+                predicted, middle, yerr=ends.T, fmt="o", color=colour, capsize=2, label=LABELS[name]
+            )
+        left.set(
+            xlabel="probability that the score gives",
+            ylabel="share that is true",
+            title="reliability, fresh problems",
+        )
+        left.legend(loc="upper left")
+        _bars(right, found)
+        panel_letters((left, right))
+    return figure
+
+
+def _bars(axes: Axes, found: dict[str, Any]) -> None:
+    places = np.arange(len(found))
+    for place, (result, colour) in enumerate(zip(found.values(), COLOURS, strict=False)):
+        accepted = result["precision"]
+        ends = [[accepted["value"] - accepted["low"]], [accepted["high"] - accepted["value"]]]
+        axes.bar(
+            place - 0.2,
+            result["true"] / result["plans"],
+            0.36,
+            color=GREY,
+            label="all plans" if not place else None,
+        )
+        axes.bar(place + 0.2, accepted["value"], 0.36, color=colour, yerr=ends, capsize=3)
+        axes.annotate(
+            f"{result['accepted']} of {result['plans']}", (place + 0.2, 0.03), ha="center", color="white"
+        )
+    axes.axhline(1 - ALPHA, color="black", linestyle="--", linewidth=1)
+    axes.set_xticks(places, [LABELS[name] for name in found])
+    axes.set(ylim=(0, 1.05), ylabel="share that is true", title="all plans (grey), accepted plans (colour)")
+
+
+def make() -> tuple[Figure, dict[str, Any]]:
+    """Return the figure and its numbers."""
+    found = certified()
+    return draw(found), found

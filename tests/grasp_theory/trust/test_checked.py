@@ -1,0 +1,79 @@
+"""Planning again where a plan is not accepted: which plan is kept, what is counted, and in closed loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from grasp_theory import Acceptance, GradientDescent, Plan, PlanningProblem, control, rollout
+from grasp_theory.trust.acceptance import Trial
+from grasp_theory.trust.checked import CheckedPlanner
+from linear_systems.errors import ParameterError
+
+B, T = 6, 4
+START, GOAL = torch.randn(2, B, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+PLANNER = GradientDescent(iterations=3, initial_action_noise=0.5)
+
+
+def model(state: Tensor, action: Tensor) -> Tensor:
+    return state + 0.5 * action
+
+
+PROBLEM = PlanningProblem(
+    model, START, GOAL, T, 2, seeds=range(B), reached=lambda s, g: (s - g).norm(dim=1) < 0.2
+)
+
+
+def rule(threshold: float) -> Acceptance:
+    """Return a rule whose probability is σ(−loss)."""
+    return Acceptance(("loss",), (0.0,), (1.0,), (-1.0,), 0.0, threshold, 0.1, 0.9, Trial(1, 1, 1, 1))
+
+
+def losses(problem: PlanningProblem, plan: Plan) -> Mapping[str, Tensor]:
+    assert plan.loss.shape == (problem.batch,)
+    return {"loss": plan.loss}
+
+
+def test_the_best_of_all_attempts_is_kept_and_every_attempt_counted() -> None:
+    plan = CheckedPlanner(PLANNER, rule(0.999), losses, attempts=3).plan(PROBLEM)
+    once = PLANNER.plan(PROBLEM, stop_when_reached=False)
+    assert bool((plan.loss <= once.loss).all())
+    assert bool((plan.loss < once.loss).any())
+    assert torch.equal(plan.evaluations, 3 * once.evaluations)
+    assert torch.equal(plan.states, rollout(model, START, plan.actions))
+    torch.testing.assert_close((plan.states[:, -1] - GOAL).square().sum(1), plan.loss)
+
+
+def test_accepted_plans_stay_and_only_the_others_are_made_again() -> None:
+    once = PLANNER.plan(PROBLEM, stop_when_reached=False)
+    middle = float(torch.sigmoid(-once.loss.clamp(max=3)).median())
+    accepted = rule(middle).accept({"loss": once.loss})
+    plan = CheckedPlanner(PLANNER, rule(middle), losses, attempts=2).plan(PROBLEM)
+    assert 0 < accepted.sum() < B
+    assert torch.equal(plan.actions[accepted], once.actions[accepted])
+    assert torch.equal(plan.evaluations[accepted], once.evaluations[accepted])
+    assert bool((plan.evaluations[~accepted] > once.evaluations[~accepted]).all())
+    alone = CheckedPlanner(PLANNER, rule(0.0), losses).plan(PROBLEM)
+    assert torch.equal(alone.actions, once.actions)
+
+
+def test_a_row_is_planned_the_same_alone() -> None:
+    checked = CheckedPlanner(PLANNER, rule(0.999), losses)
+    whole, part = checked.plan(PROBLEM), checked.plan(PROBLEM.part(slice(2, 3)))
+    torch.testing.assert_close(part.actions, whole.actions[2:3])
+
+
+def test_control_takes_it() -> None:
+    run = control(CheckedPlanner(PLANNER, rule(0.9), losses), PROBLEM, model, steps=8)
+    assert bool(run.reached.all())
+    assert bool((run.evaluations > control(PLANNER, PROBLEM, model, steps=1).evaluations).any())
+
+
+def test_errors() -> None:
+    with pytest.raises(ParameterError, match="attempts"):
+        CheckedPlanner(PLANNER, rule(0.5), losses, attempts=0)
+    with pytest.raises(ParameterError, match="evidence"):
+        CheckedPlanner(PLANNER, rule(0.5), lambda problem, plan: {"loss": plan.loss[:1]}).plan(PROBLEM)
