@@ -72,11 +72,7 @@ def check_syncs(run: Run) -> None:
 def _inspect_limit(factor: float) -> Evidence:
     """Iterate the float64 map of Eq. (80)-(81) and the gradient step on the rollout, without the closed form."""
     z = np.zeros(HORIZON * 3)
-<<<<<<< HEAD
-    for _ in range(40):
-=======
     for _ in range(PERIODS):
->>>>>>> main
         for _ in range(EVERY):
             z = stop_gradient.update(SYSTEM, HORIZON, 1.0, PAIR, START, GOAL, z)
         states, actions = stop_gradient.split(SYSTEM, HORIZON, z)
@@ -88,11 +84,7 @@ def _inspect_limit(factor: float) -> Evidence:
     return Evidence(
         Grade.NUMERICAL,
         gap <= 1e-10,
-<<<<<<< HEAD
-        f"40 periods of {EVERY} steps, T = {HORIZON}: largest difference from the closed form {gap:.2g}",
-=======
         f"{PERIODS} periods of {EVERY} steps, T = {HORIZON}: largest difference from the closed form {gap:.2g}",
->>>>>>> main
         {"gap": gap, "radius of the period": plan.radius},
         as_code(SYSTEM, step_size=PAIR),
     )
