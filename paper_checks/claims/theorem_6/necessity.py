@@ -197,7 +197,8 @@ def _inspect_small_steps(run: Run, limit: str) -> Evidence:
     return Evidence(
         Grade.NUMERICAL,
         wrong == 0,
-        f"{len(ratios)} systems with ρ(K) < 1, β = 1, where (10) is at least {REACH:g}: r ≥ 1 for {wrong}; (10) is from {min(ratios):.2g} to {max(ratios):.2g} "
+        f"{len(ratios)} systems with ρ(K) < 1, β = 1, where (10) is at least {REACH:g}: r ≥ 1 for {wrong}; "
+        f"(10) is from {min(ratios):.2g} to {max(ratios):.2g} "
         "of the η_s at which r reaches 1",
         {
             "systems": len(systems),
