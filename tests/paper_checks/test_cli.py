@@ -247,7 +247,9 @@ def test_list_accounts_for_the_paper_and_exits_1_while_there_are_holes(record: P
 
 
 def command(code: str) -> list[str]:
-    return [sys.executable, "-c", f"import paper_checks.cli as cli\n{code}\ncli.main()"]
+    """Return the command with `code` before it; it hears Ctrl-C, also where these tests run in the background."""
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    return [sys.executable, "-c", f"{heard}\nimport paper_checks.cli as cli\n{code}\ncli.main()"]
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -139,7 +139,7 @@ def _inspect_least(run: Run, factor: float) -> Evidence:
             for law, _, sigmas, rates in _adam_laws(run, (b,)):
                 for found, sigma, rate in zip(np.sqrt(np.diag(law)), sigmas, rates, strict=True):
                     tube = (sigma**2 + rate**2) / (2.0 * rate)
-                    inside = {"β₁ = 0 or σ ≥ ℓ": b == 0.0 or sigma >= rate}
+                    inside = {"β₁ = 0 or σ ≥ ℓ": bool(b == 0.0 or sigma >= rate)}
                     check = TheoremCheck(float(found), factor * tube, ">=", 1e-5 * tube, inside)
                     yield check, f"rates, sigmas, momentum = {rates.tolist()}, {sigmas.tolist()}, {b}"
 
