@@ -1,5 +1,6 @@
 # Two commands matter: `make verify` checks every claim of the paper, `make test` runs the test suite.
 # `make lowest` tests with the lowest versions that pyproject.toml declares, and PYTHON=python3.13 any with that Python.
+# `make peers` tests the adapters with the projects that they adapt: stable-worldmodel 0.1.1, or SWM=, anything that pip installs.
 # Each target sets up .venv by itself; the second time that costs nothing.
 
 PYTHON ?= python3
@@ -7,8 +8,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 SMOKE := report/smoke
 LOWEST := .venv-lowest
+PEERS := .venv-peers
+# Another version (SWM=stable-worldmodel==0.1.2) or the path of a checkout (SWM=../stable-worldmodel).
+SWM ?= stable-worldmodel==0.1.1
 
-.PHONY: verify test slow smoke lowest mutants lint clean
+.PHONY: verify test slow smoke lowest peers mutants lint clean
 
 verify: $(READY)
 	$(BIN)/python -m paper_checks $(ARGS)
@@ -38,6 +42,16 @@ lowest:
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	$(LOWEST)/bin/python -m pytest -n auto tests/linear_systems tests/grasp_theory tests/paper_checks $(ARGS)
 
+# The peers in an environment of their own, without the extra `tasks`: its gym-pusht needs pymunk < 7, and the
+# Push-T of stable-worldmodel, whose pictures need pygame, OpenCV and shapely, pymunk 7.  About 6 GB.
+peers:
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable . "$(SWM)" \
+		torch==2.14.1 torchvision==0.29.1 imageio hydra-core "pymunk>=7" pygame opencv-python-headless shapely \
+		pytest pytest-timeout pytest-xdist beartype hypothesis
+	$(PEERS)/bin/python -W ignore -c "import cv2, pygame, pymunk, shapely, stable_worldmodel; print(stable_worldmodel.__file__)"
+	$(PEERS)/bin/python -m pytest -n auto tests/grasp_theory/adapters $(ARGS)
+
 # Plants small faults, a sample by seed, and counts those that tests and claims notice.  Takes hours; goes on where it stopped.
 mutants: $(READY)
 	$(BIN)/python tests/support/mutants.py $(ARGS)
@@ -49,7 +63,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv $(LOWEST) report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(LOWEST) $(PEERS) report build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

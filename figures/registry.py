@@ -54,6 +54,13 @@ FIGURES = {
         "figures.theory.conditioning", "where shooting, and where lifting, is better conditioned"
     ),
     "transient-growth": Entry("figures.theory.transient_growth", "Theorem 6: the constant before its rate"),
+    "uniform-rate": Entry(
+        "figures.theory.uniform_rate",
+        "Theorem 6: its rate, the uniform one, and the constant on both sides of r = 1",
+    ),
+    "sync-fixed-point": Entry(
+        "figures.theory.sync_fixed_point", "where GRASP with syncs settles, between greedy and shooting"
+    ),
     "tube": Entry("figures.theory.tube", "Theorem 7: the tube, measured in the planner"),
     "state-noise-law": Entry(
         "figures.theory.state_noise_law", "Appendix A.3: the law under noise on the states only"

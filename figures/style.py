@@ -105,10 +105,10 @@ def panel_letters(axes: Iterable[Axes]) -> None:
         axis.set_title(rf"$\mathbf{{{letter}}}$  {axis.get_title(loc='left')}".rstrip(), loc="left")
 
 
-def label_end(axis: Axes, x: float, y: float, text: str, colour: str, lift: float = 0.0) -> None:
-    """Write what a line shows right of its end (x, y), in its colour, `lift` points higher."""
+def label_end(axis: Axes, x: float, y: float, text: str, colour: str) -> None:
+    """Write what a line shows right of its end (x, y), in its colour."""
     axis.annotate(
-        text, (x, y), (3.0, lift), textcoords="offset points", color=ink(colour), va="center", annotation_clip=False
+        text, (x, y), (3.0, 0.0), textcoords="offset points", color=ink(colour), va="center", annotation_clip=False
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from grasp_theory.planners import (
 )
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.acceptance import Acceptance
+from grasp_theory.trust.diagnosis import Diagnosis, diagnose
 
 __all__ = [
     "CEM",
@@ -33,6 +34,7 @@ __all__ = [
     "Box",
     "Comparison",
     "ControlRun",
+    "Diagnosis",
     "Dynamics",
     "Ensemble",
     "GradientDescent",
@@ -48,5 +50,6 @@ __all__ = [
     "as_dynamics",
     "compare",
     "control",
+    "diagnose",
     "rollout",
 ]

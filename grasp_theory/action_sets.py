@@ -1,6 +1,7 @@
 """Sets of actions that a plan may use: `Box`, `Balls`, and the protocol of any other.
 
-Planners project every action that they try onto the set, so it should be the set of what the world does as told.
+Planners project every action that they try onto the set, so it should be the set of actions that the world executes
+unchanged.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Box:
 class Balls:
     """Consecutive groups of `size` components, each of Euclidean length <= `radius`; longer ones are shortened.
 
-    An actuator that moves a point by at most `radius`, several steps of which are stacked in one action, for example.
+    For example, an actuator moves a point by at most `radius`, and one action holds several of its steps.
 
     Arguments
         radius: >= 0, in units of the actions.

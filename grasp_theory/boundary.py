@@ -25,7 +25,7 @@ PLANNING_TYPES = (torch.float32, torch.float64)
 MOST_ACTIONS = 64
 """Action dimensions that are tried to find the one that a model takes."""
 _DEPTH = 3
-"""How far a model's modules are looked for: in a function, in what it calls, and in what that calls."""
+"""How deep a model's modules are searched for: in a function, in what it calls, and in what that calls."""
 
 
 def as_tensor(argument: str, value: object, like: Tensor | None = None) -> Tensor:
@@ -145,7 +145,7 @@ def _explained(
 
 
 def warn_of_training(model: object) -> None:
-    """Warn of modules that behave otherwise in training mode: dropout, and normalisation by batch statistics."""
+    """Warn of modules that behave differently in training mode: dropout, and normalisation by batch statistics."""
     names = dict.fromkeys(
         f"{name or 'the model'} ({type(module).__name__})"
         for name, module in _modules(model, _DEPTH)

@@ -39,7 +39,7 @@ class Command(TyperCommand):
             line, code = f"error: {_cause(error)}", UNUSABLE
         except (InvalidInputError, FloatOverflowError, PrecisionLossError, UndecidedError) as error:
             line, code = f"error: {error}", UNUSABLE
-        # Here the exception is gone, and with it what it kept alive: generators have ended their workers.
+        # The exception is gone by now, and with it the generators that it kept alive: they have ended their workers.
         typer.echo(" ".join(line.split()), err=True)
         raise typer.Exit(code)
 
@@ -87,9 +87,9 @@ def expect_writable(path: Path | None) -> None:
 
 
 def _forget_interrupt() -> None:
-    """Let the exit code stand: Ctrl-C within `exec` of a text (a dataclass being made) leaves CPython a mark.
+    """Make the exit code count. CPython remembers a Ctrl-C within `exec` of a text (as a dataclass is made of).
 
-    With it `python -m` ends by SIGINT in the end, whatever was made of the exception; the next such `exec` clears it.
+    `python -m` then ends by SIGINT, even where the exception was handled, unless another such `exec` clears that memory.
     """
     exec("")
 

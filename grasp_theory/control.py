@@ -22,7 +22,7 @@ from linear_systems.validation import positive_integer
 World = Any
 """The states of N systems: a tensor, an array or whatever a mask over its first axis selects from."""
 SEED_STRIDE = 1_000_003
-"""How far apart the seeds of one problem are from a step to the next."""
+"""Difference between the seeds of one problem at a step and at the next."""
 
 
 @runtime_checkable

@@ -205,7 +205,8 @@ def trajectory(
     noise: Tensor | None = None,
     checkpoint: bool = False,
 ) -> Iterator[Tensor]:
-    """Yield the states s_0, ..., s_T of `rollout`, each (..., *S), one by one, for those who need not all of them.
+    """Yield the states s_0, ..., s_T of `rollout`, each (..., *S), one by one, for callers that do not need all of them at
+    once.
 
     Arguments and errors are those of `rollout`.
     """

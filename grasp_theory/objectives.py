@@ -165,7 +165,7 @@ def lifted_pulls(
 ) -> tuple[Tensor, Tensor]:
     """Return half the gradient of Eq. (10), from predictions F_t that were already made: −½ ∂/∂s_{t+1}, ½ ∂/∂F_t.
 
-    They are the residual F_t − s_{t+1}, and F_t − s_{t+1} + γ (F_t − g).  The step size takes the factor 2 along.
+    They are the residual F_t − s_{t+1}, and F_t − s_{t+1} + γ (F_t − g).  The factor 2 goes into the step size.
 
     Arguments
         predictions: (..., T, *S), F(s_t, a_t).

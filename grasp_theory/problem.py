@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, as_dy
 from grasp_theory.objectives import squared_distance
 from linear_systems.errors import DTypeError, HorizonError, InvalidInputError, ParameterError, ShapeError
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
-from linear_systems.validation import positive_integer
+from linear_systems.validation import positive_horizon, positive_integer
 
 Reached = Callable[[Tensor, Tensor], Tensor]
 """(states (N, *S), goals (N, *S)) -> (N,) booleans: whether each state is in its goal region."""
@@ -110,14 +109,13 @@ class PlanningProblem:
         check_states("initial_state", state, state)
         goal = as_tensor("goal", goal, state)
         check_states("goal", goal, state)
-        if isinstance(horizon, bool) or not isinstance(horizon, numbers.Integral) or int(horizon) < 1:
-            raise HorizonError("horizon", "an integer >= 1", repr(horizon), "pass the model steps T")
+        horizon = positive_horizon("horizon", horizon)
         if reached_when not in ("last", "any"):
             raise ParameterError(
                 "reached_when", '"last" or "any"', repr(reached_when), "name when the goal counts"
             )
         self._set(
-            dynamics=dynamics, initial_state=state, goal=goal, horizon=int(horizon),
+            dynamics=dynamics, initial_state=state, goal=goal, horizon=horizon,
             action_dim=positive_integer("action_dim", action_dim), reached=reached, reached_when=reached_when,
             action_bounds=action_bounds, action_set=action_set, stage_cost=stage_cost, goal_distance=goal_distance,
         )  # fmt: skip

@@ -8,11 +8,13 @@ from linear_systems.exact import certificates
 from linear_systems.examples import benchmarks, random_systems
 from linear_systems.noise import state_chain
 from linear_systems.stop_gradient import (
+    acceleration,
     basin,
     fixed_end,
     kreiss,
     metrics,
     parallel_iterations,
+    small_steps,
     sync,
     uniform_bounds,
     uniform_convergence,
@@ -23,6 +25,7 @@ __all__ = [
     "AnySystem",
     "LinearSystem",
     "TimeVaryingLinearSystem",
+    "acceleration",
     "basin",
     "benchmarks",
     "certificates",
@@ -35,6 +38,7 @@ __all__ = [
     "parallel_iterations",
     "random_systems",
     "shooting",
+    "small_steps",
     "state_chain",
     "stop_gradient",
     "sync",

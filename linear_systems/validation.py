@@ -77,19 +77,24 @@ def positive_integer(argument: str, value: object, minimum: int = 1) -> int:
     return int(value)
 
 
+def positive_horizon(argument: str, value: object) -> int:
+    """Return a horizon as an int; refuse what is no integer >= 1."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
+        raise HorizonError(argument, "an integer >= 1", repr(value), "pass the number of model steps T")
+    return int(value)
+
+
 def horizon_of(system: HasLength, horizon: object) -> int:
     """Return the horizon T as an int; refuse T < 1 and T beyond the length of a time-varying system."""
-    if isinstance(horizon, bool) or not isinstance(horizon, numbers.Integral) or int(horizon) < 1:
-        raise HorizonError("horizon", "an integer >= 1", repr(horizon), "pass the number of model steps T")
-    length = system.length
-    if length is not None and int(horizon) > length:
+    steps, length = positive_horizon("horizon", horizon), system.length
+    if length is not None and steps > length:
         raise HorizonError(
             "horizon",
             f"at most {length}, the number of steps of this time-varying system",
-            str(int(horizon)),
+            str(steps),
             "shorten the horizon or extend A and B",
         )
-    return int(horizon)
+    return steps
 
 
 def positive_float(argument: str, value: object, *, allow_zero: bool = False) -> float:

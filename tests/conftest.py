@@ -9,7 +9,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
+from runtime_types import install
 
 pytest_plugins = ["isolation"]
 
@@ -24,10 +24,9 @@ _CHECKED = [
     "theorems",
     "world_models",
     "adapters",
+    *(f"trust.{name}" for name in ("linearisation", "noise", "rates", "reach", "settings", "smoothness")),
 ]
-_HOOK = install_import_hook(
-    ["linear_systems", *(f"grasp_theory.{name}" for name in _CHECKED)], "runtime_types.checked"
-)
+install(["linear_systems", *(f"grasp_theory.{name}" for name in _CHECKED)])
 
 settings.register_profile("dev", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=60, derandomize=True)

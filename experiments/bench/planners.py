@@ -39,17 +39,17 @@ OVERHEAD_OF_MANY, OVERHEAD_OF_ONE = 1.10, 1.6
 GROWTH_ON_GPU = 1.3
 """Most that a GRASP iteration may grow from T = 10 to T = 80 at B = 1."""
 AIM_ON_CPU = 2.0
-"""The same on a CPU, shown but not required: one time step keeps a core busy already, so that the bare evaluation,
-which no planner can do without, grows more than that by itself."""
+"""The same on a CPU, for information only: one time step already keeps a core busy, so the bare evaluation alone grows by
+more than `GROWTH`."""
 GROWTH_OVER_BARE = 1.1
-"""Most that GRASP's growth may be of the bare evaluation's."""
+"""Largest ratio of GRASP's growth to that of the bare evaluation."""
 MOST_OPERATIONS = 55
-"""Of a joint step on the shipped model, whose bare evaluation has 30."""
+"""Most operations of a joint step on the shipped model, whose bare evaluation has 30."""
 GROWTH_OF_OPERATIONS = 1.5
 """Most that the operations of a whole plan may grow from T = 10 to T = 80."""
 SYNC_OVER_BARE = 3.0
-"""What a step of a sync should cost at B = 1, T = 64, shown but not required on a CPU: its Jacobian alone is a forward and
-d backward passes, (1 + d) / 2 = 4.5 times a bare evaluation's arithmetic, and a core has no room for them side by side."""
+"""What a step of a sync should cost at B = 1, T = 64; on a CPU for information only: its Jacobian alone is a forward and d
+backward passes, (1 + d) / 2 = 4.5 times a bare evaluation's arithmetic, and one core does them one after another."""
 SYNC_HORIZON = 64
 NO_SLOWER = 1.05
 """Most that planning may take longer than with the gradient sync, for the same evaluations."""
@@ -209,7 +209,7 @@ class LoopedGRASP:
 
 
 JOINT_STEP = GRASP(sync_every=None, check_every=None, cycle_decay=1.0)
-"""Our default without what is not an iteration; no sync starts its noise's decay afresh, so none decays."""
+"""Our default without syncs. Its noise does not decay, because no sync restarts the decay."""
 JOINT_STEP_SGD = replace(JOINT_STEP, optimizer="sgd", action_lr=0.01)
 
 

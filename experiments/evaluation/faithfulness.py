@@ -21,7 +21,7 @@ LENGTHS = (1 / 8, 1 / 3, 1.0)
 """Lengths of the greedy rule's actions, relative to the task's largest component."""
 
 Rule = Callable[[Float[np.ndarray, "M K S"], Int[np.ndarray, " M"]], Float[np.ndarray, " M"]]
-"""(the states behind stacked frames, the problem of each) -> what a greedy step makes small."""
+"""(the states behind stacked frames, the problem of each) -> what a greedy step minimises."""
 
 
 def distance_ranks(task: Task, model: WorldModel, sizes: Sizes, seed: int) -> dict[str, Json]:
@@ -110,7 +110,7 @@ def follow(task: Task, problems: Problems, rule: Rule, steps: int) -> Bool[np.nd
         cost = rule(after_model_step(task, path), np.repeat(going, len(actions)))
         best = cost.reshape(len(going), -1).argmin(axis=1)
         following = path[:, -1].reshape(len(going), len(actions), -1)[np.arange(len(going)), best]
-        # The state has all that the future depends on: where it stays as it is, the rule is stuck for good.
+        # The future depends on the state alone: once the state does not change, the rule is stuck for good.
         stuck = (following == states[going]).all(axis=1)
         states[going] = following
         solved[going] = task.success(following, problems.goals[going])

@@ -19,8 +19,9 @@ ERRORS = {
 }
 """The open-loop errors shown: over which windows, of what, in which unit."""
 STEPS = (1, 4, 10, 20)
+PLANNERS = {"GRASP": "GRASP", "GradientDescent": "GD", "CEM": "CEM", "MPPI": "MPPI"}
 HEAD = (
-    "| model | open-loop error at 1 / 4 / 10 / 20 model steps | distance | greedy | GRASP's plans |",
+    "| model | open-loop error at 1 / 4 / 10 / 20 model steps | distance | greedy | plans: believed, true |",
     "|---|---|---|---|---|",
 )
 
@@ -35,7 +36,8 @@ def summary(cards: Sequence[Card]) -> str:
 
     The columns: mean open-loop error of the probed state; Spearman rank correlation of latent distance with the
     geodesic or task distance; success of following the latent distance greedily in the true environment; success of
-    GRASP's plans as the model believes it and in the environment.  Several training seeds give least-greatest.
+    planners' plans for the same number of evaluations, as the model believes it and in the environment.  Several training seeds
+    give least-greatest.
     """
 
     def group(card: Card) -> tuple[str, str, str]:
@@ -53,11 +55,17 @@ def summary(cards: Sequence[Card]) -> str:
             + f" {unit}"
             for windows, error, unit in ERRORS[task]
         )
-        believed, true = (_range([one["exploitability"]["GRASP"][key]["value"] for one in found])
-                          for key in ("believed", "true"))  # fmt: skip
+        plans = "; ".join(
+            f"{short} "
+            + ", ".join(
+                _range([one["exploitability"][planner][key]["value"] for one in found])
+                for key in ("believed", "true")
+            )
+            for planner, short in PLANNERS.items()
+        )
         rank = _range([one["rank_correlation"]["latent"]["value"] for one in found])
         greedy = _range([one["greedy"]["latent"]["value"] for one in found])
-        lines.append(f"| {name}{seeds} | {errors} | {rank} | {greedy} | {believed} believed, {true} true |")
+        lines.append(f"| {name}{seeds} | {errors} | {rank} | {greedy} | {plans} |")
     return "\n".join(lines)
 
 

@@ -58,10 +58,10 @@ def state_gradient(
     states, goals = encode(model, task, frames), encode(model, task, goal_frames)
     rest = states.new_zeros(len(states), model.architecture.action_dim)
     norm = smallest_perturbation(model, states, goals, sizes.attack).double().cpu().numpy()
-    far = _norms(goals - states).double().cpu().numpy()
+    far = norms(goals - states).double().cpu().numpy()
     nearest = _nearest_by_action(task, model, states, goals, sizes.attack)
     with torch.no_grad():
-        resting = _norms(model.step(states, rest) - goals)
+        resting = norms(model.step(states, rest) - goals)
     residual = (nearest / resting).double().cpu().numpy()
     step = typical_step(task, model, windows)
     bootstrap = Bootstrap(np.arange(len(norm)), stream(task, seed, "attack bootstrap"), sizes.resamples)
@@ -84,7 +84,7 @@ def smallest_perturbation(
     model: WorldModel, states: Float[Tensor, " N *S"], goals: Float[Tensor, " N *S"], iterations: int
 ) -> Float[Tensor, " N"]:
     """Return the smallest ‖δ‖ found with ‖F(s + δ, 0) − g‖ <= TARGET ‖F(s, 0) − g‖, infinity where there is none."""
-    return _norms(faking_step(model, states, goals, iterations)).nan_to_num(nan=torch.inf)
+    return norms(faking_step(model, states, goals, iterations)).nan_to_num(nan=torch.inf)
 
 
 def faking_step(
@@ -99,9 +99,9 @@ def faking_step(
     count = len(states)
     start, goal = torch.cat([states, states]), torch.cat([goals, goals])
     rest = start.new_zeros(len(start), model.architecture.action_dim)
-    far = _norms(goal - start).clamp_min(torch.finfo(start.dtype).tiny)
+    far = norms(goal - start).clamp_min(torch.finfo(start.dtype).tiny)
     with torch.no_grad():
-        resting = _norms(model.step(start, rest) - goal)
+        resting = norms(model.step(start, rest) - goal)
     size = _like(far, start)
     way = (goal - start) / size
     u = torch.cat([torch.zeros_like(way[:count]), way[count:]]).requires_grad_()
@@ -110,8 +110,8 @@ def faking_step(
     optimizer = torch.optim.Adam([u], lr=RATES[0])
     decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, (RATES[1] / RATES[0]) ** (1 / iterations))
     for _ in range(iterations):
-        remaining = _norms(model.step(start + size * u, rest) - goal) / resting
-        length = _norms(u)
+        remaining = norms(model.step(start + size * u, rest) - goal) / resting
+        length = norms(u)
         u.grad = torch.autograd.grad((length.square() + multiplier * remaining.square()).sum(), u)[0]
         with torch.no_grad():
             better = (remaining <= TARGET) & (length < best)
@@ -134,13 +134,13 @@ def one_gradient_step(
     """
     rest = states.new_zeros(len(states), model.architecture.action_dim)
     leaf = states.detach().clone().requires_grad_()
-    before = _norms(model.step(leaf, rest) - goals)
+    before = norms(model.step(leaf, rest) - goals)
     (gradient,) = torch.autograd.grad(before.square().sum(), leaf)
-    length = _norms(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
-    direction = -gradient / _like(length, gradient) * _like(_norms(goals - states), gradient)
+    length = norms(gradient).clamp_min(torch.finfo(gradient.dtype).tiny)
+    direction = -gradient / _like(length, gradient) * _like(norms(goals - states), gradient)
     with torch.no_grad():
         after = [
-            _norms(model.step(states + share * direction, rest) - goals)
+            norms(model.step(states + share * direction, rest) - goals)
             for share in torch.linspace(0, 0.1, 20, dtype=states.dtype).tolist()
         ]
         best: Float[np.ndarray, " N"] = (torch.stack(after).amin(0) / before).double().cpu().numpy()
@@ -151,7 +151,7 @@ def typical_step(task: Task, model: WorldModel, windows: Windows) -> float:
     """Return the median change of encoded observations in one model step of behaviour."""
     frames = windows.frames[:: max(1, len(windows.frames) // STEPS_SEEN)]
     change = encode(model, task, frames[:, 1]) - encode(model, task, frames[:, 0])
-    return float(_norms(change).median())
+    return float(norms(change).median())
 
 
 def _nearest_by_action(
@@ -170,9 +170,10 @@ def _nearest_by_action(
     return planner.plan(problem).loss.sqrt()
 
 
-def _norms(vectors: Float[Tensor, " N *S"]) -> Float[Tensor, " N"]:
-    norms: Tensor = vectors.flatten(1).norm(dim=1)
-    return norms
+def norms(vectors: Float[Tensor, " N *S"]) -> Float[Tensor, " N"]:
+    """Return the Euclidean norm of each over all its entries."""
+    found: Tensor = vectors.flatten(1).norm(dim=1)
+    return found
 
 
 def _like(values: Float[Tensor, " N"], states: Float[Tensor, " N *S"]) -> Float[Tensor, " N *ones"]:

@@ -139,7 +139,7 @@ def _join(units: Sequence[Unit], address: str) -> None:
 
     # A study reports to nobody; a cluster that is there already has its own settings.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray warns of how it will treat tasks without a GPU in future: the way that suits us, and chosen here.
+    # Ray warns that it will treat tasks without a GPU differently in future; the new way is chosen here.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     local = address == "local"
     if not local:

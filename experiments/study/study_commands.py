@@ -33,9 +33,10 @@ from experiments.study.tables import (
     targets,
     units,
 )
+from experiments.study.targets import Target, Tuned
 from experiments.study.trials.store import Store, existing
 from experiments.study.trials.unit import unit_key
-from experiments.study.tune import Target, Tuned, tune_all
+from experiments.study.tune import tune_all
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
 from linear_systems.errors import ParameterError

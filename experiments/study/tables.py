@@ -8,9 +8,9 @@ from itertools import zip_longest
 from math import sqrt
 from typing import Any
 
+from experiments.study.targets import Target, Tuned
 from experiments.study.trials.settings import Settings, make_planner, settings_of
 from experiments.study.trials.unit import Mode, Unit
-from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError

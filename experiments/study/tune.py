@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import math
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from experiments.study.execute import Runner, execute, runner
+from experiments.study.targets import Target, damaged
 from experiments.study.trials.settings import (
     BUDGET,
     EVALUATIONS,
@@ -32,7 +31,6 @@ from experiments.study.trials.settings import (
 )
 from experiments.study.trials.store import Store, StoreError
 from experiments.study.trials.unit import Unit, model_hash, unit_key
-from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
 from grasp_theory.workers import worker_pool
@@ -43,108 +41,7 @@ STARTUP = 4
 HANDED = "handed over"
 """The attribute of a trial of a neighbour's settings."""
 PROMPTNESS = 0.01
-"""What finding a plan at once is worth, against finding it with the last iteration, in units of a success."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a planner is tuned for.
-
-    Arguments
-        task, kind, horizon: of the problem sets.
-        planner: its name.
-    """
-
-    task: str
-    kind: Any
-    horizon: int
-    planner: str
-
-    @property
-    def name(self) -> str:
-        """The study's name."""
-        return f"{self.planner} {self.set_name}"
-
-    @property
-    def set_name(self) -> str:
-        """The problem set's name, without its purpose."""
-        return f"{self.task}-{self.kind}-{self.horizon}"
-
-    def neighbours(self, targets: Iterable[Target]) -> list[Target]:
-        """Return the targets of the same planner and task at the next shorter and the next longer horizon."""
-        same = [one for one in targets if (one.planner, one.task) == (self.planner, self.task)]
-        shorter = sorted((one for one in same if one.horizon < self.horizon), key=lambda one: -one.horizon)
-        longer = sorted((one for one in same if one.horizon > self.horizon), key=lambda one: one.horizon)
-        return shorter[:1] + longer[:1]
-
-    @property
-    def model(self) -> str:
-        """The model to tune on: the first of its kind."""
-        return f"{self.task}-offline-flat-0"
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """The best settings of each target, read from and written to `tuned.json`.
-
-    Arguments
-        entries: name of the target -> settings, value, trials, handed (trials of neighbours' settings), problems,
-            model_hash, codes.
-    """
-
-    entries: Mapping[str, Mapping[str, Any]]
-
-    @classmethod
-    def load(cls, folder: Path) -> Tuned:
-        """Return what was tuned in a folder of results; nothing if it holds nothing.
-
-        Raises
-            ParameterError: if the file is damaged.
-        """
-        path = folder / "tuned.json"
-        if not path.exists():
-            return cls({})
-        try:
-            entries = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:  # bad JSON and bad UTF-8 are ValueErrors
-            raise _damaged(path, "JSON", f"{type(error).__name__}: {error}") from error
-        if not isinstance(entries, dict):
-            raise _damaged(path, "a mapping of targets to entries", type(entries).__name__)
-        for name, entry in entries.items():
-            if not isinstance(entry, dict) or not isinstance(entry.get("settings"), dict):
-                raise _damaged(path, f"settings of {name!r}", json.dumps(entry)[:60])
-        return cls(entries)
-
-    def settings(self, target: Target) -> Settings | None:
-        """Return the tuned settings of a target, or None."""
-        entry = self.entries.get(target.name)
-        return None if entry is None else tuple(sorted(entry["settings"].items()))
-
-    def with_defaults(self, targets: Sequence[Target]) -> Tuned:
-        """Return these, and the untuned settings for targets without."""
-        filled = {
-            target.name: {"settings": dict(untuned(target.planner, by_name(target.task)))}
-            for target in targets
-        }
-        return Tuned({**filled, **self.entries})
-
-    def with_entry(self, target: Target, entry: Mapping[str, Any]) -> Tuned:
-        """Return these and one more."""
-        return Tuned(dict(sorted({**self.entries, target.name: entry}.items())))
-
-    @classmethod
-    def add(cls, folder: Path, target: Target, entry: Mapping[str, Any]) -> None:
-        """Add an entry to a folder's `tuned.json`; several processes may."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".tuned.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            cls.load(folder).with_entry(target, entry).save(folder)
-
-    def save(self, folder: Path) -> None:
-        """Write `tuned.json`, whole or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(folder / "tuned.json") as file:
-            file.write((json.dumps(self.entries, indent=1, sort_keys=True) + "\n").encode())
+"""How much less a success counts if it takes all iterations than if it takes none."""
 
 
 def tune(
@@ -162,17 +59,18 @@ def tune(
     The study is Optuna's tree-structured Parzen estimator, kept in `tuning.db` (SQLite) beside the rows.  Its first
     trial is the untuned default, and the sampler of trial k is seeded by (target, k), so that a study that was killed
     goes on as if it had not been.  A trial plans the first `problems` tuning problems with the first model until success in the
-    model; its value is the share solved, and by `PROMPTNESS` how early.
+    model; its value is the share solved, a little less for late solutions (see `score`).
 
-    After its own trials a target tries what it is handed: few trials miss much that was found at a neighbouring horizon.
+    After its own trials a target tries the best settings of its neighbours: a search of few trials often misses good
+    settings that the search at another horizon has found.
 
     Arguments
         target: planner, task, kind and horizon.
         store: where rows and study lie.
         compute_units: computes the trial's unit.
-        trials: in the study altogether, apart from those of settings that were handed over.
+        trials: of the study altogether, without those of `handed` settings.
         problems: of the tuning set.
-        handed: the best settings of its neighbours, to try too unless they have been.
+        handed: the best settings of its neighbours; those that have not been tried yet are tried.
 
     Raises
         ParameterError: if the model that the study was begun with has changed, or `tuning.db` is damaged.
@@ -247,7 +145,7 @@ def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _own(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the trials that are not of settings that were handed over."""
+    """Return the study's own trials, without those of its neighbours' settings."""
     return [trial for trial in _complete(study) if HANDED not in trial.user_attrs]
 
 
@@ -262,8 +160,8 @@ def tune_all(
 ) -> Iterator[tuple[Target, Mapping[str, Any]]]:
     """Tune targets, in several processes if `workers` says so, and yield each with its entry once it is done.
 
-    All are tuned first; then each tries the best settings of its neighbours, in rounds, until there are none that it has
-    not tried.  Entries that this changes are yielded again.
+    All targets are tuned first. Then, in rounds, each tries the best settings of its neighbours, until a round changes no
+    entry. An entry that has changed is yielded again.
     """
     job = partial(_tune, folder=folder, trials=trials, problems=problems, device=device)
     entries: dict[Target, Mapping[str, Any]] = {}
@@ -309,7 +207,7 @@ def _storage(folder: Path) -> optuna.storages.RDBStorage:
 
 @contextmanager
 def _alone(target: Target, folder: Path) -> Iterator[None]:
-    """Hold a target's study, which two processes cannot go on with at a time; each has a byte of one lock file."""
+    """Lock a target's study against other processes; each target has one byte of a common lock file."""
     with (folder / ".tuning.lock").open("w") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, zlib.crc32(target.name.encode()))
@@ -321,18 +219,12 @@ def _alone(target: Target, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _readable(folder: Path) -> Iterator[None]:
-    """Tell a damaged or full `tuning.db` by its name."""
+    """Raise an error that names `tuning.db` where it is damaged or full."""
     try:
         yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = error.__cause__ or error
-        raise _damaged(folder / "tuning.db", "Optuna's database", str(cause).splitlines()[0]) from error
-
-
-def _damaged(path: Path, expected: str, found: str) -> ParameterError:
-    return ParameterError(
-        "results", f"{path} to hold {expected}", found, "remove the file, or use another folder"
-    )
+        raise damaged(folder / "tuning.db", "Optuna's database", str(cause).splitlines()[0]) from error
 
 
 def _tune(
@@ -346,7 +238,7 @@ def _tune(
 
 
 def compute(unit: Unit, store: Store, compute_units: Runner, *, progress: bool = False) -> pl.DataFrame:
-    """Return the rows of a unit, computed unless they are there."""
+    """Return the rows of a unit, computing them first if the store lacks them."""
     execute([unit], store, compute_units, progress=progress)
     return store.unit_rows(unit_key(unit))
 

@@ -88,7 +88,7 @@ def ablate(task: Task, *, seed: int, folder: Path, quick: bool) -> dict[str, Any
 
 
 def variants(whole: Recipe) -> Iterator[tuple[str | None, Recipe]]:
-    """Return the whole recipe, and with their names those without each term that it has."""
+    """Return, by name, the whole recipe and the recipe without each of its terms."""
     yield None, whole
     for term in TERMS:
         if getattr(whole, term):

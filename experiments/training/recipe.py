@@ -34,7 +34,7 @@ class Stage:
 class Replays:
     """Plans that a robust model's planners make on training problems, replayed in the environment.
 
-    In every round the model as it is by then plans, and is trained on the replays of all rounds so far: what planners
+    In every round the current model plans, and is then trained on the replays of all rounds so far: what planners
     find to exploit after one round differs from what they found before it (Ross et al., 2011).
 
     Arguments
@@ -101,9 +101,9 @@ class Recipe:
         return asdict(self)
 
     def is_told_by(self, values: Mapping[str, Any]) -> bool:
-        """Return whether an offline model whose card has these values of `to_json` is one of this recipe.
+        """Return whether an offline model has this recipe, from the values of `to_json` on its card.
 
-        What robust models alone depend on does not count, and a field that an older card lacks has its default.
+        Fields that only robust models depend on are ignored, and a field that an older card lacks has its default.
         """
         defaults = {one.name: one.default for one in fields(self) if one.default is not MISSING}
         told, own = {**defaults, **values}, dict(self.to_json())

@@ -81,7 +81,7 @@ def _episodes(
 ) -> Arrays:
     """Return the states and actions of replays, with what came before their starts.
 
-    A problem knows its past at the frame offsets alone; NaN marks what nobody looks at.
+    A problem has its past at the frame offsets only; the other steps before the start are NaN, and no frame uses them.
     """
     first = Episodes(task, states, actions).first
     past = np.full((len(states), first, states.shape[2]), np.nan)

@@ -43,7 +43,7 @@ DATA_SEED = 0
 EXTRA_SEED = 1
 """Seed of the extra behaviour data of robust models."""
 ROUND_SEED = 1000
-"""Between the seeds of the replays of two rounds."""
+"""Difference between the seeds of the replays of two consecutive rounds."""
 CONTACTS = 0.25
 """Share of contacts and saturated actions in a batch of a robust predictor."""
 
@@ -232,7 +232,7 @@ class Run:
 
 
 class _Clock:
-    """Collects the time and the last metrics of each stage; what a resumed run took before counts."""
+    """Collects the time and the last metrics of each stage; the time before a run was resumed counts too."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.monotonic(), time.process_time()

@@ -29,13 +29,14 @@ COLOUR_FLOOR = 1e-3
 STEP_FLOOR = 1e-3
 """Smallest eigenvalue of the covariance of a model step that counts, relative to the largest."""
 MISS_FLOOR = 1e-2
-"""Smallest eigenvalue of the covariance of the predictor's misses that counts, relative to the largest."""
+"""Smallest eigenvalue of the covariance of the predictor's errors that counts, relative to the largest."""
 MISSES = 2000
-"""Most episodes whose model steps tell what the predictor misses."""
+"""Largest number of episodes from which the predictor's errors are measured."""
 COLLAPSED_RANK = 0.1
 """Effective rank of a batch of latents, relative to their dimension, below which the encoder is called collapsed."""
 COLLAPSED_SPREAD = 0.05
-"""Mean standard deviation of the latents' components below which it is, too: the rank does not see them shrink."""
+"""Mean standard deviation of the latents' components below which the encoder is called collapsed too: shrinking does not
+change the rank."""
 
 console = Console(stderr=True)
 
@@ -64,7 +65,7 @@ class Frames:
                     grid = np.meshgrid(which, np.arange(steps), indexing="ij")
                     pixels[which] = episodes.observations(grid[0], grid[1], size)
                 pixels.flush()
-        # Copy on write, for torch wants arrays that it could write to.
+        # Copy on write: torch warns of arrays that it cannot write to.
         stored = np.load(path, mmap_mode="c")
         if stored.shape != shape:
             raise ParameterError(
@@ -190,10 +191,10 @@ def measure_in_steps(model: WorldModel, latents: Float[Tensor, "N M *S"]) -> Non
 def measure_in_misses(
     model: WorldModel, latents: Float[Tensor, "N M *S"], actions: Float[Tensor, "N M1 m"]
 ) -> None:
-    """Change the model's coordinates so that its predictor misses equally far in every direction.
+    """Change the model's coordinates so that its predictor's errors are equally large in every direction.
 
-    As `measure_in_steps`, with C of what the predictor misses in one model step, over `MISSES` episodes: directions that
-    can be told to a pixel weigh more in a loss than those that are mostly noise, as in the likelihood of errors of
+    As `measure_in_steps`, with C the covariance of the predictor's errors over one model step, from `MISSES` episodes:
+    directions that are predicted precisely weigh more in a loss than noisy ones, as in the likelihood of errors of
     covariance C.
 
     Arguments
@@ -248,7 +249,8 @@ def train_predictor(
         with torch.autocast(trainer.device.type, torch.bfloat16):
             predicted = _unroll(model, start, action)
         errors = (predicted - window[:, 1:]).square().flatten(2).mean(dim=2)
-        # The square root weighs a window by its distance and not its square: rare misses at a contact do not rule.
+        # The square root weighs a window by its distance and not its square, so that a few large errors at contacts do not
+        # dominate the mean.
         value = (errors + 1e-6).sqrt().mean()
         first, last = (float(errors.detach()[:, step].mean().sqrt()) for step in (0, -1))
         return value, {"first": first, "last": last}

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from experiments.paths import RESULTS
 from experiments.study.reporting.summary import TimeCurve, canonical, current, time_to_success
+from experiments.study.targets import Target, Tuned
 from experiments.study.trials.store import Store
-from experiments.study.tune import Target, Tuned
 from figures.pictures import PLANNER_COLOURS, PLANNERS, TASKS
 from figures.style import LINES, WIDTH, house_style, ink, panel_letters
 

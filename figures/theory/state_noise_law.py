@@ -41,15 +41,15 @@ class Laws:
     diffusion: Float[np.ndarray, " R"]
 
 
-def laws(system: LinearSystem, horizon: int = HORIZON) -> Laws:
+def laws(system: LinearSystem) -> Laws:
     """Compute the law at every ratio, and its distances to both limits."""
     suggested = noise.boltzmann_residual_covariance(
-        system, horizon, noise.inverse_temperature(STATE_STEP, SIGMA)
+        system, HORIZON, noise.inverse_temperature(STATE_STEP, SIGMA)
     )
     suggested = (suggested + suggested.T) / 2
-    frozen = frozen_actions_covariance(system, horizon)
+    frozen = frozen_actions_covariance(system, HORIZON)
     size = float(np.trace(suggested))
-    found = [noise.ornstein_uhlenbeck(system, horizon, (STATE_STEP, r * STATE_STEP), SIGMA) for r in RATIOS]
+    found = [noise.ornstein_uhlenbeck(system, HORIZON, (STATE_STEP, r * STATE_STEP), SIGMA) for r in RATIOS]
     return Laws(
         np.array([noise.wasserstein2(law.residual_covariance, suggested) for law in found]) / np.sqrt(size),
         np.array([noise.wasserstein2(law.residual_covariance, frozen) for law in found]) / np.sqrt(size),

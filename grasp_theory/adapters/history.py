@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grasp_theory.action_sets import ActionSet
+from grasp_theory.action_sets import ActionSet, Bound
+from grasp_theory.boundary import as_tensor, check_states
 from grasp_theory.dynamics import Dynamics, ModelDynamics
 from grasp_theory.problem import PlanningProblem
-from linear_systems.errors import HorizonError, ParameterError, ShapeError
-from linear_systems.validation import positive_float, positive_integer
+from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.validation import positive_float, positive_horizon, positive_integer
 
 
 @runtime_checkable
@@ -62,6 +63,8 @@ class HistoryDynamics:
     memory_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        for size in self.frame_shape:
+            positive_integer("frame_shape", size)
         positive_integer("model.window", self.model.window)
         positive_integer("action_dim", self.action_dim)
         positive_float("memory_scale", self.memory_scale)
@@ -151,8 +154,17 @@ class HistoryDynamics:
         return state[..., -prod(self.frame_shape) :].reshape(*state.shape[:-1], *self.frame_shape)
 
     def at_rest(self, frames: Tensor) -> Float[Tensor, "*batch size"]:
-        """Return the states that have been at the frames (..., *F) for the whole window, under zero actions."""
-        batch = frames.shape[: frames.ndim - len(self.frame_shape)]
+        """Return the states that have been at the frames (..., *F) for the whole window, under zero actions.
+
+        Raises
+            ShapeError.
+        """
+        axes = frames.ndim - len(self.frame_shape)
+        if axes < 0 or tuple(frames.shape[axes:]) != self.frame_shape:
+            raise ShapeError(
+                "frames", f"shape (..., *{self.frame_shape})", f"shape {tuple(frames.shape)}", "pass frames of the model"
+            )  # fmt: skip
+        batch = frames.shape[:axes]
         still = frames.new_zeros(*batch, self.model.window - 1, self.action_dim)
         repeated = frames.unsqueeze(len(batch)).expand(*batch, self.model.window, *self.frame_shape)
         return self.pack(repeated, still)
@@ -180,8 +192,7 @@ class GrowingHistory:
 
     def __post_init__(self) -> None:
         positive_integer("context", self.context)
-        if isinstance(self.length, bool) or not isinstance(self.length, int) or self.length < 1:
-            raise HorizonError("length", "an integer >= 1", repr(self.length), "pass the model steps T")
+        positive_horizon("length", self.length)
         if self.context > self.history.model.window:
             raise ParameterError(
                 "context", f"at most the window's {self.history.model.window} frames", str(self.context),
@@ -190,10 +201,13 @@ class GrowingHistory:
 
     def at(self, time: int | slice) -> Dynamics:
         """Return the dynamics of one time step or, for a slice, of those steps side by side."""
-        lengths = [min(self.history.model.window, self.context + t) for t in range(self.length)]
-        if isinstance(time, slice):
-            return _StepsSideBySide(self.history, tuple(lengths[time]))
-        return _OneStep(self.history, lengths[time])
+        times = range(self.length)[time]
+        if isinstance(times, range):
+            return _StepsSideBySide(self.history, tuple(self._window(t) for t in times))
+        return _OneStep(self.history, self._window(times))
+
+    def _window(self, time: int) -> int:
+        return min(self.history.model.window, self.context + time)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,24 +242,26 @@ class _StepsSideBySide:
 
 
 def history_problem(
-    model: WindowModel,
-    frames: Tensor,
-    goal: Tensor,
-    horizon: int,
-    action_dim: int,
+    model: Any,
+    frames: Any,
+    goal: Any,
+    horizon: Any,
+    action_dim: Any,
     *,
-    past_actions: Tensor | None = None,
+    past_actions: Any = None,
     memory_scale: float = 1.0,
     reached: Callable[[Tensor, Tensor], Bool[Tensor, " N"]] | None = None,
-    initial_actions: Tensor | None = None,
-    action_bounds: tuple[float | Tensor, float | Tensor] | None = None,
-    seeds: Tensor | None = None,
+    initial_actions: Any = None,
+    action_bounds: tuple[Bound, Bound] | None = None,
+    seeds: Any = None,
     action_set: ActionSet | None = None,
+    stage_cost: Callable[[Tensor, Tensor], Float[Tensor, " N"]] | None = None,
+    goal_distance: Callable[[Tensor, Tensor], Float[Tensor, " N"]] | None = None,
 ) -> tuple[PlanningProblem, HistoryDynamics]:
     """Return the planning problem of a model with a window, and the dynamics that reads its states.
 
     Arguments
-        model: predicts from a window of at most K frames.
+        model: a `WindowModel`: predicts from a window of at most K frames.
         frames: (B, n, *F), the last frames seen, the newest last.  With n < K the window grows as the plan
             goes on, and the unread places of s_0 repeat the oldest frame; of n > K frames the last K count.
         goal: (B, *F), the goal frame.
@@ -255,43 +271,65 @@ def history_problem(
         memory_scale: c, see `HistoryDynamics`.
         reached: (frames (N, *F), goal frames (N, *F)) -> (N,) booleans; None: never.
         initial_actions, action_bounds, seeds, action_set: see `PlanningProblem`.
+        stage_cost: (frames (N, *F), the actions (N, m) that led there) -> (N,); None: 0.
+        goal_distance: (frames (N, *F), goal frames (N, *F)) -> (N,), instead of ‖s_T − g‖² over the whole window.
 
     Raises
-        ShapeError, and whatever `PlanningProblem` raises.
+        ParameterError, HorizonError: no window model, or a number outside its domain.
+        ShapeError, DTypeError: frames, goal or past actions do not fit each other; and whatever `PlanningProblem` raises.
     """
+    if not isinstance(model, WindowModel):
+        raise ParameterError(
+            "model", "an object with window and predict", type(model).__name__,
+            "adapt the model to WindowModel",
+        )  # fmt: skip
+    horizon, action_dim = positive_horizon("horizon", horizon), positive_integer("action_dim", action_dim)
+    frames = as_tensor("frames", frames)
     if frames.ndim < 2 or frames.shape[1] == 0:
         raise ShapeError(
             "frames", "shape (B, n, *F), n >= 1", f"shape {tuple(frames.shape)}", "add a time axis"
         )
+    check_states("frames", frames, frames)
+    history = HistoryDynamics(model, tuple(frames.shape[2:]), action_dim, memory_scale)
     batch, count = frames.shape[:2]
+    goal = as_tensor("goal", goal, frames)
+    if goal.shape != frames[:, 0].shape:
+        raise ShapeError(
+            "goal", f"shape {tuple(frames[:, 0].shape)}, one frame for each problem",
+            f"shape {tuple(goal.shape)}", "pass the goal frames (B, *F)",
+        )  # fmt: skip
     if past_actions is None:
         past_actions = frames.new_zeros(batch, 0, action_dim)
+    past_actions = as_tensor("past_actions", past_actions, frames)
     if past_actions.shape != (batch, count - 1, action_dim):
         raise ShapeError(
             "past_actions", f"shape {(batch, count - 1, action_dim)}: one action between each two frames",
             f"shape {tuple(past_actions.shape)}", "pass the executed actions with the frames",
         )  # fmt: skip
-    history = HistoryDynamics(model, tuple(frames.shape[2:]), action_dim, memory_scale)
     missing = model.window - count
     frames = torch.cat([frames[:, :1].expand(-1, max(0, missing), *frames.shape[2:]), frames], dim=1)
     padding = past_actions.new_zeros(batch, max(0, missing), action_dim)
     past_actions = torch.cat([padding, past_actions], dim=1).to(frames)
+
+    def on_frames(compare: Callable[[Tensor, Tensor], Tensor] | None) -> Any:
+        if compare is None:
+            return None
+        return lambda states, goals: compare(history.frame(states), history.frame(goals))
+
     problem = PlanningProblem(
         GrowingHistory(history, count, horizon) if missing > 0 else history,
         history.pack(frames[:, -model.window :], past_actions[:, past_actions.shape[1] - model.window + 1 :]),
         history.at_rest(goal),
         horizon,
         action_dim,
-        reached=None if reached is None else _on_frames(history, reached),
+        reached=on_frames(reached),
         initial_actions=initial_actions,
         action_bounds=action_bounds,
         seeds=seeds,
         action_set=action_set,
+        stage_cost=None
+        if stage_cost is None
+        else lambda states, actions: stage_cost(history.frame(states), actions),
+        goal_distance=on_frames(goal_distance),
     )
     return problem, history
-
-
-def _on_frames(
-    history: HistoryDynamics, reached: Callable[[Tensor, Tensor], Tensor]
-) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda states, goals: reached(history.frame(states), history.frame(goals))

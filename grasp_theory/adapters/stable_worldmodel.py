@@ -1,19 +1,27 @@
-"""Our planners behind the `Solver` protocol of the stable-worldmodel project."""
+"""Our planners behind the `Solver` protocol of the stable-worldmodel project, release 0.1.1 and later."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from grasp_theory.action_sets import ActionSet, Bound
 from grasp_theory.adapters.history import history_problem
-from grasp_theory.adapters.world_models import GoalEncodingModel, LeWMModel, Observations, PreJEPAModel
+from grasp_theory.adapters.world_models import GoalEncodingModel, LeWMModel, PreJEPAModel
+from grasp_theory.boundary import as_tensor
 from grasp_theory.planners import Planner
 from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.validation import positive_float, positive_horizon, positive_integer
+
+
+class NotConfiguredError(ParameterError, AttributeError):
+    """A solver was asked for what `configure` tells it; `hasattr` and `isinstance` take it for an attribute it lacks."""
 
 
 @runtime_checkable
@@ -42,106 +50,118 @@ class PlanConfiguration(Protocol):
         """Environment actions in a model action."""
 
 
+@dataclass(eq=False, kw_only=True, repr=False)
 class StableWorldModelSolver:
     """A planner and a world model as a stable-worldmodel `Solver`; made by `as_stable_worldmodel_solver`."""
 
-    def __init__(
-        self,
-        planner: Planner,
-        model: GoalEncodingModel,
-        *,
-        memory_scale: float,
-        reached: Callable[[Tensor, Tensor], Bool[Tensor, " N"]] | None,
-        action_bounds: tuple[float | Tensor, float | Tensor] | None,
-        generator: torch.Generator | None,
-    ) -> None:
-        self.planner = planner
-        self.model = model
-        self._memory_scale = memory_scale
-        self._reached = reached
-        self._action_bounds = action_bounds
-        self._generator = generator
-        self._sizes: tuple[int, int, int] | None = None
+    planner: Planner
+    model: GoalEncodingModel
+    memory_scale: float
+    reached: Callable[[Tensor, Tensor], Bool[Tensor, " N"]] | None
+    action_bounds: tuple[Bound, Bound] | None
+    action_set: ActionSet | None
+    stage_cost: Callable[[Tensor, Tensor], Float[Tensor, " N"]] | None
+    goal_distance: Callable[[Tensor, Tensor], Float[Tensor, " N"]] | None
+    generator: torch.Generator | None
+    _sizes: tuple[int, int, int] | None = field(default=None, init=False)
 
-    def configure(self, *, action_space: ActionSpace, n_envs: int, config: PlanConfiguration) -> None:
+    def configure(self, *, action_space: Any, n_envs: Any, config: Any) -> None:
         """Take the sizes of the problem.
 
         Arguments
-            action_space: continuous, of shape (n_envs, *action), as vectorised environments have it.
+            action_space: a continuous `ActionSpace` of shape (n_envs, *action), as vectorised environments have it.
             n_envs: number of environments.
-            config: its `horizon` T and `action_block`.
+            config: a `PlanConfiguration`: the horizon T and the block of actions.
 
         Raises
-            ParameterError: the actions are not continuous.
-            ShapeError: the action space is not one of several environments.
+            ParameterError: the actions are not continuous, or a number is outside its domain.
+            HorizonError: the horizon is no positive integer.
+            ShapeError: the action space is not one of `n_envs` environments.
         """
         kind = getattr(getattr(action_space, "dtype", None), "kind", None)
-        if kind != "f":
+        if kind != "f" or not isinstance(action_space, ActionSpace):
             raise ParameterError(
                 "action_space", "a continuous space (Box of floats)", repr(action_space),
                 "plan discrete actions with a solver made for them",
             )  # fmt: skip
-        if len(action_space.shape) < 2:
+        count = positive_integer("n_envs", n_envs)
+        if len(action_space.shape) < 2 or action_space.shape[0] != count:
             raise ShapeError(
-                "action_space", "shape (n_envs, *action)", f"shape {action_space.shape}",
+                "action_space", f"shape (n_envs, *action), n_envs = {count}", f"shape {action_space.shape}",
                 "pass the action space of the vectorised environment",
             )  # fmt: skip
-        self._sizes = (prod(action_space.shape[1:]) * config.action_block, n_envs, config.horizon)
+        if not isinstance(config, PlanConfiguration):
+            raise ParameterError(
+                "config", "an object with horizon and action_block", repr(config), "pass a PlanConfig"
+            )
+        block = positive_integer("config.action_block", config.action_block)
+        horizon = positive_horizon("config.horizon", config.horizon)
+        self._sizes = (prod(action_space.shape[1:]) * block, count, horizon)
 
     @property
     def action_dim(self) -> int:
-        """m: the entries of one action times the actions in a block."""
+        """m: the entries of one action times the actions in a block.  `NotConfiguredError` before `configure`."""
         return self._configured()[0]
 
     @property
     def n_envs(self) -> int:
-        """Number of environments; a call of `solve` may concern fewer."""
+        """Number of environments; a call of `solve` may concern fewer.  `NotConfiguredError` before `configure`."""
         return self._configured()[1]
 
     @property
     def horizon(self) -> int:
-        """T, in model steps."""
+        """T, in model steps.  `NotConfiguredError` before `configure`."""
         return self._configured()[2]
 
-    def solve(self, info_dict: Observations, init_action: Tensor | None = None) -> dict[str, Any]:
-        """Plan for B environments at once.
+    def solve(self, info_dict: Any, init_action: Any = None) -> dict[str, Any]:
+        """Plan for B environments at once, on the model's device.
 
         Arguments
             info_dict: observations and goals as the model's `encode` and `encode_goal` read them, and
-                "action_history" (B, n−1, m) where there are n > 1 frames.
+                "action_history" (B, n−1, m), the model actions executed between them, where there are n > 1 frames.
             init_action: (B, t, m), t <= T, the actions to start from; zeros follow them.
 
         Returns
-            "actions": (B, T, m) on the CPU; "costs": B numbers, ‖s_T − g‖²; "plan": the `Plan`.
+            "actions": (B, T, m) on the CPU; "costs": B numbers, the losses of these plans; "plan": the `Plan`.
 
         Raises
-            ParameterError: not configured, or an entry of `info_dict` is missing.
-            ShapeError: `init_action` or "action_history" does not fit.
+            NotConfiguredError: not configured.
+            ParameterError: an entry of `info_dict` is missing.
+            ShapeError, DTypeError: `init_action` or an entry does not fit; and whatever `PlanningProblem` raises.
         """
+        action_dim, _, horizon = self._configured()
         frames = self.model.encode(info_dict)
         past_actions = info_dict.get("action_history")
+        if past_actions is None and frames.shape[1] > 1:
+            raise ParameterError(
+                "info_dict", f'an entry "action_history" for {frames.shape[1]} frames',
+                f"entries {sorted(map(str, info_dict))}",
+                "pass the model actions executed between the frames (B, n-1, m), or the last frame alone",
+            )  # fmt: skip
         problem, _ = history_problem(
             self.model,
             frames,
             self.model.encode_goal(info_dict),
-            self.horizon,
-            self.action_dim,
-            past_actions=None if past_actions is None else torch.as_tensor(past_actions).to(frames),
-            memory_scale=self._memory_scale,
-            reached=self._reached,
-            initial_actions=self._initial_actions(init_action, frames),
-            action_bounds=self._action_bounds,
+            horizon,
+            action_dim,
+            past_actions=past_actions,
+            memory_scale=self.memory_scale,
+            reached=self.reached,
+            initial_actions=None if init_action is None else self._start(init_action, frames),
+            action_bounds=self.action_bounds,
+            action_set=self.action_set,
+            stage_cost=self.stage_cost,
+            goal_distance=self.goal_distance,
         )
-        plan = self.planner.plan(problem, self._generator)
+        plan = self.planner.plan(problem, self.generator)
         return {"actions": plan.actions.cpu(), "costs": plan.loss.tolist(), "plan": plan}
 
-    def __call__(self, info_dict: Observations, init_action: Tensor | None = None) -> dict[str, Any]:
+    def __call__(self, info_dict: Any, init_action: Any = None) -> dict[str, Any]:
         """Do what `solve` does: the project's policy calls its solver."""
         return self.solve(info_dict, init_action)
 
-    def _initial_actions(self, given: Tensor | None, frames: Tensor) -> Tensor | None:
-        if given is None:
-            return None
+    def _start(self, init_action: Any, frames: Tensor) -> Tensor:
+        given = as_tensor("init_action", init_action, frames)
         batch = len(frames)
         if given.ndim != 3 or (len(given), given.shape[2]) != (batch, self.action_dim):
             raise ShapeError(
@@ -159,7 +179,7 @@ class StableWorldModelSolver:
 
     def _configured(self) -> tuple[int, int, int]:
         if self._sizes is None:
-            raise ParameterError("solver", "a configured solver", "none", "call configure first")
+            raise NotConfiguredError("solver", "a configured solver", "none", "call configure first")
         return self._sizes
 
 
@@ -169,33 +189,44 @@ def as_stable_worldmodel_solver(
     *,
     memory_scale: float = 1.0,
     reached: Callable[[Tensor, Tensor], Bool[Tensor, " N"]] | None = None,
-    action_bounds: tuple[float | Tensor, float | Tensor] | None = None,
+    action_bounds: tuple[Bound, Bound] | None = None,
+    action_set: ActionSet | None = None,
+    stage_cost: Callable[[Tensor, Tensor], Float[Tensor, " N"]] | None = None,
+    goal_distance: Callable[[Tensor, Tensor], Float[Tensor, " N"]] | None = None,
     generator: torch.Generator | None = None,
 ) -> StableWorldModelSolver:
     """Return the planner as a solver for the policies of the stable-worldmodel project.
 
     The project's solvers hold their cost, and ours its model: nothing that `solve` is given contains one.  What
-    is minimised is the planner's own ‖s_T − g‖², not a cost of that project.
+    is minimised is the planner's own ‖s_T − g‖² over the model's whole window, unless `goal_distance` says otherwise:
+    `lambda frames, goals: (frames - goals).square().sum(-1)` is LeWM's cost in that project.
 
     Arguments
         planner: any of ours.
-        model: a LeWM or PreJEPA (told apart by `extra_encoders`, as the project does), or any
+        model: a LeWM, PLDM or PreJEPA (told apart by `extra_encoders`, as the project does), or any
             `GoalEncodingModel`.
         memory_scale: weighs the window's older frames in distances, see `HistoryDynamics`.
         reached: (frames (N, *F), goal frames (N, *F)) -> (N,) booleans: stops an environment's planning.
-        action_bounds: (low, high) in the units of the model's actions, which that project usually
+        action_bounds: (low, high), the short way to a `Box`.
+        action_set: the actions that planners may try, in the units of the model's actions, which that project usually
             normalises: its action space's own bounds are in the environment's units and are not used.
+        stage_cost, goal_distance: costs of one's own on frames, see `history_problem`.
         generator: of the planner's noise; None: torch's global one.
 
     Raises
-        ParameterError: the model has none of these interfaces.
+        ParameterError: no planner, or the model has none of these interfaces.
     """
+    if not isinstance(planner, Planner):
+        raise ParameterError("planner", "a planner", repr(planner), "pass GRASP(), CEM() or the like")
     return StableWorldModelSolver(
-        planner,
-        _adapted(model),
-        memory_scale=memory_scale,
+        planner=planner,
+        model=_adapted(model),
+        memory_scale=positive_float("memory_scale", memory_scale),
         reached=reached,
         action_bounds=action_bounds,
+        action_set=action_set,
+        stage_cost=stage_cost,
+        goal_distance=goal_distance,
         generator=generator,
     )
 
@@ -208,6 +239,6 @@ def _adapted(model: Any) -> GoalEncodingModel:
     if all(hasattr(model, name) for name in ("encode", "predict", "action_encoder")):
         return LeWMModel(model)
     raise ParameterError(
-        "model", "a LeWM, a PreJEPA or an object with window, encode, encode_goal and predict",
-        type(model).__name__, "adapt it to GoalEncodingModel",
+        "model", "a LeWM, a PLDM, a PreJEPA or an object with window, encode, encode_goal and predict",
+        type(model).__name__, "pass the model itself rather than a cost made of it, or adapt it to GoalEncodingModel",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Gaussian smoothing L_σ = φ_σ * L of a loss on R^d (Appendix A.2), its norms and its sharp constants.
+"""Gaussian smoothing L_σ = φ_σ * L of a loss on R^d (Appendix A.2), its norms, and bounds that are sharp at p = 1, 2, ∞.
 
 Closed forms where they exist (`closed_forms`), Gauss–Hermite quadrature in one and two dimensions
 (`quadrature`), the fast Fourier transform on the torus (`PeriodicLoss`), and radial losses in any dimension

@@ -96,7 +96,7 @@ def _named(estimate: Estimate) -> dict[str, Json]:
 
 def _estimate(value: float, resampled: Float[np.ndarray, " R"]) -> Estimate:
     tail = LEVEL / 2
-    # Without interpolation, which infinite medians would not survive.
+    # Without interpolation, which makes NaN of infinite medians.
     low, high = np.quantile(resampled, [tail, 1 - tail], method="inverted_cdf")
     return Estimate(value, float(low), float(high))
 

@@ -130,7 +130,7 @@ class PairedTrials:
 
     @property
     def effective_trials(self) -> float:
-        """Return how many independent paired trials would know the difference as well as these do.
+        """Return how many independent paired trials would give the difference with the same variance.
 
         n over the design effect: the variance of the difference between problems over that of n independent
         pairs.  At most n, and at least what is left if all trials on a problem agree, (Σ size)² / Σ size².

@@ -17,7 +17,7 @@ VIEW_SIZE = 256
 """Side in pixels of the pictures for human eyes."""
 _ATTEMPTS = 100
 _REST = 1e-6
-"""States at rest change by less than this, in their units, which is rounding and contact forces dying out."""
+"""States at rest change by less than this, in their units, from rounding and from contact forces that die out."""
 _OPTIONS = {"state", "history", "goal"}
 
 
@@ -170,7 +170,7 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
         if not np.isfinite(states).all():
             raise NonFiniteError(name, "finite numbers", f"{states}", "take a state of sample_states")
         states = states.reshape(count, -1)
-        try:  # The physics knows which states there are; no step is taken.
+        try:  # The physics refuses a state that cannot be; no step is taken.
             self.task.simulate(states, np.zeros((count, 0, self.task.action_dim)))
         except InvalidInputError as error:
             raise type(error)(name, error.expected, error.found, error.hint) from error

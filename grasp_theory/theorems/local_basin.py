@@ -19,6 +19,8 @@ Model = Callable[[Tensor, Tensor], Tensor]
 """(s (n,), a (m,)) -> next state (n,), differentiable, float64."""
 FLOOR = 1e3
 """Errors below FLOOR · eps · (size of the plan) are rounding and no longer compared."""
+START = 0.9
+"""Size of the error that the iteration starts from, relative to the radius, in each of the T blocks."""
 
 
 def stop_gradient_step(
@@ -55,7 +57,6 @@ def local_contraction(
     curvature: float,
     rate: float,
     iterations: int,
-    fraction: float = 0.9,
     seed: int = 0,
 ) -> TheoremCheck:
     """Compare the errors of the nonlinear iteration from inside the basin with their linear bound.
@@ -79,8 +80,7 @@ def local_contraction(
         curvature: M, as of `basin.remainder_bound`.
         rate: q in (0, 1).
         iterations: how many are compared.
-        fraction: size of the start's error relative to the radius, for each of the T blocks, in random directions.
-        seed: of those directions.
+        seed: of the directions of the start's error, whose size is `START` of the radius in each of the T blocks.
     Returns
         A record with computed = the largest max_t ‖e^k_t‖ over its bound, bound = 1; in `quantities` "radius",
         "amplification" S and "reached", the last error relative to the first.
@@ -95,7 +95,7 @@ def local_contraction(
     moved = stop_gradient_step(model, start, goal, beta, step_size, plan)
     floor = FLOOR * EPS * (1.0 + float(plan.abs().max()))
     direction = torch.randn(plan.shape, dtype=plan.dtype, generator=torch.Generator().manual_seed(seed))
-    error = fraction * basin.radius * direction / direction.norm(dim=1, keepdim=True)
+    error = START * basin.radius * direction / direction.norm(dim=1, keepdim=True)
     first = float(error.norm(dim=1).max())
     growth = q + basin.amplification**2 * curvature * first
     current, worst, size = plan + error, 0.0, first

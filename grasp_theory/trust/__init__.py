@@ -1,1 +1,1 @@
-"""What to trust: how far a model's theory carries, and whether a plan is true."""
+"""What to trust: a model diagnosed before planning, and plans judged after it."""

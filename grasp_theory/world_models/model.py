@@ -76,7 +76,7 @@ class WorldModel(nn.Module):
         self.register_buffer("action_scale", torch.ones(()))
         self.register_buffer("probe_mean", torch.zeros(architecture.probe_dim))
         self.register_buffer("probe_scale", torch.ones(architecture.probe_dim))
-        self.eval()  # only training an encoder wants its statistics of a batch
+        self.eval()  # batch statistics are for training an encoder only
 
     def encode(self, frames: Shaped[Tensor, "*batch K H W C"]) -> Float[Tensor, "*batch_and_state"]:
         """Return the latents (..., *S) of stacked frames (..., K, H, W, 3), newest first, in uint8.
@@ -188,7 +188,7 @@ class WorldModel(nn.Module):
         return quantities.reshape(*self._batch(state), self.architecture.probe_dim)
 
     def distance(self, state: Float[Tensor, " ..."], goal: Float[Tensor, " ..."]) -> Float[Tensor, "*batch"]:
-        """Return the root mean squared difference of latents (..., *S): what planners make small."""
+        """Return the root mean squared difference of latents (..., *S): what planners minimise."""
         axes = tuple(range(-len(self.architecture.state_shape), 0))
         return (state - goal).square().mean(dim=axes).sqrt()
 

@@ -12,8 +12,8 @@ from grasp_theory.world_models.architecture import HEADS, Architecture
 class GatedBlock(nn.Module):
     """v * gelu(g), both linear in the normalised input, and back to its width (Shazeer, 2020).
 
-    Contacts turn on products of what a latent holds (where the pusher is in the frame of a block that turns), which a
-    layer that multiplies finds sooner than one that does not.
+    Contacts depend on products of latent components (such as where the pusher is in the frame of a turning block), which a
+    layer that multiplies learns sooner than one that does not.
 
     Arguments
         width: of input and output.

@@ -2,11 +2,12 @@
 
 With r = max over |z| = 1 of ρ(D + zE) < 1 let X(z) = (D + zE) X (D + zE)* + σ²Q, Q the identity on the states.  Then
 Cov(y_t) increases to the mean of X over the circle, and the norm of the joint covariance to its largest norm: U17 of
-docs/theory/noise.md.  U18 there is the law of a state that Adam steps.
+docs/theory/noise.md.  U18 and U20 there are about coordinates that Adam steps.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +15,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 
-from linear_systems.errors import StepSizeError, UndecidedError
+from linear_systems.errors import ParameterError, StepSizeError, UndecidedError
 from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.stop_gradient.transients import uniform_rate
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem
 from linear_systems.validation import StepSize, positive_float, step_sizes
 
-__all__ = ["LiveLimits", "adam_tube_variance", "live_limits"]
+__all__ = ["LiveLimits", "adam_least_variance", "adam_tube_variance", "live_limits"]
 
 FIRST_POINTS, MOST_POINTS = 32, 1 << 14
 QUADRATURE_TOLERANCE = 1e-10
@@ -79,18 +80,44 @@ def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: floa
     )
 
 
-def adam_tube_variance(learning_rate: float, sigma: float) -> float:
-    """Return ((σ² + ℓ²)/(2ℓ))², the variance of a state stepped by Adam around its frozen prediction, plus noise.
+def adam_tube_variance(learning_rate: float, sigma: float, momentum: float = 0.0) -> float:
+    """Return the variance of a state stepped by Adam around its frozen prediction, plus noise: what replaces (96).
 
-    For β₁ = 0, ε = 0 and β₂ → 1, where Adam divides the gradient 2(s − μ) by its stationary root mean square 2√V, so
-    that the step size is η_s = ℓ/(2√V), and V solves V = σ²/(4η_s(1 − η_s)), Eq. (96).
+    For ε = 0 and β₂ → 1, where Adam divides its average of the gradients 2(s − μ) by their stationary root mean square
+    2√V.  Then V = w² with, for κ = (1−β₁)/(1+β₁),
+
+        w = (κℓ² + σ² + ((κℓ² + σ²)² + 16 β₁ σ²ℓ²/(1−β₁²))^{1/2}) / (4ℓ),
+
+    which is ((σ² + ℓ²)/(2ℓ))² for β₁ = 0: U18 of docs/theory/noise.md.
 
     Arguments
         learning_rate: ℓ > 0.
         sigma: σ >= 0, the standard deviation of the noise added after a step.
+        momentum: β₁ in [0, 1).
 
     Raises
         StepSizeError, ParameterError.
     """
-    rate = step_sizes(learning_rate)[0]
-    return ((positive_float("sigma", sigma, allow_zero=True) ** 2 + rate**2) / (2.0 * rate)) ** 2
+    rate, b = step_sizes(learning_rate)[0], positive_float("momentum", momentum, allow_zero=True)
+    if b >= 1.0:
+        raise ParameterError("momentum", "a number below 1", repr(momentum), "0.9, as is usual")
+    square = positive_float("sigma", sigma, allow_zero=True) ** 2
+    size = (1.0 - b) / (1.0 + b) * rate**2 + square
+    width = size + math.sqrt(size**2 + 16.0 * b * square * rate**2 / (1.0 - b**2))
+    return (width / (4.0 * rate)) ** 2
+
+
+def adam_least_variance(learning_rate: float, sigma: float) -> float:
+    """Return a lower bound of the stationary variance of any coordinate that Adam steps, whatever the loss.
+
+    ((σ² + ℓ²)/(2ℓ))² where σ >= ℓ, for every β₁; σ² elsewhere, and for β₁ = 0 the former too: U20 of docs/theory/noise.md.
+
+    Arguments
+        learning_rate, sigma: as in `adam_tube_variance`.
+
+    Raises
+        StepSizeError, ParameterError.
+    """
+    if sigma >= step_sizes(learning_rate)[0]:
+        return adam_tube_variance(learning_rate, sigma)
+    return positive_float("sigma", sigma, allow_zero=True) ** 2

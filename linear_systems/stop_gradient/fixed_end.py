@@ -50,7 +50,7 @@ def last_action_block(system: AnySystem, beta: float, step_size: StepSize) -> Fl
 def fixed_end_bound(system: AnySystem, beta: float, step_size: StepSize, free: UniformBound) -> UniformBound:
     """Return C' and q with ‖(J with s_T fixed)^k‖₂ <= C' q^k for every T and k, from C and q for s_T free.
 
-    C' = C + 1 + C ‖2η_a(1+β)BᵀA‖/(q − δ) with δ = ‖I − 2η_a(1+β)BᵀB‖ < q.  Source: docs/theory/limits.md, U12.
+    C' = C (1 + ‖2η_a(1+β)BᵀA‖/(q − δ)) with δ = ‖I − 2η_a(1+β)BᵀB‖ < q.  Source: docs/theory/limits.md, U12.
 
     Arguments
         free: the bound for s_T free, as of `uniform_bounds.uniform_bound` for the same system and step sizes.
@@ -65,5 +65,5 @@ def fixed_end_bound(system: AnySystem, beta: float, step_size: StepSize, free: U
             "free", f"a rate above {delta:.6g}", f"{free.rate:.6g}", "uniform_bound for the same step sizes"
         )
     gain = 2.0 * step_sizes(step_size)[1] * (1.0 + beta) * float(np.linalg.norm(system.B.T @ system.A, 2))
-    constant = free.constant + 1.0 + free.constant * gain / (free.rate - delta)
+    constant = free.constant * (1.0 + gain / (free.rate - delta))
     return UniformBound(constant, free.rate, free.power, math.nextafter(constant, math.inf))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paper_checks.claims.beyond import limits, live_noise, metrics, nonlinear, syncs
+from paper_checks.claims.beyond import acceleration, adam, limits, live_noise, metrics, nonlinear, syncs
 from paper_checks.claims.method import algorithm_1, convergence, description, lifting, stop_gradient
 from paper_checks.claims.noise import (
     appendix_a3,
@@ -21,11 +21,18 @@ from paper_checks.claims.printed import (
     headline,
     open_text,
     table_5,
+    table_5_rows,
     text_long,
     text_short,
 )
 from paper_checks.claims.smoothing import annealing, corollary_1, theorem_4, theorem_4_sharper
-from paper_checks.claims.smoothness import conditioning, linear_setting, theorem_2, theorem_3
+from paper_checks.claims.smoothness import (
+    conditioning,
+    conditioning_limits,
+    linear_setting,
+    theorem_2,
+    theorem_3,
+)
 from paper_checks.claims.theorem_5 import statement as theorem_5
 from paper_checks.claims.theorem_6 import fixed_point, minimised, necessity, remedies, step_sizes, uniform
 from paper_checks.claims.theorem_6 import statement as theorem_6
@@ -35,6 +42,7 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *headline.CLAIMS,
     *lifting.CLAIMS,
     *conditioning.CLAIMS,
+    *conditioning_limits.CLAIMS,
     *stop_gradient.CLAIMS,
     *convergence.CLAIMS,
     *algorithm_1.CLAIMS,
@@ -61,6 +69,7 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *minimised.CLAIMS,
     *remedies.CLAIMS,
     *limits.CLAIMS,
+    *acceleration.CLAIMS,
     *metrics.CLAIMS,
     *nonlinear.CLAIMS,
     *syncs.CLAIMS,
@@ -68,10 +77,12 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *moving_center.CLAIMS,
     *tube_contrast.CLAIMS,
     *live_noise.CLAIMS,
+    *adam.CLAIMS,
     *theorem_8.CLAIMS,
     *theorem_9.CLAIMS,
     *rollouts.CLAIMS,
     *ablations.CLAIMS,
     *table_5.CLAIMS,
+    *table_5_rows.CLAIMS,
     *replication.CLAIMS,
 )

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from experiments.__main__ import app
 from experiments.devices import device_of
+from experiments.study.targets import Tuned
 from experiments.study.trials.store import Store
-from experiments.study.tune import Tuned
 from figures.__main__ import app as figures_app
 from grasp_theory.command_line import add, new_app
 from grasp_theory.files import write_atomically
@@ -175,7 +175,8 @@ def test_a_folder_is_a_path_and_no_pattern(tmp_path: Path) -> None:
 
 def test_a_second_tuning_of_the_same_is_refused(tmp_path: Path) -> None:
     holding = (
-        "import sys, time; from pathlib import Path; from experiments.study.tune import Target, _alone\n"
+        "import sys, time; from pathlib import Path\n"
+        "from experiments.study.targets import Target; from experiments.study.tune import _alone\n"
         "with _alone(Target('wall_single', 'random', 2, 'GRASP'), Path(sys.argv[1])):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )

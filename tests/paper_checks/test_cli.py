@@ -18,7 +18,9 @@ from click.testing import Result as Invocation
 from typer.testing import CliRunner
 
 from paper_checks import cli
-from paper_checks.engine.records import Verdict
+from paper_checks.engine.records import Result, Verdict
+from paper_checks.engine.run import Settings, run_claim
+from paper_checks.engine.runner import Progress, load_claims
 from paper_checks.report.verdicts import Entry, load_recorded, save_recorded
 
 SUPPORT = Path(sample_claims.__file__).parent
@@ -34,6 +36,23 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample_record: dict[
     monkeypatch.setattr(cli, "RECORD_PATH", path)
     monkeypatch.setenv("COLUMNS", "200")
     return path
+
+
+def run_here(
+    ids: Sequence[str], settings: Settings, *, jobs: int, registry: str, progress: Progress
+) -> tuple[Result, ...]:
+    """Do what `run_claims` does without worker processes, each of which takes seconds to import what it needs."""
+    claims = {claim.id: claim for claim in load_claims(registry)}
+    results = tuple(run_claim(claims[claim_id], settings) for claim_id in ids)
+    for result in results:
+        progress.finished(result)
+    return results
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check claims in this process, where it matters only what the command makes of the results."""
+    monkeypatch.setattr(cli, "run_claims", run_here)
 
 
 def invoke(arguments: Sequence[str], folder: Path) -> Invocation:
@@ -72,6 +91,7 @@ def test_a_run_that_confirms_the_record_exits_0_and_writes_the_report(record: Pa
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["index.html", "report.json"]
 
 
+@pytest.mark.usefixtures("here")
 def test_progress_off_a_terminal_is_one_line_a_claim(record: Path, tmp_path: Path) -> None:
     result = invoke(["--quick"], tmp_path)
     lines = [line for line in result.stderr.splitlines() if line.strip()]
@@ -80,6 +100,7 @@ def test_progress_off_a_terminal_is_one_line_a_claim(record: Path, tmp_path: Pat
     assert "\x1b" not in result.output
 
 
+@pytest.mark.usefixtures("here")
 def test_a_changed_verdict_exits_1_and_is_shown_old_to_new(record: Path, tmp_path: Path) -> None:
     change_record(record, squares="fails")
     result = invoke(["--claim", "squares"], tmp_path)
@@ -88,6 +109,7 @@ def test_a_changed_verdict_exits_1_and_is_shown_old_to_new(record: Path, tmp_pat
     assert "fails → holds" in result.output.split("squares: the verdict")[0]  # in the table too
 
 
+@pytest.mark.usefixtures("here")
 def test_a_claim_that_is_not_on_record_exits_1(record: Path, tmp_path: Path) -> None:
     change_record(record, squares=None)
     result = invoke(["--claim", "squares"], tmp_path)
@@ -95,6 +117,7 @@ def test_a_claim_that_is_not_on_record_exits_1(record: Path, tmp_path: Path) -> 
     assert "no verdict is on record" in result.output
 
 
+@pytest.mark.usefixtures("here")
 def test_a_record_of_a_claim_that_is_gone_exits_1(record: Path, tmp_path: Path) -> None:
     change_record(record, gone="holds")
     result = invoke(["--claim", "squares"], tmp_path)
@@ -122,6 +145,7 @@ def test_no_claims_at_all_exit_1(record: Path, tmp_path: Path, monkeypatch: pyte
     assert "no claim to check" in result.output
 
 
+@pytest.mark.usefixtures("here")
 def test_record_writes_what_was_found_and_the_next_run_confirms_it(
     record: Path, tmp_path: Path, sample_record: dict[str, Entry]
 ) -> None:
@@ -136,6 +160,7 @@ def test_record_writes_what_was_found_and_the_next_run_confirms_it(
 CAVEAT = "caveat · the bound is a hundred times too large"
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -159,6 +184,7 @@ def test_a_changed_finding_under_the_same_verdict_exits_1_and_tells_what_was_and
     assert f"loose: {CAVEAT}: {told}" in " ".join(result.output.split())
 
 
+@pytest.mark.usefixtures("here")
 def test_a_lost_caveat_exits_1(record: Path, tmp_path: Path) -> None:
     change_finding(record, "loose", "caveat · another", "stands · numerical · rejects half")
     result = invoke(["--claim", "loose"], tmp_path)
@@ -166,6 +192,7 @@ def test_a_lost_caveat_exits_1(record: Path, tmp_path: Path) -> None:
     assert "loose: caveat · another: was “stands · numerical · rejects half”, is gone" in result.output
 
 
+@pytest.mark.usefixtures("here")
 def test_recording_shows_what_it_changes(record: Path, tmp_path: Path) -> None:
     change_finding(record, "loose", CAVEAT, "does not stand · numerical · rejects half")
     result = invoke(["--claim", "loose", "--record"], tmp_path)
@@ -174,6 +201,7 @@ def test_recording_shows_what_it_changes(record: Path, tmp_path: Path) -> None:
     assert "1 changes on record" in result.output
 
 
+@pytest.mark.usefixtures("here")
 def test_claims_may_be_selected_and_run_in_the_papers_order(record: Path, tmp_path: Path) -> None:
     result = invoke(["--claim", "wrong", "--claim", "squares", "--claim", "wrong"], tmp_path)
     assert result.exit_code == 0
@@ -219,7 +247,9 @@ def test_list_accounts_for_the_paper_and_exits_1_while_there_are_holes(record: P
 
 
 def command(code: str) -> list[str]:
-    return [sys.executable, "-c", f"import paper_checks.cli as cli\n{code}\ncli.main()"]
+    """Return the command with `code` before it; it hears Ctrl-C, also where these tests run in the background."""
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    return [sys.executable, "-c", f"{heard}\nimport paper_checks.cli as cli\n{code}\ncli.main()"]
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -246,12 +276,12 @@ def test_ctrl_c_ends_every_worker_and_writes_nothing(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while len(list(started.iterdir())) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         workers = [int(path.name) for path in started.iterdir()]
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=300)
     finally:
         process.kill()
         process.wait()

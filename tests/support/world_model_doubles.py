@@ -62,7 +62,7 @@ class CausalMean(nn.Module):
             assert c.shape[1] == tokens
             inner = inner + c @ self.condition
         frames = inner.unflatten(1, (-1, self.per_frame))
-        past = frames.mean(2).cumsum(1) / torch.arange(1, frames.shape[1] + 1, dtype=x.dtype)[:, None]
+        past = frames.mean(2).cumsum(1) / torch.arange(1, frames.shape[1] + 1).to(x)[:, None]
         return x + torch.tanh((frames + 0.5 * past.unsqueeze(2)).flatten(1, 2) @ self.mix)
 
 

@@ -4,9 +4,9 @@ A trace of a run would miss the branches that it does not take, and the files th
 every planner is imported by every trial.  So calls are followed in the sources, from the trial's first function on:
 
 - a name leads to its definition, through imports and re-exports;
-- a method belongs to it if its class does and its name is mentioned anywhere in what belongs to it, whatever the object: an
-  object of a class was made somewhere, so its class belongs;
-- of a class that inherits from a library's, which may call any of its methods, all belong;
+- a method belongs if its class belongs and its name is mentioned anywhere in code that belongs, whatever the object (the
+class of an object belongs, because some code has made the object);
+- all methods belong of a class that inherits from a library's class, for the library may call any of them;
 - of a dictionary whose keys are all planners, or all tasks or modes, only the entry of the trial's own belongs;
 - a string "module:name" leads there too.
 

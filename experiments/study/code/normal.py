@@ -3,7 +3,7 @@
 Gone are comments, docstrings, annotations, layout, the names of variables and of the module, and where imported names come
 from.  Kept are operations and their order, constants, defaults, decorators, and the names by which others reach in:
 attributes, fields, methods and parameters.  References to definitions of these sources stay references, so that renaming a
-function is none of the callers' business.
+function changes none of its callers.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from experiments.evaluation.observe import decoded_states, encode, probe, random_pairs
 from experiments.evaluation.sizes import stream
-from experiments.evaluation.state_gradient import TARGET, faking_step, one_gradient_step
+from experiments.evaluation.state_gradient import TARGET, faking_step, norms, one_gradient_step
 from experiments.study.figure_data.extents import SEED, Sizes
 from experiments.study.figure_data.files import pixels
 from grasp_theory.statistics.bootstrap import Bootstrap, proportion
@@ -53,7 +53,7 @@ def adversarial_steps(sizes: Sizes) -> tuple[dict[str, np.ndarray], dict[str, Js
         frames, goal_frames = random_pairs(task, stream(task, SEED, "figure 3 pairs"), sizes.pairs)
         states, goals = encode(model, task, frames), encode(model, task, goal_frames)
         step = faking_step(model, states, goals, sizes.attack)
-        relative = (_norms(step) / _norms(goals - states)).nan_to_num(nan=torch.inf).double().numpy()
+        relative = (norms(step) / norms(goals - states)).nan_to_num(nan=torch.inf).double().numpy()
         arrays[f"{card.name}_relative"] = np.minimum(relative, np.finfo(np.float32).max)
         bootstrap = Bootstrap(
             np.arange(sizes.pairs), stream(task, SEED, "figure 3 bootstrap"), sizes.resamples
@@ -100,8 +100,3 @@ def _pictures(model: WorldModel, state: Tensor, goal: Tensor, step: Tensor) -> n
     moved = state + step
     following = model.step(moved[None], rest)[0]
     return pixels(model.decode(torch.stack([state, moved, following, goal])).numpy())
-
-
-def _norms(vectors: Float[Tensor, " N *S"]) -> Float[Tensor, " N"]:
-    norms: Tensor = vectors.flatten(1).norm(dim=1)
-    return norms

@@ -15,9 +15,9 @@ from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import stream
 from experiments.paths import RESULTS
 from experiments.study.figure_data.extents import SEED
+from experiments.study.targets import Target, Tuned
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.settings import Settings, make_planner, untuned
-from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP, Observation, Plan, Planner
 from grasp_theory.planners.loop.lifted import LiftedPlanner
 from grasp_theory.tasks import by_name
@@ -27,7 +27,7 @@ from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import load
 
 CHECK_EVERY = 8
-"""Iterations between two looks at the virtual states: rarely those at which a sync has just replaced them."""
+"""Iterations between two looks at the virtual states; few looks fall just after a sync has replaced them."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def settings_of(name: str, setting: Setting, tuned: Tuned) -> Settings:
 
 @cache
 def tuned_settings(name: str, setting: Setting) -> Settings:
-    """Return a planner's settings, by what is tuned in the results of the repository."""
+    """Return a planner's settings as tuned in the repository's results."""
     return settings_of(name, setting, Tuned.load(RESULTS))
 
 

@@ -38,13 +38,13 @@ class HasMaze(Protocol):
 
 
 def above_start(distances: Float[np.ndarray, "N T"]) -> Bool[np.ndarray, " N"]:
-    """Return whose distance is at some time larger than at the start, by `MARGIN` of that."""
+    """Return which distances at some time exceed that at the start, by `MARGIN` of it."""
     above: Bool[np.ndarray, " N"] = distances.max(axis=1) > (1 + MARGIN) * distances[:, 0]
     return above
 
 
 def recedes(distances: Float[np.ndarray, "N T"]) -> Bool[np.ndarray, " N"]:
-    """Return whose distance ever grows above its smallest value so far, by `MARGIN` of that at the start."""
+    """Return which distances ever exceed their smallest value so far, by `MARGIN` of that at the start."""
     growth = distances - np.minimum.accumulate(distances, axis=1)
     grows: Bool[np.ndarray, " N"] = growth.max(axis=1) > MARGIN * distances[:, 0]
     return grows
@@ -53,7 +53,8 @@ def recedes(distances: Float[np.ndarray, "N T"]) -> Bool[np.ndarray, " N"]:
 def needs_detour(
     task: Task, starts: Float[np.ndarray, "N S"], goals: Float[np.ndarray, "N S"]
 ) -> Bool[np.ndarray, " N"] | None:
-    """Return on whose shortest path around the walls the straight distance recedes; None for a task without walls."""
+    """Return for which problems the straight distance recedes on the shortest path around the walls; None for a task without
+    walls."""
     if not isinstance(task, HasWalls | HasMaze):
         return None
     # Twenty points a leg find the foot of the goal's perpendicular on it to 5% of the leg.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SEED = 0
-"""Of problems, planners' noise, directions and pairs."""
+"""Seed of problems, planners' noise, directions and pairs."""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,10 @@ from grasp_theory.tasks.task import FRAMESKIP
 BROKEN = 0.5
 """A transition is broken where ‖F(s_t, a_t) − s_{t+1}‖ exceeds this share of a typical step."""
 LONGER = 2
-"""The planners get this many times their budget, so that what is left is a minimum and no lack of time."""
+"""The planners get this many times their budget, so that a plan that is still bad has reached a minimum and did not run out
+of time."""
 EXPLORES = "GRASP"
-"""The planner that the others are set against."""
+"""The planner that the others are compared with."""
 
 
 def planners(grasp: GRASP, bound: float, budget: float) -> Mapping[str, Planner]:

@@ -22,8 +22,8 @@ from experiments.study.reporting.present import former_code
 from experiments.study.reporting.report import PROVENANCE, compare
 from experiments.study.reporting.summary import current
 from experiments.study.tables import FULL, Cell, cells
+from experiments.study.targets import Tuned
 from experiments.study.trials.store import existing
-from experiments.study.tune import Tuned
 from grasp_theory.files import atomic_file
 from grasp_theory.statistics.intervals import Json
 from linear_systems.errors import ParameterError
@@ -68,7 +68,7 @@ def condense(
     """
     if rows.is_empty():
         raise ParameterError("rows", "stored rows of reporting problems", "none", "run a table first")
-    # Table 5 has no row of GRASP: the full method of Table 2 stands for it, and else Table 1's GRASP.
+    # Table 5 has no row of GRASP: Table 2's full method stands for it, or Table 1's GRASP where there is none.
     others = [cell for number in ("2", "1") for cell in tables.get(number, ())]
     found = [
         _pair(number, pairing)

@@ -23,7 +23,8 @@ BATCH = ("batch", "first")
 SOONER = "sooner"
 """The outcome of being the first to have a plan that the model believes.
 
-Ties are trials that neither solves, and those that both solve before any planning, where times are of the looking alone.
+Ties are trials that neither planner solves, and trials that both solve before any planning: times are there of the check for
+success alone.
 """
 
 

@@ -1,7 +1,7 @@
 """What the rows of one cell of a table say: success rates, times, and the curve of success over time.
 
 Trials on one problem depend on each other: three models that plan the same problem are not three problems.  The
-interval of a rate is Wilson's at the number of independent trials that would know the rate as well (`effective_trials`
+interval of a rate is Wilson's at the number of independent trials that would give the rate with the same variance (`effective_trials`
 of `PairedTrials`: the models are taken as given, problems are the sample); other intervals are bootstraps over
 problems.  What differs between models is shown apart, model by model.
 """
@@ -92,32 +92,28 @@ class TimeCurve:
     solved: int
 
 
-def current(rows: pl.DataFrame, *, models: str = "offline-flat", purpose: str = "reporting") -> pl.DataFrame:
+def current(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows that count: of one kind of model, computed with the latest of everything, each trial once.
 
     The latest is what the row that was finished last has: of a model its weights, of a planner on a task its code, of a
     place in a problem set the problem.  Rows with anything older are left out, so that no comparison mixes the two.  Of a trial that
     was computed in several units the one planned beside most others counts, and then the latest.
-
-    Arguments
-        rows: of the store.
-        models: kind and latent of the models, as in their names.
-        purpose: of the problem sets.
     """
-    kept = _latest(_asked_for(rows, models, purpose))
+    kept = _latest(_reported(rows))
     trial = ["task", "kind", "horizon", "planner", "settings", "mode", *TRIAL]
     return kept.sort("batch", "finished").unique(trial, keep="last", maintain_order=True).sort(trial)
 
 
-def outdated(rows: pl.DataFrame, *, models: str = "offline-flat", purpose: str = "reporting") -> int:
+def outdated(rows: pl.DataFrame) -> int:
     """Return how many rows `current` leaves out because there are newer weights, code or problems."""
-    asked_for = _asked_for(rows, models, purpose)
-    return len(asked_for) - len(_latest(asked_for))
+    reported = _reported(rows)
+    return len(reported) - len(_latest(reported))
 
 
-def _asked_for(rows: pl.DataFrame, models: str, purpose: str) -> pl.DataFrame:
+def _reported(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of reporting problems and of offline models with flat latents."""
     return rows.filter(
-        pl.col("purpose") == purpose, pl.col("model").str.contains(f"-{models}-", literal=True)
+        pl.col("purpose") == "reporting", pl.col("model").str.contains("-offline-flat-", literal=True)
     )
 
 
@@ -134,7 +130,7 @@ def _latest(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def trials_of(rows: pl.DataFrame, cell: Cell, *modes: str) -> pl.DataFrame:
-    """Return a cell's trials in the one of these modes that has most of them; the first mode if in doubt."""
+    """Return a cell's trials in the mode that has most of them; on a tie, in the first of these modes."""
     task, kind, horizon = cell.problem_set
     found = rows.filter(
         pl.col("task") == task, pl.col("kind") == kind, pl.col("horizon") == horizon,
@@ -179,8 +175,8 @@ def times(single: pl.DataFrame, *, limit: float | None = None) -> Times | None:
 
     Arguments
         single: trials planned one after the other, each until its first success in the model.
-        limit: τ of the restricted mean; the longest time spent on a trial if None.  Give planners that are
-            compared the same.
+        limit: τ of the restricted mean; the longest time spent on a trial if None.  Pass the same limit for planners that
+        are compared.
 
     Raises
         ParameterError: trials planned side by side.

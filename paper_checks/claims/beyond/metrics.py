@@ -30,9 +30,14 @@ REPAIRED = (
 UNREACHABLE = LinearSystem([[1.05, 0.0], [0.3, 0.5]], [[0.0], [1.0]])
 """An unstable mode that no action reaches: not stabilisable."""
 
+GOAL_ONLY = LinearSystem([[0.0, 1.0], [1.0, 1.5]], [[1.0], [0.0]])
+"""Reachable, with ρ((I − τΠ)A) ≥ 1.5 for every τ in [0, 1]."""
+GOAL_THRESHOLD = 0.090929
+"""β from which on a pair exists with the goal term alone in the Riccati metric of Q = I, by bisection."""
+
 
 def check_metrics(run: Run) -> None:
-    """Examine U14."""
+    """Examine U14 and U23."""
     run.examine(
         "with P of the Riccati equation with free actions, greedy in ‖·‖_P is stable on benchmarks where greedy is not",
         lambda metric: _inspect_repaired(run, metric),
@@ -62,6 +67,12 @@ def check_metrics(run: Run) -> None:
         _inspect_pair,
         True,
         false_variants={"in its own too": False},
+    )
+    run.examine(
+        "with the goal term alone in ‖·‖_P some pair has r < 1 if β is large enough: from β = 0.0909 on in the example",
+        _inspect_goal_term,
+        1.0 + 0.01,
+        false_variants={"from 0.98 of that on": 0.98},
     )
 
 
@@ -164,14 +175,40 @@ def _inspect_pair(changed: bool) -> Evidence:
     )
 
 
+def _inspect_goal_term(factor: float) -> Evidence:
+    """Over ratios η_a/η_s from 10⁻³ to 10⁶: a pair with r < 1 exists where all μ have Re μ > 0 around the circle."""
+    beta = factor * GOAL_THRESHOLD
+    P = stabilising_metric(GOAL_ONLY)
+    z = np.exp(1j * np.linspace(0.0, np.pi, 181))[:, None, None]
+    A, B = GOAL_ONLY.A, GOAL_ONLY.B
+    pull = B.T + beta * B.T @ P
+    H = 2.0 * np.block([[np.eye(2), -B], [-B.T, pull @ B]])
+    F = 2.0 * np.block([[A, np.zeros((2, 1))], [-pull @ A, np.zeros((1, 1))]])
+    best = (-np.inf, 1.0, 1.0)
+    for ratio in np.geomspace(1e-3, 1e6, 37):
+        mu = np.linalg.eigvals(np.diag([1.0, 1.0, ratio]) @ (H - z * F))
+        eta_s = float((1.0 / mu).real.min())
+        rate = float(np.abs(1.0 - max(eta_s, 1e-9) * mu).max())
+        best = max(best, (float(mu.real.min()), float(ratio), rate))
+    return Evidence(
+        Grade.NUMERICAL,
+        best[0] > 0.0 and best[2] < 1.0,
+        f"A = [[0, 1], [1, 1.5]], B = e₁, ρ(K) = 1.5, ρ(K_P) = {metric_radius(GOAL_ONLY, P):.3f}, β = {beta:.4f}: the largest of "
+        f"min Re μ over ratios is {best[0]:.4g} at η_a/η_s = {best[1]:.3g}, where r = {best[2]:.6f}",
+        {"min Re μ": best[0], "r": best[2]},
+        as_code(GOAL_ONLY, beta=beta),
+    )
+
+
 CLAIMS = (
     Claim(
         id="ours-metrics",
         title="For every stabilisable system there is a distance in which greedy is stable",
-        source="ours, beyond Theorem 6 (docs/theory/metrics.md, U14)",
+        source="ours, beyond Theorem 6 (docs/theory/metrics.md, U14 and U23)",
         statement=(
             "A metric P with ρ((I − B(BᵀPB)⁻¹BᵀP)A) < 1 exists if and only if (A, B) is stabilisable; the Riccati equation with "
-            "free actions gives one, in which the greedy step is a contraction of norm (1 − λ_min(P⁻¹Q))^{1/2}."
+            "free actions gives one, in which the greedy step is a contraction of norm (1 − λ_min(P⁻¹Q))^{1/2}.  "
+            "With the goal term alone in that metric step sizes with r < 1 exist for large β, and need not for small β."
         ),
         latex=r"\exists P \succ 0: \rho(K_P) < 1 \iff (A, B) \text{ stabilisable}",
         assumptions=("time-invariant linear dynamics", "B has full column rank"),

@@ -13,9 +13,9 @@ from paper_checks.claims.method.algorithm_1_reference import (
     sync_step,
 )
 from paper_checks.claims.method.gradients import random_trajectory
-from paper_checks.claims.noise.smooth_networks import random_network
 from paper_checks.engine.records import Evidence, Grade
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import random_network
 
 PRINTED = {
     "line numbers": (1, 2, 3, 4, 5, 6, 7, 9, 10),

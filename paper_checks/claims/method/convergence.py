@@ -13,12 +13,12 @@ from linear_systems import LinearSystem, stop_gradient
 from linear_systems.examples.random_systems import random_input_matrix
 from paper_checks.claims.method.algorithm_1_reference import StepSizes, joint_step
 from paper_checks.claims.method.gradients import Trajectory, random_trajectory
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
 from paper_checks.claims.theorem_5.losses import points
 from paper_checks.engine.inspection import refuted
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
 from paper_checks.engine.search import as_code
+from paper_checks.engine.smooth_networks import SmoothNetwork, random_network
 
 SETTLED = 1e-9
 """Largest dynamics residual, relative to the first one, at which noise-free iterations count as converged."""

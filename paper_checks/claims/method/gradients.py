@@ -15,11 +15,11 @@ from grasp_theory.dynamics import Dynamics
 from grasp_theory.objectives import dynamics_loss, goal_loss, lifted_loss
 from grasp_theory.theorems import TheoremCheck
 from linear_systems.rounding import rounding_allowance
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
 from paper_checks.engine.inspection import judge
 from paper_checks.engine.orders import central_gradient
 from paper_checks.engine.records import Evidence
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork, random_network
 
 
 @dataclass(frozen=True, eq=False)

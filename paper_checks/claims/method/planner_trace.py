@@ -11,8 +11,8 @@ from torch import Tensor
 
 from grasp_theory import GRASP, Observation, Plan, PlanningProblem
 from paper_checks.claims.method.gradients import Trajectory
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork, random_network
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -14,12 +14,13 @@ from linear_systems.rounding import rounding_allowance
 from paper_checks.claims.method.algorithm_1_reference import StepSizes, Truncated, joint_step, sync_step
 from paper_checks.claims.method.gradients import Objective, Trajectory
 from paper_checks.claims.method.planner_trace import Trace, drawn_problem, drawn_traces, trace
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork
 from paper_checks.engine.inspection import judge
 from paper_checks.engine.records import Evidence
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork
 
 Evaluations = Iterator[tuple[TheoremCheck, Callable[[], str]]]
+Traces = Sequence[tuple[SmoothNetwork, Trace]]
 
 PAPER = replace(GRASP.paper(), iterations=5, sync_every=2)
 """Algorithm 1 as shipped, with syncs at k = 0, 2, 4."""
@@ -74,14 +75,19 @@ def _allowance(network: SmoothNetwork, before: Trajectory, after: Trajectory) ->
     return rounding_allowance(scale, len(network.bias) * T, growth)
 
 
-def inspect_iterations(run: Run, name: str, planner: GRASP, reading: Reading) -> Evidence:
+def planner_traces(run: Run, name: str, planner: GRASP) -> Traces:
+    """Return what the planner does on random networks, once for a claim and all its false variants."""
+    return [*drawn_traces(run, name, planner, run.size(12, 5))]
+
+
+def inspect_iterations(traces: Traces, planner: GRASP, reading: Reading) -> Evidence:
     """Compare every iteration of the planner with the listing under a reading, from where the planner was.
 
     With noise in the steps, the states s_1..s_{T−1} are compared where a sync has replaced them; s_0 and s_T always are.
     """
 
     def evaluations() -> Evaluations:
-        for network, seen in drawn_traces(run, name, planner, run.size(12, 5)):
+        for network, seen in traces:
             for k, before, after in seen.steps():
                 stated = reading.after(network, before, k)
                 error = (after.states - stated.states).abs()
@@ -129,9 +135,10 @@ def inspect_gradient_step(run: Run, planner: GRASP, objective: Objective) -> Evi
 def record_planner(run: Run) -> None:
     """Examine `GRASP.paper()` against Algorithm 1."""
     near = Reading(SILENT)
+    silent, noisy = planner_traces(run, "silent", SILENT), planner_traces(run, "noisy", PAPER)
     run.examine(
         "GRASP.paper() takes the steps of the listing: states, actions and, at k mod K_sync = 0, the sync",
-        lambda reading: inspect_iterations(run, "silent", SILENT, reading),
+        lambda reading: inspect_iterations(silent, SILENT, reading),
         near,
         false_variants={
             "η_s 1% larger": replace(near, planner=replace(SILENT, state_lr=1.01 * SILENT.state_lr)),
@@ -146,7 +153,7 @@ def record_planner(run: Run) -> None:
     )
     run.examine(
         "with noise too, GRASP.paper() keeps s_0 and s_T = g, and the noise enters no action step and no sync",
-        lambda reading: inspect_iterations(run, "noisy", PAPER, reading),
+        lambda reading: inspect_iterations(noisy, PAPER, reading),
         Reading(PAPER),
         false_variants={
             "γ 1% larger": Reading(replace(PAPER, goal_weight=1.01 * PAPER.goal_weight)),
@@ -258,11 +265,11 @@ def _inspect_projection(run: Run, bound: float) -> Evidence:
 def record_sync(run: Run) -> None:
     """Examine the planner's sync, and Adam's moments across it."""
     planner = replace(SILENT, sync_steps=3, sync_lr=0.3)
-    reading = Reading(planner)
+    reading, traces = Reading(planner), planner_traces(run, "sync", planner)
     run.examine(
         "the planner's sync takes J_sync steps along the gradient through the whole rollout, and the states are those of "
         "the last of these rollouts",
-        lambda stated: inspect_iterations(run, "sync", planner, stated),
+        lambda stated: inspect_iterations(traces, planner, stated),
         reading,
         false_variants={
             "truncated: no gradient from step to step": replace(reading, truncated=True),

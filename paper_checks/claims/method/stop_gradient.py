@@ -22,8 +22,13 @@ from paper_checks.claims.method.gradients import (
     random_problems,
     random_trajectory,
 )
-from paper_checks.claims.method.shipped import SILENT, Reading, inspect_gradient_step, inspect_iterations
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
+from paper_checks.claims.method.shipped import (
+    SILENT,
+    Reading,
+    inspect_gradient_step,
+    inspect_iterations,
+    planner_traces,
+)
 from paper_checks.claims.theorem_5.losses import (
     ExactPlan,
     PaperLoss,
@@ -34,6 +39,7 @@ from paper_checks.claims.theorem_5.losses import (
 from paper_checks.engine.inspection import judge
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork, random_network
 
 STEPS = replace(SILENT, sync_every=None)
 """The shipped planner's joint steps alone."""
@@ -106,9 +112,10 @@ def check_dynamics(run: Run) -> None:
         },
         equations=(11, 12),
     )
+    traces = planner_traces(run, "silent", STEPS)
     run.examine(
         "a step of GRASP.paper() is (11)–(12) without the noise, which the claim algorithm-1 examines",
-        lambda reading: inspect_iterations(run, "silent", STEPS, reading),
+        lambda reading: inspect_iterations(traces, STEPS, reading),
         Reading(STEPS),
         false_variants={
             "η_s in place of 2η_s": Reading(replace(STEPS, state_lr=SILENT.state_lr / 2.0)),

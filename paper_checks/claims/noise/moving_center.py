@@ -14,10 +14,10 @@ from linear_systems import LinearSystem, state_chain
 from linear_systems.noise.tubes import tube_variance
 from linear_systems.rounding import rounding_allowance
 from paper_checks.claims.noise.rollouts import STRONG, drawn_problems
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork
 from paper_checks.engine.inspection import identity
 from paper_checks.engine.records import Claim, Evidence, Grade
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork
 
 ETA, SIGMA, ITERATIONS = 0.25, 0.3, 40
 """Step size, noise and length of the simulations: (1 − 2η_s)⁴⁰ = 2⁻⁴⁰ leaves nothing of the start."""

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from grasp_theory.dynamics import rollout
 from linear_systems.rounding import rounding_allowance
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
 from paper_checks.engine.inspection import identity
 from paper_checks.engine.orders import pooled_order
 from paper_checks.engine.records import Claim, Curve, Evidence, Grade
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork, random_network
 
 NODES = 12
 """Gauss–Hermite nodes for each dimension, exact to degree 23: the remainder is (σ‖W‖)²⁴ small."""

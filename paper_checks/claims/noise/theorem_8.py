@@ -16,7 +16,6 @@ from grasp_theory.theorems.theorem_8 import (
     goal_drift,
 )
 from linear_systems.rounding import rounding_allowance
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
 from paper_checks.claims.noise.theorem_8_omissions import (
     HELD,
     inspect_order,
@@ -27,6 +26,7 @@ from paper_checks.claims.noise.theorem_8_omissions import (
 from paper_checks.engine.inspection import identity, judge
 from paper_checks.engine.records import Claim, Evidence, Sharpness
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import SmoothNetwork, random_network
 
 
 def check_theorem_8(run: Run) -> None:

@@ -17,11 +17,11 @@ from grasp_theory.theorems.theorem_8 import (
     omitted_covariance,
     stable_gain_limit,
 )
-from paper_checks.claims.noise.smooth_networks import random_network
 from paper_checks.engine.inspection import identity
 from paper_checks.engine.orders import pooled_order
 from paper_checks.engine.records import Curve, Evidence, Grade
 from paper_checks.engine.run import Run
+from paper_checks.engine.smooth_networks import random_network
 
 ORDER_TOLERANCE = 0.1
 """An observed order this close to an integer counts as that integer: the extrapolated slopes differ by O(h²)."""

@@ -81,9 +81,12 @@ def _gaussians(run: Run, dim: int) -> None:
     )
 
 
-def square_wave(period: float, steepness: float, points: int = 4096) -> PeriodicLoss:
+WAVE_POINTS = 4096
+
+
+def square_wave(period: float, steepness: float) -> PeriodicLoss:
     """Return tanh(steepness · sin(2πs/period)), between a sine and a square wave."""
-    phase = 2.0 * np.pi * np.arange(points) / points
+    phase = 2.0 * np.pi * np.arange(WAVE_POINTS) / WAVE_POINTS
     return PeriodicLoss(np.tanh(steepness * np.sin(phase)), period)
 
 

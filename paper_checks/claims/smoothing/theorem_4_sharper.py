@@ -330,11 +330,12 @@ def _local_check(loss: Polynomial, sigma: float, point: NDArray[np.float64], fac
 CLAIMS = (
     Claim(
         id="thm4-sharper",
-        title="Sharper constants for Gaussian smoothing",
+        title="Sharper bounds for Gaussian smoothing, best possible at p = 1, 2 and ∞",
         source="our sharpening of Appendix A.2, Theorem 4",
         statement=(
             "σ‖∇L_σ‖_p ≤ C‖L‖_p with C = c_d (E|U_1|^{p'})^{1/p'}, which is c_d at p = 1, √(2/π) at p = ∞ and bounded in d "
-            "for every p > 1; C = e^{−1/2} at p = 2; C = e^{−1/2}/√(p−1) for L ≥ 0 and 1 < p ≤ 2."
+            "for every p > 1; C = e^{−1/2} at p = 2; C = e^{−1/2}/√(p−1) for L ≥ 0 and 1 < p ≤ 2.  Best possible at p = 1, 2 and ∞; "
+            "elsewhere these are bounds."
         ),
         latex=(
             r"\|\nabla L_\sigma\|_{L^p} \le \frac{c_d}{\sigma}\bigl(\mathbb{E}|U_1|^{p'}\bigr)^{1/p'}\|L\|_{L^p}"

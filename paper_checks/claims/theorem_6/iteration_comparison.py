@@ -40,6 +40,7 @@ SCALARS = (0.8, 1.2, 5.0)
 """A in the example with B = 1."""
 LARGEST_ORDER = 18
 """Benchmarks with n + m beyond this are left out of the table of step sizes: r costs O((n+m)⁶)."""
+BETA = 1.0
 HORIZONS = (10, 40, 160)
 TOLERANCE = 1e-6
 LIMIT = 30_000
@@ -95,7 +96,7 @@ def initial_error(system: LinearSystem, horizon: int, beta: float) -> Float[np.n
 
 
 def compare(
-    names: Iterable[str] = SYSTEMS, horizons: Sequence[int] = HORIZONS, beta: float = 1.0, limit: int = LIMIT
+    names: Iterable[str] = SYSTEMS, horizons: Sequence[int] = HORIZONS, beta: float = BETA, limit: int = LIMIT
 ) -> tuple[Row, ...]:
     """Return a row for each system and method."""
     rows = []
@@ -137,33 +138,33 @@ def markdown(rows: Iterable[Row], horizons: Sequence[int] = HORIZONS) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
-def step_size_table(largest_order: int = LARGEST_ORDER, beta: float = 1.0) -> str:
+def step_size_table() -> str:
     """Return, for each benchmark, what Theorem 6's best step size and the best pair give at every horizon."""
     heads = ("system", "ρ(A)", "ρ(K)", "ρ(J)", "r", "R", "best (η_s, η_a)", "r", "q", "C", "peak")
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    for name, system in small_systems(largest_order):
-        single = stop_gradient.best_step_size(system, beta)
+    for name, system in small_systems(LARGEST_ORDER):
+        single = stop_gradient.best_step_size(system, BETA)
         growing = float(np.abs(np.linalg.eigvals(system.A)).max())
         cells = [name, f"{growing:.4f}", f"{uniform_convergence.greedy_radius(system):.4f}"]
-        cells.append(f"{stop_gradient.spectral_radius(system, 1, beta, single):.4f}")
-        cells.append(f"{stop_gradient.uniform_rate(system, beta, single):.2f}")
-        cells.append(f"{uniform_convergence.convergence_radius(system, beta, single):.2g}")
-        lines.append("| " + " | ".join([*cells, *_best_pair_cells(system, beta)]) + " |")
+        cells.append(f"{stop_gradient.spectral_radius(system, 1, BETA, single):.4f}")
+        cells.append(f"{stop_gradient.uniform_rate(system, BETA, single):.2f}")
+        cells.append(f"{uniform_convergence.convergence_radius(system, BETA, single):.2g}")
+        lines.append("| " + " | ".join([*cells, *_best_pair_cells(system)]) + " |")
     return "\n".join(lines) + "\n"
 
 
-def scalar_table(beta: float = 1.0) -> str:
+def scalar_table() -> str:
     """Return the same for s' = As + a at three choices of step sizes: Theorem 6's best, a mild pair, and the best pair."""
     heads = ("A", "(η_s, η_a)", "ρ(J)", "r", "R", "max over T, k of ‖J_T^k‖ ≤")
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for a in SCALARS:
         system = LinearSystem([[a]], [[1.0]])
-        single = stop_gradient.best_step_size(system, beta)
-        for pair in ((single, single), UNIFORM, uniform_convergence.best_uniform_step_size(system, beta)):
-            rate = stop_gradient.uniform_rate(system, beta, pair)
-            peak = f"{uniform_bounds.uniform_bound(system, beta, pair).peak:.2f}" if rate < 1.0 else "∞"
-            radius = uniform_convergence.convergence_radius(system, beta, pair)
-            spectral = stop_gradient.spectral_radius(system, 1, beta, pair)
+        single = stop_gradient.best_step_size(system, BETA)
+        for pair in ((single, single), UNIFORM, uniform_convergence.best_uniform_step_size(system, BETA)):
+            rate = stop_gradient.uniform_rate(system, BETA, pair)
+            peak = f"{uniform_bounds.uniform_bound(system, BETA, pair).peak:.2f}" if rate < 1.0 else "∞"
+            radius = uniform_convergence.convergence_radius(system, BETA, pair)
+            spectral = stop_gradient.spectral_radius(system, 1, BETA, pair)
             cells = (
                 f"{a}",
                 f"({pair[0]:.4g}, {pair[1]:.4g})",
@@ -176,15 +177,15 @@ def scalar_table(beta: float = 1.0) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _best_pair_cells(system: LinearSystem, beta: float) -> list[str]:
+def _best_pair_cells(system: LinearSystem) -> list[str]:
     try:
-        pair = uniform_convergence.best_uniform_step_size(system, beta)
-        rate = stop_gradient.uniform_rate(system, beta, pair)
+        pair = uniform_convergence.best_uniform_step_size(system, BETA)
+        rate = stop_gradient.uniform_rate(system, BETA, pair)
     except UnstableSystemError:
         return ["none", *["–"] * 4]
     cells = [f"({pair[0]:.3g}, {pair[1]:.3g})", f"{rate:.5f}"]
     try:
-        bound = uniform_bounds.uniform_bound(system, beta, pair)
+        bound = uniform_bounds.uniform_bound(system, BETA, pair)
     except UndecidedError:
         return [*cells, *["–"] * 3]
     return [*cells, f"{bound.rate:.5f}", f"{bound.constant:.3g}", f"{bound.peak:.3g}"]

@@ -14,6 +14,7 @@ from grasp_theory.theorems.theorem_6_uniform import greedy_necessity
 from linear_systems import LinearSystem, TimeVaryingLinearSystem, stop_gradient, uniform_convergence
 from linear_systems.errors import StepSizeError
 from linear_systems.exact.certificates import exact_matrix
+from linear_systems.stop_gradient.small_steps import small_step_limit
 from linear_systems.stop_gradient.symbol_certificates import StepSizes
 from paper_checks.claims.theorem_6.instances import (
     benchmark,
@@ -56,6 +57,12 @@ def check_necessity(run: Run) -> None:
         lambda freedom: _inspect_sufficiency(run, freedom),
         "pair",
         false_variants={"some step size for both": "single"},
+    )
+    run.examine(
+        "with half the longest action step, r < 1 at the η_s of the bound (10)",
+        lambda limit: _inspect_small_steps(run, limit),
+        "(10)",
+        false_variants={"up to 1.02 times the η_s at which r reaches 1": "beyond"},
     )
     run.examine(
         "time-varying, with period 2: it is the product K_1 K_0 that decides, not K_0 and K_1 one by one",
@@ -159,6 +166,40 @@ def _inspect_sufficiency(run: Run, freedom: str) -> Evidence:
         found == count,
         f"{count} systems with ρ(K) < 1, benchmarks among them: step sizes with r < 1 were found for {found}",
         {"systems": count, "found": found},
+        code,
+    )
+
+
+def _inspect_small_steps(run: Run, limit: str) -> Evidence:
+    """(10) is sufficient and not sharp, so that its near miss is beyond the truth, found by bisection."""
+    ratios, wrong, code = [], 0, ""
+    systems = [NOT_NEEDED, *drawn_uniform_systems(run, "small steps", run.size(40, 12), 3, 2)]
+    systems += [system for _, system in uniform_systems(run.size(10, 7))]
+    for system in systems:
+        eta_a = 0.25 / float(np.linalg.norm(system.B, 2)) ** 2
+        bound = small_step_limit(system, 1.0, eta_a)
+        low, high = bound, 1.0
+        while high / low > 1.01:
+            middle = float(np.sqrt(low * high))
+            if stop_gradient.uniform_rate(system, 1.0, (middle, eta_a)) < 1.0:
+                low = middle
+            else:
+                high = middle
+        eta_s = bound * (1.0 - 1e-9) if limit == "(10)" else 1.02 * high
+        ratios.append(bound / high)
+        if stop_gradient.uniform_rate(system, 1.0, (eta_s, eta_a)) >= 1.0:
+            wrong, code = wrong + 1, as_code(system, beta=1.0, step_size=(eta_s, eta_a))
+    return Evidence(
+        Grade.NUMERICAL,
+        wrong == 0,
+        f"{len(systems)} systems with ρ(K) < 1, β = 1: r ≥ 1 for {wrong}; (10) is from {min(ratios):.2g} to {max(ratios):.2g} "
+        "of the η_s at which r reaches 1",
+        {
+            "systems": len(systems),
+            "wrong": wrong,
+            "smallest share": min(ratios),
+            "largest share": max(ratios),
+        },
         code,
     )
 

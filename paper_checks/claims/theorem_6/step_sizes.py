@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -32,9 +32,12 @@ NOT_NEEDED = LinearSystem([[5.0]], [[1.0]])
 def check_step_sizes(run: Run) -> None:
     """Examine the interval of step sizes, the best ones for n = m = 1, and those that Theorem 6 would choose."""
     chosen = [(name, system, _pair(system)) for name, system in uniform_systems(run.size(14, 7))]
+    drawn = [*drawn_uniform_systems(run, "step size systems", run.size(50, 10), 4, 3)]
+    drawn += [system for _, system in uniform_systems(6)]
+    paired = [(system, _pair(system)) for system in drawn]
     run.examine(
         "for each ratio η_a/η_s, r < 1 exactly for η_s below 2 min Re 1/μ over the circle",
-        lambda kind: _inspect_limit(run, kind),
+        lambda kind: _inspect_limit(run, paired, kind),
         "uniform",
         false_variants={"below Theorem 6's limit": "spectral"},
     )
@@ -64,13 +67,10 @@ def _pair(system: LinearSystem) -> StepSizes:
     return uniform_convergence.best_uniform_step_size(system, 1.0)
 
 
-def _inspect_limit(run: Run, kind: str) -> Evidence:
+def _inspect_limit(run: Run, paired: Sequence[tuple[LinearSystem, StepSizes]], kind: str) -> Evidence:
     rng = run.rng("step sizes")
     wrong, count, code = 0, 0, ""
-    systems = [*drawn_uniform_systems(run, "step size systems", run.size(50, 10), 4, 3)]
-    systems += [system for _, system in uniform_systems(6)]
-    for system in systems:
-        states, actions = _pair(system)
+    for system, (states, actions) in paired:
         ratio = actions / states * float(rng.uniform(0.8, 1.3))
         finder = (
             uniform_convergence.uniform_step_size_limit

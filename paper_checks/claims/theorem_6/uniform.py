@@ -49,9 +49,6 @@ GROWTH_SYSTEMS = {"scalar": 6, "tanks_in_series": 14, "double_integrator": 60}
 INSIDE = 0.97
 """Radius, relative to R, at which the upper bound of the constant is taken."""
 
-Checks = list[tuple[TheoremCheck, str]]
-"""Evaluated theorems, each with its instance as code."""
-
 
 def check_uniform(run: Run) -> None:
     """Examine the symbol's norms and rate, and how the constant grows where they do not contract."""

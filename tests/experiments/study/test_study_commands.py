@@ -11,9 +11,9 @@ from experiments.__main__ import app
 from experiments.study import study_commands as command
 from experiments.study import tables
 from experiments.study.tables import QUICK, ROWS
+from experiments.study.targets import Target, Tuned
 from experiments.study.trials.settings import untuned
 from experiments.study.trials.store import Store
-from experiments.study.tune import Target, Tuned
 from grasp_theory.tasks import by_name
 
 RUNNER = CliRunner()

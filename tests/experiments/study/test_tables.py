@@ -18,9 +18,9 @@ from experiments.study.tables import (
     sets,
     units,
 )
+from experiments.study.targets import Target, Tuned
 from experiments.study.trials.settings import make_planner, settings_of, untuned
 from experiments.study.trials.unit import PROBLEM_SETS, Unit
-from experiments.study.tune import Target, Tuned
 from grasp_theory import GRASP, GradientDescent
 from grasp_theory.tasks import by_name
 from grasp_theory.world_models import available

@@ -12,10 +12,11 @@ import pytest
 from study_cases import fake_rows
 
 from experiments.study.tables import ROWS
+from experiments.study.targets import Target, Tuned
 from experiments.study.trials.settings import BUDGET, EVALUATIONS, make_planner
 from experiments.study.trials.store import Store
 from experiments.study.trials.unit import Unit, unit_key
-from experiments.study.tune import PROMPTNESS, Target, Tuned, score, suggest, tune, tune_all
+from experiments.study.tune import PROMPTNESS, score, suggest, tune, tune_all
 from grasp_theory import CEM, MPPI
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError

@@ -17,8 +17,8 @@ from experiments.study.figure_data import FigureData
 from experiments.study.figure_data.figure_data_command import FIGURES
 from experiments.study.figure_data.files import write
 from experiments.study.reporting.summary import canonical
+from experiments.study.targets import Tuned
 from experiments.study.trials.store import Store
-from experiments.study.tune import Tuned
 from figures.paper import figure_1, figure_2, figure_3, figure_4, figure_5, figure_6, figure_7
 from figures.pictures import percent
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grasp_theory import GRASP, GradientDescent, PlanningProblem, rollout
+from grasp_theory import GRASP, Balls, GradientDescent, PlanningProblem, rollout
 from grasp_theory.adapters import GrowingHistory, HistoryDynamics, history_problem
 from grasp_theory.dynamics import one_step_predictions
-from linear_systems.errors import HorizonError, ParameterError, ShapeError
+from linear_systems.errors import DTypeError, HorizonError, NonFiniteError, ParameterError, ShapeError
 
 DOUBLE = torch.float64
 
@@ -235,3 +237,78 @@ def test_bad_input_gets_its_error() -> None:
 
     with pytest.raises(ShapeError, match="next frames"):
         history_problem(Wrong(3), frames, goal, 4, 2, past_actions=_draw(2, 2, 1, 2))
+
+
+def test_arrays_lists_and_numpy_integers_are_taken() -> None:
+    model, frames, goal, past = Averaging(3), _draw(0, 2, 2, 2), _draw(1, 2, 2), _draw(2, 2, 1, 2)
+    expected, _ = history_problem(model, frames, goal, 4, 2, past_actions=past)
+    taken, _ = history_problem(
+        model, frames.numpy(), goal.tolist(), np.int64(4), np.int64(2), past_actions=past.numpy()
+    )
+    assert torch.equal(taken.initial_state, expected.initial_state)
+    assert torch.equal(taken.goal, expected.goal)
+    assert taken.horizon == 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "named"),
+    [
+        ({"frames": None}, DTypeError, "frames"),
+        ({"frames": "pictures"}, DTypeError, "frames"),
+        ({"frames": torch.ones(2, 1, 2).half()}, DTypeError, "frames"),
+        ({"frames": torch.ones(2, 1, 2, dtype=torch.int64)}, DTypeError, "frames"),
+        ({"frames": torch.full((2, 1, 2), torch.nan)}, NonFiniteError, "frames"),
+        ({"frames": torch.ones(0, 1, 2)}, ShapeError, "frames"),
+        ({"goal": None}, DTypeError, "goal"),
+        ({"goal": torch.ones(2, 1, 2)}, ShapeError, "goal"),
+        ({"goal": torch.ones(2)}, ShapeError, "goal"),
+        ({"past_actions": "none"}, DTypeError, "past_actions"),
+        ({"past_actions": torch.ones(2, 2)}, ShapeError, "past_actions"),
+        ({"horizon": "long"}, HorizonError, "horizon"),
+        ({"horizon": True}, HorizonError, "horizon"),
+        ({"action_dim": "many"}, ParameterError, "action_dim"),
+        ({"initial_actions": torch.ones(2, 3, 2)}, ShapeError, "initial_actions"),
+        ({"goal_distance": lambda frames, goals: frames}, ShapeError, "goal_distance"),
+        ({"stage_cost": lambda frames, actions: 0.0}, ShapeError, "stage_cost"),
+        ({"action_set": Balls(1.0, 3)}, ShapeError, "action_set"),
+    ],
+)
+def test_what_does_not_fit_is_named(changed: dict[str, Any], error: type[Exception], named: str) -> None:
+    given: dict[str, Any] = {"frames": torch.ones(2, 1, 2), "goal": torch.ones(2, 2), "horizon": 4}
+    with pytest.raises(error, match=f"^{named}"):
+        history_problem(**{"model": Averaging(3), "action_dim": 2, **given, **changed})
+
+
+def test_a_length_is_not_counted_out() -> None:
+    history = HistoryDynamics(Averaging(3), (2,), 2)
+    endless, some = GrowingHistory(history, 1, 10**15), GrowingHistory(history, 1, 9)
+    states, actions = _draw(0, 2, 4, history.at_rest(torch.ones(2)).shape[0]), _draw(1, 2, 4, 2)
+    for time in (slice(0, 4), slice(1, 5)):
+        assert torch.equal(endless.at(time).step(states, actions), some.at(time).step(states, actions))
+    step = endless.at(10**15 - 1).step(states[:, 0], actions[:, 0])
+    assert torch.equal(step, some.at(-1).step(states[:, 0], actions[:, 0]))
+
+
+def test_what_is_no_window_model_is_named() -> None:
+    for model in (None, torch.nn.Linear(2, 2)):
+        with pytest.raises(ParameterError, match="model"):
+            history_problem(model, torch.ones(2, 1, 2), torch.ones(2, 2), 4, 2)
+    with pytest.raises(ParameterError, match="frame_shape"):
+        HistoryDynamics(Averaging(3), (0,), 2)
+    with pytest.raises(ShapeError, match="frames"):
+        HistoryDynamics(Averaging(3), (2, 3), 2).at_rest(torch.ones(4, 3))
+    with pytest.raises(ShapeError, match="frames"):
+        HistoryDynamics(Averaging(3), (2, 3), 2).at_rest(torch.ones(3))
+
+
+def test_costs_are_of_frames_and_actions() -> None:
+    model, frames, goal, actions = Averaging(3), _draw(0, 2, 1, 3, 2), _draw(1, 2, 3, 2), _draw(2, 2, 4, 2)
+    problem, history = history_problem(
+        model, frames, goal, 4, 2,
+        goal_distance=lambda frames, goals: (frames - goals).abs().sum((1, 2)),
+        stage_cost=lambda frames, actions: frames[:, 0, 0] * actions[:, 1],
+    )  # fmt: skip
+    states = rollout(problem.model, problem.initial_state, actions)
+    seen = history.frame(states)
+    expected = (seen[:, -1] - goal).abs().sum((1, 2)) + (seen[:, 1:, 0, 0] * actions[..., 1]).sum(1)
+    torch.testing.assert_close(problem.losses(states, actions, problem.goal), expected)

@@ -1,28 +1,30 @@
-"""The solver of stable-worldmodel: its protocol, its policy's calls, and the real package where it imports."""
+"""The solver of stable-worldmodel: its protocol and its policy's calls.  The package itself: test_the_real_package.py."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+import pickle
+from inspect import unwrap
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pytest
 import torch
+from fake_device import OnDevice, fake_device
 from gymnasium import spaces
+from planner_cases import PLANNERS
 from torch import Tensor, nn
-from world_model_doubles import Embedding, LeWMDouble, PreJEPADouble, images, seeded
+from world_model_doubles import LeWMDouble, PreJEPADouble, images, seeded
 
-from grasp_theory import CEM, GRASP, GradientDescent, Planner, rollout
+from grasp_theory import CEM, GRASP, MPPI, Balls, Box, GradientDescent, Planner
 from grasp_theory.adapters import (
     LeWMModel,
+    NotConfiguredError,
     PreJEPAModel,
     StableWorldModelSolver,
     as_stable_worldmodel_solver,
-    history_problem,
 )
-from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.errors import DTypeError, HorizonError, NonFiniteError, ParameterError, ShapeError
 
 ENVIRONMENTS, HORIZON = 3, 5
 BOX = spaces.Box(-1.0, 1.0, (ENVIRONMENTS, 1), np.float32)
@@ -149,107 +151,163 @@ def test_bad_input_gets_its_error() -> None:
         solver.solve(_info(), init_action=torch.zeros(ENVIRONMENTS, 6, 2))
     short = _info(3)
     del short["action_history"]
-    with pytest.raises(ShapeError, match="past_actions"):
+    with pytest.raises(ParameterError, match="action_history"):
         solver.solve(short)
     with pytest.raises(ParameterError, match="goal"):
         solver.solve({"pixels": images(ENVIRONMENTS, 1, 0)})
 
 
-# The real package
+@pytest.mark.parametrize(
+    ("changed", "error", "named"),
+    [
+        ({"pixels": None}, DTypeError, "pixels"),
+        ({"pixels": "a picture"}, DTypeError, "pixels"),
+        ({"pixels": images(3, 1, 0)[:, 0, 0, 0]}, ShapeError, "pixels"),
+        ({"pixels": images(3, 1, 0)[:, :0]}, ShapeError, "pixels"),
+        ({"pixels": images(3, 1, 0) * torch.inf}, NonFiniteError, "frames"),
+        ({"proprio": torch.zeros(3, 2, 5)}, ShapeError, "proprio"),
+        ({"goal_proprio": torch.zeros(2, 1, 5)}, ShapeError, "goal_proprio"),
+        ({"goal": images(2, 1, 0), "goal_proprio": torch.zeros(2, 1, 5)}, ShapeError, "goal"),
+        ({"action_history": torch.zeros(3, 4, 2)}, ShapeError, "past_actions"),
+        ({"action_history": "none"}, DTypeError, "past_actions"),
+    ],
+)
+def test_a_bad_observation_is_named(changed: dict[str, Any], error: type[Exception], named: str) -> None:
+    with pytest.raises(error, match=named):
+        _solver(CEM(), PreJEPADouble()).solve({**_info(), **changed})
 
 
-def _import(name: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of environments that are not installed
-        return pytest.importorskip(name, exc_type=ImportError)
+def test_bad_sizes_and_parts_are_named() -> None:
+    def configure(**changed: Any) -> None:
+        solver = as_stable_worldmodel_solver(CEM(), LeWMDouble())
+        solver.configure(**{"action_space": BOX, "n_envs": ENVIRONMENTS, "config": CONFIG, **changed})
+
+    with pytest.raises(ParameterError, match="n_envs"):
+        configure(n_envs=0)
+    with pytest.raises(ShapeError, match="action_space"):
+        configure(n_envs=ENVIRONMENTS - 1)
+    for space in (None, "a box", spaces.Dict({"a": BOX})):
+        with pytest.raises(ParameterError, match="action_space"):
+            configure(action_space=space)
+    with pytest.raises(ParameterError, match="config"):
+        configure(config=SimpleNamespace(horizon=3))
+    with pytest.raises(HorizonError, match=r"config\.horizon"):
+        configure(config=SimpleNamespace(horizon=0, action_block=1))
+    with pytest.raises(ParameterError, match=r"config\.action_block"):
+        configure(config=SimpleNamespace(horizon=3, action_block=1.5))
+    configure(config=SimpleNamespace(horizon=np.int64(3), action_block=np.int64(1)))
+    with pytest.raises(ParameterError, match="planner"):  # past the types that only tests check
+        unwrap(as_stable_worldmodel_solver)("GRASP", LeWMDouble())
+    with pytest.raises(ParameterError, match="memory_scale"):
+        as_stable_worldmodel_solver(CEM(), LeWMDouble(), memory_scale=-1.0)
+    with pytest.raises(DTypeError, match="init_action"):
+        _solver(CEM(), LeWMDouble()).solve(_info(), init_action="zeros")
 
 
-@dataclass
-class _Encoded:
-    last_hidden_state: Tensor
+@runtime_checkable
+class _Protocol(Protocol):
+    """A protocol as the project's `Solver`, whose check looks each attribute up on the object."""
+
+    @property
+    def action_dim(self) -> int: ...
+    @property
+    def n_envs(self) -> int: ...
+    @property
+    def horizon(self) -> int: ...
 
 
-class _Encoder(nn.Module):
-    """What the projects need of a vision transformer: a class token and patches."""
-
-    def __init__(self, tokens: int, dim: int) -> None:
-        super().__init__()
-        self.tokens = tokens
-        self.embed = Embedding(48, tokens * dim, 40).float()
-
-    def forward(self, pixels: Tensor, interpolate_pos_encoding: bool = False) -> _Encoded:
-        return _Encoded(self.embed(pixels.flatten(1).unsqueeze(1)).view(len(pixels), self.tokens, -1))
-
-
-def _float32(info: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.float() if isinstance(value, Tensor) else value for key, value in info.items()}
-
-
-def _with_samples(info: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.unsqueeze(1) for key, value in info.items() if isinstance(value, Tensor)}
+def test_before_configure_it_lacks_its_sizes_and_says_so() -> None:
+    solver = as_stable_worldmodel_solver(CEM(), LeWMDouble())
+    for name in ("action_dim", "n_envs", "horizon"):
+        assert not hasattr(solver, name)
+        with pytest.raises(NotConfiguredError, match="configure") as caught:
+            getattr(solver, name)
+        assert isinstance(caught.value, AttributeError)
+        assert isinstance(caught.value, ParameterError)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    isinstance(solver, _Protocol)  # the answer differs between Pythons; it raises nothing
+    solver.configure(action_space=BOX, n_envs=ENVIRONMENTS, config=CONFIG)
+    assert isinstance(solver, _Protocol)
+    assert hasattr(solver, "horizon")
 
 
-def _check_rollout(model: Any, adapted: Any, own: Any, known: int) -> None:
-    info = _float32(_info(known))
-    actions = torch.randn(ENVIRONMENTS, HORIZON, 2, generator=seeded(3))
-    problem, history = history_problem(
-        adapted, adapted.encode(info), adapted.encode_goal(info), HORIZON, 2,
-        past_actions=info.get("action_history"),
-    )  # fmt: skip
-    with torch.no_grad():
-        states = rollout(problem.model, problem.initial_state, actions)
-    torch.testing.assert_close(history.frame(states), own(_with_samples(info), actions)[:, known - 1 :])
-    plan = _solver(GRASP(iterations=20, sync_every=10), model).solve(info)["plan"]
-    with torch.no_grad():
-        idle = rollout(problem.model, problem.initial_state, torch.zeros_like(actions))[:, -1]
-    assert (plan.loss < (idle - problem.goal).square().sum(1)).all()
+@pytest.mark.parametrize(("double", "known"), [(LeWMDouble, 1), (PreJEPADouble, 3)])
+@pytest.mark.parametrize("planner", [GRASP(iterations=4, sync_every=2), MPPI(iterations=2)])
+def test_observations_move_to_the_models_device(planner: Planner, known: int, double: Any) -> None:
+    info = _info(known)
+    start = torch.full((ENVIRONMENTS, 2, 2), 0.3)
+    box = {"action_set": Box([-1.0, -1.0], [1.0, 1.0])}
+    expected = _solver(planner, double(), **box).solve(info, start)
+    with fake_device() as device:
+        outputs = _solver(planner, double().to(device), **box).solve(info, start)
+        assert isinstance(outputs["plan"].states, OnDevice)
+        assert not isinstance(outputs["actions"], OnDevice)
+        torch.testing.assert_close(outputs["actions"], expected["actions"])
+        torch.testing.assert_close(outputs["costs"], expected["costs"])
 
 
-@pytest.mark.parametrize("known", [1, 3])
-def test_the_real_lewm(known: int) -> None:
-    lewm, module = _import("stable_worldmodel.wm.lewm.lewm"), _import("stable_worldmodel.wm.lewm.module")
-    torch.manual_seed(0)
-    model = lewm.LeWM(
-        _Encoder(1, 8),
-        module.Predictor(num_frames=3, depth=2, heads=2, mlp_dim=16, input_dim=8, hidden_dim=8, dim_head=4),
-        module.Embedder(2, 2, 8),
-    ).eval()
-    for parameter in model.parameters():  # its blocks start as the identity
-        nn.init.normal_(parameter, std=0.3)
-
-    def own(info: dict[str, Any], actions: Tensor) -> Tensor:
-        with torch.no_grad():
-            latents: Tensor = model.rollout(info, actions.unsqueeze(1))["predicted_emb"]
-        return latents[:, 0]
-
-    _check_rollout(model, LeWMModel(model), own, known)
-
-
-@pytest.mark.parametrize("known", [1, 3])
-@pytest.mark.parametrize("order", [("action", "proprio"), ("proprio", "action")])
-def test_the_real_prejepa(order: tuple[str, ...], known: int) -> None:
-    prejepa, module = (
-        _import("stable_worldmodel.wm.prejepa.prejepa"),
-        _import("stable_worldmodel.wm.prejepa.module"),
+@pytest.mark.gpu
+def test_observations_move_to_a_gpu() -> None:
+    outputs = _solver(GRASP(iterations=4, sync_every=2), PreJEPADouble().cuda()).solve(
+        _info(3), torch.full((ENVIRONMENTS, 2, 2), 0.3)
     )
-    torch.manual_seed(0)
-    sizes = {"action": (2, 4), "proprio": (5, 2)}
-    encoders = {key: module.Embedder(in_chans=sizes[key][0], emb_dim=sizes[key][1]) for key in order}
-    predictor = module.CausalPredictor(
-        num_patches=3, num_frames=3, dim=12, depth=2, heads=2, mlp_dim=16, dim_head=4
+    assert outputs["plan"].actions.is_cuda
+    assert outputs["actions"].device.type == "cpu"
+
+
+def test_observations_are_cast_to_the_models_one_dtype() -> None:
+    info = {**_info(3), "pixels": (255 * images(ENVIRONMENTS, 3, 0)).to(torch.uint8).double()}
+    assert _solver(CEM(iterations=1), PreJEPADouble().float()).solve(info)["actions"].dtype == torch.float32
+    mixed = LeWMDouble()
+    mixed.register_buffer("other", torch.zeros(1))
+    assert _solver(CEM(iterations=1), mixed).solve(_info())["actions"].dtype == torch.float64
+
+
+@pytest.mark.parametrize("name", ["GRASP", "GRASP.released", "GradientDescent", "CEM", "MPPI", "LatCo"])
+def test_every_action_that_is_tried_is_in_the_action_set(name: str) -> None:
+    tried: list[Tensor] = []
+    double = LeWMDouble()
+    double.action_encoder.register_forward_pre_hook(
+        lambda _, given: tried.append(given[0][:, -1].detach())  # before it: what states remember
     )
-    model = prejepa.PreJEPA(_Encoder(4, 6), predictor, nn.ModuleDict(encoders)).eval()
-    start = 6 + sum(sizes[key][1] for key in order[: order.index("action")])
-
-    def own(info: dict[str, Any], actions: Tensor) -> Tensor:
-        info = {**info, "id": torch.zeros(ENVIRONMENTS, 1), "step_idx": torch.zeros(ENVIRONMENTS, 1)}
-        with torch.no_grad():
-            z: Tensor = model.rollout(info, actions.unsqueeze(1))["predicted_emb"][:, 0]
-        return torch.cat([z[..., :start], z[..., start + 4 :]], -1)
-
-    _check_rollout(model, PreJEPAModel(model), own, known)
+    outputs = _solver(PLANNERS[name], double, action_set=Balls(0.1, 1)).solve(
+        _info(), init_action=torch.full((ENVIRONMENTS, HORIZON, 2), 5.0)
+    )
+    assert torch.cat(tried).abs().max() <= 0.1 * (1 + 1e-12)
+    assert outputs["actions"].abs().max() > 0.09  # the set is what holds them
 
 
-def test_the_real_protocol() -> None:
-    solver = _import("stable_worldmodel.planning.solver.solver")
-    assert isinstance(_solver(CEM(), LeWMDouble()), solver.Solver)
+def test_budgets_are_kept_and_counted() -> None:
+    planner = GradientDescent(iterations=1000, lr=0.01, max_evaluations=200, restarts=1)
+    plan = _solver(planner, LeWMDouble()).solve(_info())["plan"]
+    assert plan.status.tolist() == [4] * ENVIRONMENTS  # EVALUATION_LIMIT
+    assert (plan.evaluations <= 200).all()
+    assert (plan.evaluations > 200 - 5 * HORIZON).all()
+
+
+def test_costs_of_ones_own_are_of_frames() -> None:
+    """LeWM's own cost, and an effort beside it."""
+    double, info = LeWMDouble(), _info()
+
+    def last(frames: Tensor, goals: Tensor) -> Tensor:
+        return (frames - goals).square().sum(1)
+
+    outputs = _solver(
+        GRASP(iterations=30),
+        double,
+        goal_distance=last,
+        stage_cost=lambda frames, actions: 0.01 * actions.square().sum(1) + 0.0 * frames.sum(1),
+    ).solve(info)
+    actions = outputs["actions"]
+    reached = double.latents({"pixels": info["pixels"]}, actions)[:, -1]
+    goal = double.encode({"pixels": info["goal"]})["emb"][:, -1]
+    own = last(reached, goal) + 0.01 * actions.square().sum((1, 2))
+    torch.testing.assert_close(torch.tensor(outputs["costs"], dtype=torch.float64), own.detach())
+
+
+def test_a_model_in_training_mode_is_warned_of() -> None:
+    double = LeWMDouble()
+    double.predictor.add_module("dropout", nn.Dropout(0.3))
+    with pytest.warns(UserWarning, match="dropout"):
+        _solver(CEM(iterations=1), double).solve(_info())
+    _solver(CEM(iterations=1), double.eval()).solve(_info())

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from fake_device import OnDevice, fake_device
+from torch import Tensor, nn
 from world_model_doubles import DINOWMDouble, LeWMDouble, PreJEPADouble, images, seeded
 
 from grasp_theory import GRASP, rollout
 from grasp_theory.adapters import DINOWMModel, LeWMModel, PreJEPAModel, history_problem
-from linear_systems.errors import ParameterError
+from linear_systems.errors import ParameterError, ShapeError
 
 BATCH, HORIZON = 2, 6
 
@@ -124,3 +129,43 @@ def test_a_missing_observation_is_named() -> None:
     del info["goal_proprio"]
     with pytest.raises(ParameterError, match="goal_proprio"):
         PreJEPAModel(PreJEPADouble()).encode_goal(info)
+
+
+@pytest.mark.parametrize("adapter", [LeWMModel, PreJEPAModel, DINOWMModel])
+def test_a_model_of_another_kind_is_told_what_it_lacks(adapter: Any) -> None:
+    for model in (None, nn.Linear(2, 2), SimpleNamespace(encode=len, predict=len, encode_obs=len)):
+        with pytest.raises(ParameterError, match="without"):
+            adapter(model)
+
+
+def test_what_is_no_mapping_is_named() -> None:
+    for info in (None, [1], images(2, 1, 0)):
+        with pytest.raises(ParameterError, match="info"):
+            LeWMModel(LeWMDouble()).encode(info)
+
+
+def test_sources_have_the_same_frames() -> None:
+    info, _ = _info(3)
+    with pytest.raises(ShapeError, match="history_keys"):
+        PreJEPAModel(PreJEPADouble()).encode({**info, "proprio": info["proprio"][:, -1:]})
+    with pytest.raises(ShapeError, match="proprio"):
+        DINOWMModel(DINOWMDouble(1)).encode({"visual": info["pixels"], "proprio": info["proprio"][:, -1:]})
+
+
+def _dino_observations(info: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {"visual": info["pixels"], "proprio": info["proprio"]}
+
+
+def test_observations_go_to_the_models_device_and_dtype() -> None:
+    info, _ = _info(2)
+    arrays = {name: np.asarray(value) for name, value in info.items()}
+    with fake_device() as device:
+        for adapter, double, given in (
+            (LeWMModel, LeWMDouble(), arrays),
+            (PreJEPAModel, PreJEPADouble(), info),
+            (DINOWMModel, DINOWMDouble(1), _dino_observations(info)),
+        ):
+            here = adapter(double).encode(given)
+            there = adapter(double.float().to(device)).encode(given)
+            assert isinstance(there, OnDevice)
+            torch.testing.assert_close(there.held, here.float())

@@ -67,3 +67,26 @@ def test_refusals() -> None:
 
 def test_the_remainder_of_a_linear_model_is_zero() -> None:
     assert remainder_bound(2.0, 0.0, 0.0, 1.0, 1.0, (0.3, 0.1)) == 0.0
+
+
+def test_the_remainder_bounds_the_second_derivative_of_a_block() -> None:
+    """F(s, a) = 0.8 tanh(s + a), whose derivatives along (s, a) are those of 0.8 tanh, times √2 each."""
+    eta_s, eta_a, beta, goal, h = 0.3, 0.1, 0.7, 0.4, 1e-3
+    rng = np.random.default_rng(0)
+
+    def block(y: np.ndarray) -> np.ndarray:
+        before, state, action = y
+        following = 0.8 * np.tanh(before + action)
+        slope = 0.8 / np.cosh(before + action) ** 2
+        residual = (1.0 + beta) * following - state - beta * goal
+        return np.array([state - 2 * eta_s * (state - following), action - 2 * eta_a * slope * residual])
+
+    points = rng.uniform(-2.0, 2.0, (20_000, 3))
+    residual = (1.0 + beta) * 0.8 + 2.0 + beta * goal
+    orders = (0.8 * 2**0.5, 0.8 * 2 * 4 / (3 * 3**0.5), 0.8 * 2**1.5 * 2.0)
+    bound = remainder_bound(*orders, residual, beta, (eta_s, eta_a))
+    directions = rng.standard_normal(points.shape)
+    steps = (h * directions / np.linalg.norm(directions, axis=1, keepdims=True)).T
+    second = (block(points.T + steps) - 2 * block(points.T) + block(points.T - steps)) / h**2
+    largest = np.linalg.norm(second, axis=0).max()
+    assert 0.1 * bound < largest <= bound

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linear_systems.errors import ParameterError
-from paper_checks.claims.noise.smooth_networks import random_network
 from paper_checks.engine.orders import central_gradient, observed_order, pooled_order
+from paper_checks.engine.smooth_networks import random_network
 
 STEPS = [0.1 * 0.5**k for k in range(5)]
 
@@ -90,7 +90,7 @@ def test_a_network_is_rebuilt_from_its_code() -> None:
     network = random_network(np.random.default_rng(0), 2, 1)
     scope: dict[str, object] = {}
     exec(
-        f"import torch\nfrom paper_checks.claims.noise.smooth_networks import SmoothNetwork\n{network.as_code()}",
+        f"import torch\nfrom paper_checks.engine.smooth_networks import SmoothNetwork\n{network.as_code()}",
         scope,
     )
     rebuilt = scope["F"]

@@ -38,25 +38,28 @@ def untimed(results: tuple[Result, ...]) -> list[Result]:
     return [replace(result, seconds=0.0) for result in results]
 
 
-def test_results_do_not_depend_on_the_number_of_jobs() -> None:
-    settings = Settings(quick=True, seed=3)
-    alone = untimed(run_claims(IDS, settings, jobs=1, registry=ALL))
-    assert alone == untimed(run_claims(IDS, settings, jobs=3, registry=ALL))
+@pytest.fixture(scope="module")
+def alone() -> list[Result]:
+    """What one worker finds, quickly and with the seed 3."""
+    return untimed(run_claims(IDS, Settings(quick=True, seed=3), jobs=1, registry=ALL))
+
+
+def test_results_do_not_depend_on_the_number_of_jobs(alone: list[Result]) -> None:
+    assert alone == untimed(run_claims(IDS, Settings(quick=True, seed=3), jobs=2, registry=ALL))
     assert {result.claim.id: str(result.verdict) for result in alone} == sample_claims.EXPECTED
 
 
-def test_results_do_not_depend_on_which_claims_ran_before() -> None:
-    whole = untimed(run_claims(IDS, Settings(), jobs=1, registry=ALL))
-    backwards = untimed(run_claims(IDS[::-1], Settings(), jobs=1, registry=ALL))
-    assert whole == backwards[::-1]
+def test_results_do_not_depend_on_which_claims_ran_before(alone: list[Result]) -> None:
+    backwards = untimed(run_claims(IDS[::-1], Settings(quick=True, seed=3), jobs=1, registry=ALL))
+    assert alone == backwards[::-1]
 
 
-def test_the_seed_and_quick_reach_the_workers() -> None:
-    def sharpness(**settings: int) -> float:
-        (result,) = run_claims(["squares"], Settings(**settings), jobs=1, registry=ALL)  # type: ignore[arg-type]
-        return result.sharpness[0].ratio
+def test_the_seed_and_quick_reach_the_workers(alone: list[Result]) -> None:
+    def found(settings: Settings) -> Result:
+        return run_claims(["squares"], settings, jobs=1, registry=ALL)[0]
 
-    assert len({sharpness(), sharpness(seed=1), sharpness(quick=True)}) == 3
+    results = [alone[IDS.index("squares")], found(Settings(quick=True)), found(Settings(seed=3))]
+    assert len({result.sharpness[0].ratio for result in results}) == 3
 
 
 def test_results_carry_the_claim_itself_and_progress_is_told_all() -> None:

@@ -9,8 +9,8 @@ import torch
 
 from experiments.study.figure_data.cases import SETTINGS, Setting, judge_of, plan_with, settings_of
 from experiments.study.figure_data.virtual_states import residuals
+from experiments.study.targets import Tuned
 from experiments.study.trials.settings import untuned
-from experiments.study.tune import Tuned
 from grasp_theory import GRASP, GradientDescent
 from grasp_theory.tasks import by_name
 

@@ -19,9 +19,9 @@ from experiments.study.reporting.render import brief, markdown
 from experiments.study.reporting.report import TableReport, table_report
 from experiments.study.reporting.summary import current, outdated
 from experiments.study.tables import FULL, TABLES, cells
+from experiments.study.targets import Tuned
 from experiments.study.trials.store import existing
 from experiments.study.trials.unit import model_hash, problem_hashes
-from experiments.study.tune import Tuned
 
 README = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
 SAID = re.compile(r"<!-- rows: [^\n]*-->\n(.*?)<!-- end of rows -->", re.DOTALL)

@@ -14,11 +14,11 @@ from paper_checks.claims.method import algorithm_1, convergence, lifting, stop_g
 from paper_checks.claims.method.algorithm_1_reference import StepSizes, joint_step, sync_step
 from paper_checks.claims.method.gradients import Objective, Trajectory, random_trajectory
 from paper_checks.claims.noise import moving_center, rollouts, theorem_8
-from paper_checks.claims.noise.smooth_networks import SmoothNetwork, random_network
 from paper_checks.claims.theorem_5 import statement as theorem_5
 from paper_checks.claims.theorem_5.losses import PAPER_LOSSES, PaperLoss, double_integrator, scalar_integrator
 from paper_checks.engine.records import Result, Verdict
 from paper_checks.engine.run import Settings, run_claim
+from paper_checks.engine.smooth_networks import SmoothNetwork, random_network
 
 MODULES = (algorithm_1, lifting, convergence, stop_gradient, moving_center, rollouts, theorem_5, theorem_8)
 CLAIMS = {claim.id: claim for module in MODULES for claim in module.CLAIMS}

@@ -15,6 +15,7 @@ from paper_checks.claims.printed import (
     headline,
     open_text,
     table_5,
+    table_5_rows,
     text_long,
     text_short,
 )
@@ -22,7 +23,18 @@ from paper_checks.claims.printed.comparisons import H40
 from paper_checks.engine.records import Claim, Result, Verdict
 from paper_checks.engine.run import Settings, run_claim
 
-MODULES = (consistency, table_5, ablations, headline, text_long, text_short, figures, description, open_text)
+MODULES = (
+    consistency,
+    table_5,
+    table_5_rows,
+    ablations,
+    headline,
+    text_long,
+    text_short,
+    figures,
+    description,
+    open_text,
+)
 CLAIMS = {claim.id: claim for module in MODULES for claim in module.CLAIMS}
 CHECKED = [claim for claim in CLAIMS.values() if claim.check is not None]
 
@@ -126,13 +138,15 @@ def test_the_time_limit_follows_from_table_5_alone() -> None:
 @pytest.mark.parametrize("defaults", [("0.0", "0.0"), ("0.5", "0.0"), ("1.0", "0.5")])
 def test_equal_settings_must_have_equal_figures(defaults: tuple[str, str]) -> None:
     for same_run in (False, True):
-        assert table_5._labels_explain_rows(table_5._Rows(table_5._relabelled(defaults), same_run)).passed
+        assert table_5_rows._labels_explain_rows(
+            table_5_rows._Rows(table_5_rows._relabelled(defaults), same_run)
+        ).passed
 
 
 def test_different_settings_must_have_different_figures() -> None:
-    table = table_5._relabelled(("0.0", "0.0"))
+    table = table_5_rows._relabelled(("0.0", "0.0"))
     block = TABLE_5.rows[0][0]
     for quantity in (SUCCESS, TIME):
         copied = table.cell("σ_a = 1.0", H40, quantity, block=block).printed
         table = table.with_cell(table.cell("σ_s = 1.0", H40, quantity, block=block), printed=copied)
-    assert not table_5._labels_explain_rows(table_5._Rows(table)).passed
+    assert not table_5_rows._labels_explain_rows(table_5_rows._Rows(table)).passed

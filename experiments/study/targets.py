@@ -1,0 +1,126 @@
+"""What planners are tuned for, and the best settings found, in `tuned.json`."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.study.trials.settings import (
+    Settings,
+    untuned,
+)
+from grasp_theory.files import atomic_file
+from grasp_theory.tasks import by_name
+from linear_systems.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a planner is tuned for.
+
+    Arguments
+        task, kind, horizon: of the problem sets.
+        planner: its name.
+    """
+
+    task: str
+    kind: Any
+    horizon: int
+    planner: str
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return f"{self.planner} {self.set_name}"
+
+    @property
+    def set_name(self) -> str:
+        """The problem set's name, without its purpose."""
+        return f"{self.task}-{self.kind}-{self.horizon}"
+
+    def neighbours(self, targets: Iterable[Target]) -> list[Target]:
+        """Return the targets of the same planner and task at the next shorter and the next longer horizon."""
+        same = [one for one in targets if (one.planner, one.task) == (self.planner, self.task)]
+        shorter = sorted((one for one in same if one.horizon < self.horizon), key=lambda one: -one.horizon)
+        longer = sorted((one for one in same if one.horizon > self.horizon), key=lambda one: one.horizon)
+        return shorter[:1] + longer[:1]
+
+    @property
+    def model(self) -> str:
+        """The model to tune on: the first of its kind."""
+        return f"{self.task}-offline-flat-0"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best settings of each target, read from and written to `tuned.json`.
+
+    Arguments
+        entries: name of the target -> settings, value, trials, handed (trials of neighbours' settings), problems,
+            model_hash, codes.
+    """
+
+    entries: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def load(cls, folder: Path) -> Tuned:
+        """Return what was tuned in a folder of results; nothing if it holds nothing.
+
+        Raises
+            ParameterError: if the file is damaged.
+        """
+        path = folder / "tuned.json"
+        if not path.exists():
+            return cls({})
+        try:
+            entries = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:  # bad JSON and bad UTF-8 are ValueErrors
+            raise damaged(path, "JSON", f"{type(error).__name__}: {error}") from error
+        if not isinstance(entries, dict):
+            raise damaged(path, "a mapping of targets to entries", type(entries).__name__)
+        for name, entry in entries.items():
+            if not isinstance(entry, dict) or not isinstance(entry.get("settings"), dict):
+                raise damaged(path, f"settings of {name!r}", json.dumps(entry)[:60])
+        return cls(entries)
+
+    def settings(self, target: Target) -> Settings | None:
+        """Return the tuned settings of a target, or None."""
+        entry = self.entries.get(target.name)
+        return None if entry is None else tuple(sorted(entry["settings"].items()))
+
+    def with_defaults(self, targets: Sequence[Target]) -> Tuned:
+        """Return these, and the untuned settings for targets without."""
+        filled = {
+            target.name: {"settings": dict(untuned(target.planner, by_name(target.task)))}
+            for target in targets
+        }
+        return Tuned({**filled, **self.entries})
+
+    def with_entry(self, target: Target, entry: Mapping[str, Any]) -> Tuned:
+        """Return these and one more."""
+        return Tuned(dict(sorted({**self.entries, target.name: entry}.items())))
+
+    @classmethod
+    def add(cls, folder: Path, target: Target, entry: Mapping[str, Any]) -> None:
+        """Add an entry to a folder's `tuned.json`; several processes may."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".tuned.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            cls.load(folder).with_entry(target, entry).save(folder)
+
+    def save(self, folder: Path) -> None:
+        """Write `tuned.json`, whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(folder / "tuned.json") as file:
+            file.write((json.dumps(self.entries, indent=1, sort_keys=True) + "\n").encode())
+
+
+def damaged(path: Path, expected: str, found: str) -> ParameterError:
+    """Return the error for a file of results that does not hold what it should."""
+    return ParameterError(
+        "results", f"{path} to hold {expected}", found, "remove the file, or use another folder"
+    )
