@@ -26,8 +26,8 @@ def card_errors(dynamics: Any) -> tuple[ErrorLaw, str] | None:
         (evaluation.get("exploitability", {}), "along plans"),
         (evaluation, "on behaviour"),
     ):
-        if "one_step" in measured:
-            found = measured["one_step"]
+        found = measured.get("one_step", {})
+        if found.get("bias") is not None:  # a card of large latents leaves them out
             bias, covariance = (
                 torch.tensor(found[name], dtype=torch.float64) for name in ("bias", "covariance")
             )

