@@ -201,7 +201,7 @@ def _inspect_small_steps(run: Run, limit: str) -> Evidence:
         f"(10) is from {min(ratios):.2g} to {max(ratios):.2g} "
         "of the η_s at which r reaches 1",
         {
-            "systems": len(systems),
+            "systems": len(ratios),
             "wrong": wrong,
             "smallest share": min(ratios),
             "largest share": max(ratios),
