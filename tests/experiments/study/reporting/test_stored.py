@@ -23,7 +23,7 @@ from experiments.study.targets import Tuned
 from experiments.study.trials.store import existing
 from experiments.study.trials.unit import model_hash, problem_hashes
 
-README = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs/results.md").read_text(encoding="utf-8")
 SAID = re.compile(r"<!-- rows: [^\n]*-->\n(.*?)<!-- end of rows -->", re.DOTALL)
 
 
@@ -58,8 +58,8 @@ def claims_what_is_so(page: str, rows: pl.DataFrame) -> bool:
     return said is not None and said[1] == (f"**{old}.**\n" if old else "")
 
 
-def test_the_readme_says_which_rows_are_of_former_code(rows: pl.DataFrame) -> None:
-    assert claims_what_is_so(README, rows)
+def test_the_page_says_which_rows_are_of_former_code(rows: pl.DataFrame) -> None:
+    assert claims_what_is_so(PAGE, rows)
 
 
 def test_a_page_that_claims_too_much_or_too_little_is_caught(rows: pl.DataFrame) -> None:
@@ -113,8 +113,8 @@ def test_the_tables_shown_are_those_of_the_rows(number: str, rows: pl.DataFrame)
     assert (RESULTS / "tables" / f"table_{number}.md").read_text(encoding="utf-8") == markdown(found)
 
 
-def test_the_readme_s_table_is_that_of_the_rows(rows: pl.DataFrame) -> None:
-    assert brief(report("1", rows)) in README
+def test_the_page_s_table_is_that_of_the_rows(rows: pl.DataFrame) -> None:
+    assert brief(report("1", rows)) in PAGE
 
 
 def test_the_counts_that_claims_are_judged_by_are_those_of_the_rows(rows: pl.DataFrame) -> None:
