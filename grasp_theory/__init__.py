@@ -1,6 +1,6 @@
 """The GRASP planner, its baselines and its theory, usable on the reader's own system or model."""
 
-from grasp_theory.action_sets import Balls, Box
+from grasp_theory.action_sets import Balls, Box, Held
 from grasp_theory.compare import Comparison, compare
 from grasp_theory.control import ControlRun, GymnasiumWorld, control
 from grasp_theory.dynamics import Dynamics, LinearDynamics, as_dynamics, rollout
@@ -39,6 +39,7 @@ __all__ = [
     "Ensemble",
     "GradientDescent",
     "GymnasiumWorld",
+    "Held",
     "History",
     "LatCo",
     "LinearDynamics",

@@ -1,4 +1,4 @@
-"""Sets of actions that a plan may use: `Box`, `Balls`, and the protocol of any other.
+"""Sets of actions that a plan may use: `Box`, `Balls`, `Held`, and the protocol of any other.
 
 Planners project every action that they try onto the set, so it should be the set of actions that the world executes
 unchanged.
@@ -117,16 +117,62 @@ class Balls:
         Raises
             ShapeError: the number of components is not a multiple of `size`.
         """
-        if actions.shape[-1] % self.size:
-            raise ShapeError(
-                "actions", f"a multiple of {self.size} components", f"{actions.shape[-1]}",
-                "let size divide the components of an action",
-            )  # fmt: skip
-        groups = actions.reshape(*actions.shape[:-1], -1, self.size)
+        groups = _groups(actions, self.size)
         # In float64, where squares of float32 do not overflow.
         length = torch.linalg.vector_norm(groups, dim=-1, keepdim=True, dtype=torch.float64)
         shorter = torch.where(length > self.radius, self.radius / length, 1.0).to(actions.dtype)
         return (groups * shorter).reshape(actions.shape)
+
+
+@dataclass(frozen=True)
+class Held:
+    """The actions of another set whose consecutive groups of `size` components are all the same.
+
+    A model action often stacks several actions of the world; held, the world gets one of them repeated.  That is a prior:
+    it leaves out the jagged plans that a learned model has never seen and believes most easily (docs/world_models.md).
+    The projection onto {(x, …, x) : x ∈ C}, C the other set's groups, is P_C of the groups' mean.
+
+    Arguments
+        allowed: a set whose groups of `size` components are alike and independent, such as `Box` with numbers as bounds or
+            `Balls` of this size.
+        size: components of one of the world's actions; it divides m.
+
+    Raises
+        ParameterError: a value outside its domain, or `allowed` is no action set.
+    """
+
+    allowed: ActionSet
+    size: int
+
+    def __post_init__(self) -> None:
+        positive_integer("size", self.size)
+        if not isinstance(self.allowed, ActionSet):
+            raise ParameterError(
+                "allowed",
+                "an object with `project(actions)`",
+                type(self.allowed).__name__,
+                "pass a Box or Balls",
+            )
+
+    def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
+        """Return the nearest held actions of the set.
+
+        Raises
+            ShapeError: the number of components is not a multiple of `size`.
+        """
+        groups = _groups(actions, self.size)
+        held = groups.mean(-2, keepdim=True).expand_as(groups)
+        still = (groups == groups[..., :1, :]).all(-2, keepdim=True)
+        return self.allowed.project(torch.where(still, groups, held).reshape(actions.shape))
+
+
+def _groups(actions: Float[Tensor, "*batch m"], size: int) -> Float[Tensor, "*batch k size"]:
+    if actions.shape[-1] % size:
+        raise ShapeError(
+            "actions", f"a multiple of {size} components", f"{actions.shape[-1]}",
+            "let size divide the components of an action",
+        )  # fmt: skip
+    return actions.reshape(*actions.shape[:-1], -1, size)
 
 
 def _as(bound: Bound, like: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grasp_theory import Balls, Box
+from grasp_theory import Balls, Box, Held
 from grasp_theory.action_sets import ActionSet
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
 
@@ -20,16 +20,36 @@ def _draw(seed: int, *shape: int, dtype: torch.dtype = DOUBLE) -> Tensor:
 
 
 @given(
-    st.integers(0, 99), st.sampled_from([Balls(1.8, 2), Balls(0.5, 3), Box(-1.0, torch.tensor([0.5] * 6))])
+    st.integers(0, 99),
+    st.sampled_from(
+        [
+            Balls(1.8, 2),
+            Balls(0.5, 3),
+            Box(-1.0, torch.tensor([0.5] * 6)),
+            Held(Balls(1.8, 2), 2),
+            Held(Box(-1.0, 0.5), 3),
+        ]
+    ),
 )
-def test_a_projection_is_the_nearest_point(seed: int, chosen: Box | Balls) -> None:
+def test_a_projection_is_the_nearest_point(seed: int, chosen: Box | Balls | Held) -> None:
     """Variational inequality: (a − P a)·(b − P a) <= 0 for all b of the set; and P(P a) = P a."""
     actions, others = _draw(seed, 4, 5, 6), chosen.project(_draw(seed + 100, 4, 5, 6))
     projected = chosen.project(actions)
     assert ((actions - projected) * (others - projected)).sum(-1).max() <= 1e-12
     torch.testing.assert_close(chosen.project(projected), projected)
-    inside = 1e-3 * actions
+    inside = 1e-3 * (projected if isinstance(chosen, Held) else actions)
     assert torch.equal(chosen.project(inside), inside)
+
+
+def test_held_actions_are_the_mean_of_the_world_s_actions() -> None:
+    actions = torch.tensor([[0.0, 1.0, 2.0, 3.0, 1.0, 8.0]])
+    assert Held(Box(-9.0, 9.0), 2).project(actions).tolist() == [[1.0, 4.0] * 3]
+    assert Held(Box(-9.0, 2.0), 2).project(actions).tolist() == [[1.0, 2.0] * 3]
+    for problem in (lambda: Held(Box(-1.0, 1.0), 4).project(actions), lambda: Held(Box(-1.0, 1.0), 0)):
+        with pytest.raises(InvalidInputError):
+            problem()
+    with pytest.raises(ParameterError, match="allowed"):
+        Held(1.0, 2)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
