@@ -28,7 +28,10 @@ CPU_SECONDS = 300
 """Processor time after which a mutant counts as noticed: what it broke does not end."""
 
 ENGINE = ("tests/paper_checks/engine", "tests/paper_checks/report/test_verdicts.py")
-PLANNERS = ("tests/grasp_theory/planners/test_grasp.py", "tests/grasp_theory/planners/test_conformance.py")
+PLANNERS = tuple(
+    f"tests/grasp_theory/planners/test_{name}.py"
+    for name in ("grasp", "conformance", "budgets", "robustness")
+)
 TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "paper_checks/engine/inspection.py": (("tests/paper_checks/engine/test_inspection.py",), ("thm2",)),
     "paper_checks/engine/search.py": (("tests/paper_checks/engine/test_search.py",), ()),

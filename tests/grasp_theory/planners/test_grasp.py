@@ -284,6 +284,16 @@ def test_a_sync_lowers_the_rollout_loss(method: str) -> None:
     assert (losses[1] < losses[0]).all()
 
 
+def test_a_cem_sync_of_states_without_a_gap_samples_everywhere() -> None:
+    system = LinearSystem(np.eye(2), np.zeros((2, 1)))
+    still = torch.ones(1, 2, dtype=torch.float64)
+    problem = PlanningProblem(system, still, still, 3, 1, seeds=torch.arange(1))
+    planner = GRASP(iterations=1, sync_every=1, sync_method="cem", sync_steps=1, state_noise=0.0)
+    actions = _trace(planner, problem)[1][1]
+    assert torch.isfinite(actions).all()
+    assert (actions != 0).all()
+
+
 def test_noise_decays_as_said() -> None:
     """With A = I, B = 0 and steps of nearly zero length the states only collect noise."""
     system = LinearSystem(np.eye(1), np.zeros((1, 1)))

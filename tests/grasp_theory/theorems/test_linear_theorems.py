@@ -40,8 +40,10 @@ class TestTheorem2:
         assert check.computed == pytest.approx(np.log(2 * 0.25 * (4.0**4 - 1) / 3), rel=1e-15)
         assert check.quantities["log_geometric_bound"] == pytest.approx(check.computed, rel=1e-15)
 
-    def test_tight_at_one_step(self) -> None:
-        check = shooting_smoothness(SCALAR, 1)
+    @pytest.mark.parametrize("system", [SCALAR, LinearSystem([[0.0]], [[0.5]])], ids=["λ = 2", "λ = 0"])
+    def test_tight_at_one_step(self, system: LinearSystem) -> None:
+        check = shooting_smoothness(system, 1)
+        assert check.bound == pytest.approx(np.log(2 * 0.25), rel=1e-15)
         assert check.slack == pytest.approx(0.0, abs=check.allowance)
 
     @pytest.mark.parametrize(
