@@ -18,6 +18,9 @@ _PR_SET_PDEATHSIG = 1
 """Linux's prctl option: the signal that this process gets when the thread that started it ends."""
 
 
+_HAS_MASKS = hasattr(signal, "pthread_sigmask")
+
+
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of fresh processes of one thread each; the thread that opens it must stay until it is closed.
@@ -30,6 +33,9 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), be_a_worker)
     try:
+        with interrupts_wait():
+            for _ in range(workers):  # a process is started with a task
+                pool.submit(os.getpid)
         yield pool
     except BaseException:
         for worker in set(multiprocessing.active_children()) - others:
@@ -37,6 +43,32 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Let Ctrl-C wait until the end, and keep it from the processes that are started inside.
+
+    Otherwise it ends a start half-way, and a child that finds half a message, or is itself interrupted while it loads its
+    libraries, shows a traceback of its own.  In threads other than the main one nothing has to wait.
+    """
+    former = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(former):
+        yield
+        return
+    waiting: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    mask = (
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if _HAS_MASKS else None
+    )  # inherited by children
+    try:
+        yield
+    finally:
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, former)
+    if waiting:
+        former(waiting[0], None)
 
 
 def be_a_worker() -> None:

@@ -22,7 +22,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Protocol, cast
 
-from grasp_theory.workers import end_with_parent
+from grasp_theory.workers import end_with_parent, interrupts_wait
 from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Claim, Result, Verdict
 from paper_checks.engine.run import FALSE_ALARM_TOTAL, STATISTICAL_TEST_LIMIT, Settings, run_claim
@@ -161,7 +161,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, remote = context.Pipe()
         self._process = context.Process(target=_work, args=(remote, registry, settings), daemon=True)
-        with _environment(WORKER_ENVIRONMENT):
+        with interrupts_wait(), _environment(WORKER_ENVIRONMENT):
             self._process.start()
         remote.close()  # so that the pipe ends when the worker does
         self.alive = True

@@ -100,3 +100,27 @@ def test_every_process_is_started_by_these_means() -> None:
                 r"ProcessPoolExecutor|get_context|multiprocessing\.P", text
             ):
                 assert "end_with_parent()" in text, path
+
+
+INTERRUPTED = """
+import os, signal, subprocess, time
+from grasp_theory.workers import interrupts_wait
+
+try:
+    with interrupts_wait():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+        child = subprocess.call("kill -INT $$; exit 7", shell=True)
+        print("to the end", child)
+except KeyboardInterrupt:
+    print("and then", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
+def test_interrupts_wait_and_children_do_not_hear_them() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    assert ran.stdout.splitlines() == ["to the end 7", "and then True"], ran.stderr
