@@ -30,11 +30,11 @@ SLOW = LinearSystem([[0.9, 0.2], [0.0, 0.8]], [[0.0], [1.0]])
 @given(system=systems(max_n=4, max_m=3, full_column_rank=True))
 def test_time_invariant_systems_have_the_rates_of_linear_systems(system: LinearSystem) -> None:
     found = rates(linearised(system, 4, plans=2), 1.0, TOLERANCE)
-    assert close(found.greedy[1], uniform_convergence.greedy_radius(system)) or found.greedy[1] < 1e-12
-    assert (
-        close(found.greedy_windows[0], uniform_convergence.greedy_decay(system, 2))
-        or found.greedy_windows[0] < 1e-12
-    )
+    # Where B has rank n, K = 0, and what is computed is its rounding, which grows with A.
+    zero = 1e-12 * max(1.0, float(np.linalg.norm(system.A, 2)))
+    assert close(found.greedy[1], uniform_convergence.greedy_radius(system)) or found.greedy[1] < zero
+    windows, expected = found.greedy_windows[0], uniform_convergence.greedy_decay(system, 2)
+    assert close(windows, expected) or max(windows, expected) < zero
     try:
         pair = uniform_convergence.best_uniform_step_size(system, 1.0)
     except (UnstableSystemError, UndecidedError):
@@ -54,7 +54,8 @@ def test_windows_of_time_varying_systems(system: TimeVaryingLinearSystem) -> Non
     window = max(1, system.length // 2)
     assert found.window == window
     expected = uniform_convergence.greedy_decay(system, window)
-    assert close(found.greedy_windows[0], expected) or expected < 1e-12
+    zero = 1e-12 * max(1.0, *(float(np.linalg.norm(A, 2)) for A in system.A))
+    assert close(found.greedy_windows[0], expected) or max(found.greedy_windows[0], expected) < zero
     K = np.linalg.multi_dot([*uniform_convergence.greedy_closed_loop(system)[::-1], np.eye(system.state_dim)])
     radius = np.abs(np.linalg.eigvals(K)).max() ** (1.0 / system.length)
     assert (
