@@ -16,9 +16,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from rich.progress import track
 
-from grasp_theory.files import atomic_file
+from experiments.pieces import piece
 from grasp_theory.tasks.task import FRAMESKIP, Task, stacked_frames
-from linear_systems.errors import ParameterError
 
 SHARD = 250
 """Episodes in one file: what a killed collection loses at most."""
@@ -129,31 +128,13 @@ def stored(folder: Path, settings: Mapping[str, object], number: int, make: Call
         ParameterError: if a stored file is damaged or was made with other settings.
     """
     path = folder / f"{settings['task']}_{_digest(settings):08x}_{number:04d}.npz"
-    if not path.exists():
-        states, actions = make()
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as file:
-            np.savez_compressed(file, states=states, actions=actions, settings=json.dumps(settings))
-    return _read_shard(path, settings)
+
+    def named() -> dict[str, np.ndarray]:
+        return dict(zip(("states", "actions"), make(), strict=True))
+
+    arrays = piece(path, settings, named)
+    return arrays["states"], arrays["actions"]
 
 
 def _digest(settings: Mapping[str, object]) -> int:
     return zlib.crc32(json.dumps(settings, sort_keys=True).encode())
-
-
-def _read_shard(path: Path, settings: Mapping[str, object]) -> Arrays:
-    try:
-        # np.load would leave a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            found = json.loads(str(archive["settings"]))
-            states, actions = archive["states"], archive["actions"]
-    except Exception as error:
-        raise ParameterError(
-            "folder", f"a readable episode file {path.name}", f"{type(error).__name__}: {error}",
-            "delete the file: it is made again",
-        ) from error  # fmt: skip
-    if found != settings:
-        raise ParameterError(
-            "folder", f"{path.name} to hold {settings}", str(found), "delete the file: it is made again"
-        )
-    return states, actions

@@ -5,7 +5,6 @@ Plans are stored in pieces of `PIECE` problems, so that a killed run goes on whe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -16,14 +15,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from experiments.evaluation.exploitability import gradient_planners
 from experiments.evaluation.observe import encode, environment_actions
-from grasp_theory import GRASP, Ensemble, GradientDescent, Planner, PlanningProblem
-from grasp_theory.files import atomic_file
+from experiments.pieces import piece
+from grasp_theory import Ensemble, Planner, PlanningProblem
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import Kind, Problems, Purpose, make_problems
 from grasp_theory.tasks.task import Task
-from grasp_theory.world_models import WorldModel, load
-from linear_systems.errors import ParameterError
+from grasp_theory.world_models import Card, WorldModel, available, load
 
 TRIALS: Mapping[str, tuple[str, Kind, int]] = {
     "wall_single": ("wall_single", "random", 8), "point_maze": ("point_maze", "random", 16),
@@ -89,14 +88,11 @@ class Plans:
 
 
 def planners(task: Task) -> dict[str, Planner]:
-    """Return the planners, their step sizes and noise in actions scaled to the task's bounds; none of them tuned here."""
-    scale = task.action_high
+    """Return the planners of the cards with fixed numbers of iterations; none of them is tuned here."""
     return {
-        "GRASP": GRASP(
-            sync_method="gradient", iterations=200, check_every=25, action_lr=0.01 * scale, sync_lr=0.2 * scale
-        ),
-        "GD": GradientDescent(iterations=160, lr=0.3 * scale, action_noise=0.1 * scale),
-    }  # fmt: skip
+        "GRASP": gradient_planners(task, 200)["GRASP"],
+        "GD": gradient_planners(task, 160)["GradientDescent"],
+    }
 
 
 @lru_cache(maxsize=8)
@@ -140,27 +136,18 @@ def plans_of(unit: Unit, folder: Path) -> Plans:
     Raises
         ParameterError: a stored file is damaged, or holds something else.
     """
-    path = folder / unit.name
-    about = json.dumps({**asdict(unit), "problem_seed": PROBLEM_SEED}, sort_keys=True)
-    if not path.exists():
-        plans = _made(unit)
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as file:
-            np.savez_compressed(file, actions=plans.actions, true=plans.true, loss=plans.loss, about=about)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            found = str(stored["about"])
-            plans = Plans(stored["actions"], stored["true"], stored["loss"])
-    except Exception as error:  # zipfile, zlib and numpy each have their own
-        raise ParameterError(
-            "folder", f"readable plans in {path.name}", f"{type(error).__name__}: {error}",
-            "delete the file: it is made again",
-        ) from error  # fmt: skip
-    if found != about:
-        raise ParameterError(
-            "folder", f"{path.name} to hold {about}", found, "delete the file: it is made again"
-        )
-    return plans
+    chosen = SEEDS if unit.model == ALL else (unit.model,)
+    task = TRIALS[unit.trial][0]
+    settings = {
+        **asdict(unit), "problem_seed": PROBLEM_SEED, "settings": repr(planners(by_name(task))[unit.planner]),
+        "models": [card.sha256 for card in available() if card.task == task and is_offline(card) and card.seed in chosen],
+    }  # fmt: skip
+    return Plans(**piece(folder / unit.name, settings, lambda: vars(_made(unit))))
+
+
+def is_offline(card: Card) -> bool:
+    """Return whether it is of one of the models that plan."""
+    return card.kind == "offline" and card.architecture.latent == "flat"
 
 
 def _made(unit: Unit) -> Plans:

@@ -338,7 +338,7 @@ def _reach(found: Measured) -> Sequence[Finding]:
             Finding(
                 "least steps",
                 spread(r.least_steps),
-                f"{seen}{short} of {problem.batch} problems need more than T",
+                f"{seen}{short} of {problem.batch} goals are farther than T such steps",
                 "metric",
             )
         )

@@ -40,7 +40,7 @@ class Reach:
         out_of_reach: the same of C_T and g − s_T without actions, (P,): what the whole plan cannot.
         left_by_set: of that way, what the least actions leave when they are projected onto the action set, (P,).
         idle: how many of all problems are solved by the actions that planning starts from; None without a goal region.
-        least_steps: lower bounds on the steps of all problems, (B,); None without a metric.
+        least_steps: steps to the goals themselves at the longest step seen, or the bounds given, (B,); None without a metric.
         farthest_step: the farthest that a step was seen to move, in the metric; NaN without one.
     """
 
@@ -227,7 +227,7 @@ def _idle(problem: PlanningProblem) -> int | None:
 def _least_steps(
     problem: PlanningProblem, linear: Linearisation, metric: Metric | Tensor | None
 ) -> tuple[Float[np.ndarray, " B"] | None, float]:
-    """Return (d(s_0, g) − reach of the goal region)/v, v the farthest that a step was seen to move, or bounds given."""
+    """Return d(s_0, g)/v, to the goal itself and v the farthest that a step was seen to move: an estimate; or bounds given."""
     if metric is None:
         return None, float("nan")
     if isinstance(metric, Tensor):

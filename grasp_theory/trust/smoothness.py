@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,9 +186,9 @@ def _lanczos(linear: Linearisation, plan: int) -> float:
     return 2.0 * _largest_eigenvalue(gram, n * T)
 
 
-def _largest_eigenvalue(product: object, order: int) -> float:
+def _largest_eigenvalue(product: Callable[[NDArray[np.float64]], NDArray[np.float64]], order: int) -> float:
     if order < 3:
-        return float(np.linalg.eigvalsh(np.stack([product(e) for e in np.eye(order)]))[-1])  # type: ignore[operator]
+        return float(np.linalg.eigvalsh(np.stack([product(e) for e in np.eye(order)]))[-1])
     operator = LinearOperator((order, order), matvec=product, dtype=np.float64)
     start = np.random.default_rng(0).standard_normal(order)
     return float(eigsh(operator, k=1, which="LA", v0=start, return_eigenvectors=False, tol=1e-12)[0])

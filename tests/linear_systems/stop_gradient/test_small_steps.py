@@ -29,7 +29,7 @@ def test_it_is_enough(system: LinearSystem, beta: float, share: float) -> None:
 def test_scalar_in_closed_form() -> None:
     """K = 0, so ϑ → 0, v = 0: ε₀ = α(1−γ)/(2hℓ(α+3)) with b = 1/2, α = 1, γ = 1/2, hℓ = 1/2 + |a|."""
     found = small_step_limit(LinearSystem([[0.8]], [[1.0]]), 1.0, 0.125)
-    assert found == pytest.approx(0.5 / (2.0 * 1.3 * 4.0), rel=1e-2)
+    assert found == pytest.approx(0.5 / (2.0 * 1.3 * 4.0), rel=2e-3)  # the search for ϑ ends at 0.004
 
 
 def test_a_constant_sequence_is_as_good_as_the_system() -> None:

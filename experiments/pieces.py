@@ -1,0 +1,48 @@
+"""Arrays that are made once: a killed run finds what it had finished, and no file is taken for another's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from grasp_theory.files import atomic_file
+from linear_systems.errors import ParameterError
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+def piece(path: Path, settings: Mapping[str, object], make: Callable[[], Arrays]) -> Arrays:
+    """Return arrays made by `make`, now or by an earlier run, which stored them in a file.
+
+    Arguments
+        path: the .npz file; its folder is made if it is missing.
+        settings: everything that the arrays depend on, as JSON holds it.
+        make: () -> the arrays by name.
+
+    Raises
+        ParameterError: the file is damaged or was made with other settings.
+    """
+    if not path.exists():
+        made = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            np.savez_compressed(file, settings=json.dumps(settings), **made)  # type: ignore[arg-type]
+    try:
+        # np.load would leave a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            found = json.loads(str(archive["settings"]))
+            arrays = {name: archive[name] for name in archive.files if name != "settings"}
+    except Exception as error:  # zipfile, zlib and numpy each have their own
+        raise ParameterError(
+            "folder", f"a readable file {path.name}", f"{type(error).__name__}: {error}",
+            "delete the file: it is made again",
+        ) from error  # fmt: skip
+    if found != settings:
+        raise ParameterError(
+            "folder", f"{path.name} to hold {settings}", str(found), "delete the file: it is made again"
+        )
+    return arrays
