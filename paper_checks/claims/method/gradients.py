@@ -149,7 +149,7 @@ def inspect_three_ways(run: Run, objective: Objective, stated: Objective, *, fre
             exact = rounding_allowance(scale, len(network.bias))
             code = network.as_code
             yield TheoremCheck(float((automatic - closed).abs().max()), 0.0, "<=", exact, {}), code
-            excess = float(np.max(np.abs(automatic.numpy() - differences) - bound))
+            excess = float(np.max(np.abs(automatic.detach().numpy() - differences) - bound))
             yield TheoremCheck(excess, 0.0, "<=", exact, {}), code
 
     return judge(

@@ -247,7 +247,7 @@ def grid_lengths(
     clear = np.ones(points.shape[:2], dtype=bool)
     for x, y in maze.centres(np.argwhere(maze.wall)):
         clear &= np.maximum(np.abs(points[..., 0] - x), np.abs(points[..., 1] - y)) > 0.5 + CLEARANCE
-    number = np.arange(clear.size).reshape(clear.shape)
+    number = np.arange(clear.size, dtype=np.int32).reshape(clear.shape)  # what early scipys ask of a graph
     square = clear[:-1, :-1] & clear[:-1, 1:] & clear[1:, :-1] & clear[1:, 1:]
     links = [
         (number[:-1], number[1:], clear[:-1] & clear[1:], 1.0),
