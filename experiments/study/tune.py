@@ -18,6 +18,7 @@ import optuna
 import polars as pl
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from experiments.study.execute import Runner, execute, runner
 from experiments.study.targets import Target, damaged
@@ -202,12 +203,13 @@ def tuning_storage(folder: Path) -> Iterator[optuna.storages.RDBStorage]:
     """Open the studies of a folder of results, and close its connections at the end."""
     # The file is opened by its path: in a URL, a path with ? or % would be another.
     open_it = partial(sqlite3.connect, folder / "tuning.db")
-    storage = optuna.storages.RDBStorage("sqlite:///tuning.db", engine_kwargs={"creator": open_it})
+    # Without a pool a connection is closed after use, where the file turns out to be no database too.
+    engine = {"creator": open_it, "poolclass": NullPool}
+    storage = optuna.storages.RDBStorage("sqlite:///tuning.db", engine_kwargs=engine)
     try:
         yield storage
     finally:
         storage.remove_session()
-        storage.engine.dispose()
 
 
 @contextmanager
