@@ -12,7 +12,9 @@ PEERS := .venv-peers
 # Another version (SWM=stable-worldmodel==0.1.2) or the path of a checkout (SWM=../stable-worldmodel).
 SWM ?= stable-worldmodel==0.1.1
 
-.PHONY: verify test slow smoke lowest peers mutants lint clean
+FIGURES ?= report/figures
+
+.PHONY: verify test slow smoke docs lowest peers mutants lint clean
 
 verify: $(READY)
 	$(BIN)/python -m paper_checks $(ARGS)
@@ -31,6 +33,12 @@ smoke: $(READY)
 	$(BIN)/python -m experiments status --results $(SMOKE) --compact
 	$(BIN)/python -m experiments figure-data --quick --out $(SMOKE)
 	$(BIN)/python -m figures --output $(SMOKE)/figures
+
+# The site, with the network unplugged: report/site/index.html.  Its gallery is what `python -m figures` draws, the first
+# time in some minutes; FIGURES= names a folder that has them.  The search needs a server: python -m http.server -d report/site
+docs: $(READY)
+	test -f $(FIGURES)/world-models.png || $(BIN)/python -m figures --output $(FIGURES)
+	FIGURES=$(FIGURES) NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # Before a release: what users with the oldest dependencies get.  No constraints; torch comes with what it needs.
 lowest:
