@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import nbformat
-from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
@@ -25,7 +24,9 @@ MIRRORED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTI
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 NOTEBOOKS = "experiments/notebooks"
-PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -43,7 +44,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         add(uri, _moved((ROOT / source).read_text(encoding="utf-8"), source, uri))
     for path in sorted((ROOT / NOTEBOOKS).glob("*.ipynb")):
         text, pictures = _notebook(path)
-        add(f"notebooks/{path.stem}.md", _moved(text, f"{NOTEBOOKS}/{path.name}", f"notebooks/{path.stem}.md"))
+        add(
+            f"notebooks/{path.stem}.md", _moved(text, f"{NOTEBOOKS}/{path.name}", f"notebooks/{path.stem}.md")
+        )
         for name, content in pictures.items():
             add(f"notebooks/{path.stem}/{name}", content)
     shown = {link for file in files.documentation_pages() for link in _sources_of(file)}
@@ -59,8 +62,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Write formulas as MathML, and let wide tables scroll on their own."""
-    html = FORMULA.sub(lambda match: _formula(match[2], inline=match[1] == "span", where=page.file.src_uri), html)
-    return re.sub(r"<table>(.*?)</table>", r'<div class="wide"><table>\1</table></div>', html, flags=re.DOTALL)
+    html = FORMULA.sub(
+        lambda match: _formula(match[2], inline=match[1] == "span", where=page.file.src_uri), html
+    )
+    return re.sub(
+        r"<table>(.*?)</table>", r'<div class="wide"><table>\1</table></div>', html, flags=re.DOTALL
+    )
 
 
 def _formula(escaped: str, *, inline: bool, where: str) -> str:
@@ -69,7 +76,11 @@ def _formula(escaped: str, *, inline: bool, where: str) -> str:
         markup = mathml(latex)
     except ValueError as error:
         raise PluginError(f"{where}: {error}") from error
-    return markup.replace('display="block"', 'display="inline"') if inline else f'<div class="wide">{markup}</div>'
+    return (
+        markup.replace('display="block"', 'display="inline"')
+        if inline
+        else f'<div class="wide">{markup}</div>'
+    )
 
 
 def _sources_of(file: File) -> set[Path]:
@@ -77,7 +88,11 @@ def _sources_of(file: File) -> set[Path]:
     text = _moved(file.content_string, f"docs/{file.src_uri}", file.src_uri)
     targets = (posixpath.join(posixpath.dirname(file.src_uri), match[2]) for match in LINK.finditer(text))
     shown = (posixpath.normpath(target) for target in targets)
-    return {ROOT / name.removeprefix("source/").removesuffix(".html") for name in shown if name.startswith("source/")}
+    return {
+        ROOT / name.removeprefix("source/").removesuffix(".html")
+        for name in shown
+        if name.startswith("source/")
+    }
 
 
 def _moved(text: str, source: str, uri: str) -> str:
@@ -111,7 +126,9 @@ def _source(path: Path) -> str:
     """Return a file with its syntax coloured, or what a folder holds, as a page of its own."""
     name = path.relative_to(ROOT).as_posix()
     if path.is_dir():
-        listed = sorted(f"{p.name}/" if p.is_dir() else p.name for p in path.iterdir() if p.name[0] not in "._")
+        listed = sorted(
+            f"{p.name}/" if p.is_dir() else p.name for p in path.iterdir() if p.name[0] not in "._"
+        )
         text, lexer = "\n".join(listed), TextLexer()
     else:
         text = path.read_text(encoding="utf-8")
@@ -140,7 +157,9 @@ def _gallery(folder: Path) -> tuple[str, dict[str, bytes]]:
 
     missing = [name for name in FIGURES if not (folder / f"{name}.png").exists()]
     if missing:
-        raise PluginError(f"no {missing[0]}.png in {folder}; make it with: python -m figures --output {folder}")
+        raise PluginError(
+            f"no {missing[0]}.png in {folder}; make it with: python -m figures --output {folder}"
+        )
     lines = ["# Gallery", "", "Made by `python -m figures`, as PDF and PNG.", ""]
     for name, entry in FIGURES.items():
         about = entry.about[0].upper() + entry.about[1:]

@@ -179,6 +179,9 @@ def available() -> tuple[Card, ...]:
 def read_card(path: str | Path) -> Card:
     """Return the card of a stored world model, whose weights are not looked at.
 
+    Arguments
+        path: of its files, with or without the suffix.
+
     Raises
         CheckpointError: if the card is missing, damaged or of a future version.
     """
@@ -189,6 +192,12 @@ def fingerprint(module: nn.Module) -> str:
     """Return the SHA-256 of a module's `state_dict`: names, types, shapes and bytes, in order of the names.
 
     What a module keeps elsewhere (its code, for one) is not covered.
+
+    Arguments
+        module: any, in any state.
+
+    Raises
+        ParameterError: its `state_dict` holds something that is not a tensor.
     """
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
