@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from grasp_theory.files import atomic_file
-from grasp_theory.world_models.card import Card
+from grasp_theory.world_models.card import Card, Cards
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError
 
@@ -170,10 +170,10 @@ def load(
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
 
 
-def available() -> tuple[Card, ...]:
-    """Return the cards of the world models that come with this package, by name."""
+def available() -> Cards:
+    """Return the cards of the world models that come with this package, a tuple by name; `print` shows a table."""
     shipped = _shipped()
-    return tuple(_read_card(shipped / (name + CARD)) for name in _names(shipped))
+    return Cards(_read_card(shipped / (name + CARD)) for name in _names(shipped))
 
 
 def read_card(path: str | Path) -> Card:

@@ -31,7 +31,7 @@ UNITS = [
     for i in range(4)
 ]
 
-with_ray = pytest.mark.skipif(find_spec("ray") is None, reason='needs Ray: pip install --group cluster')
+with_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install --group cluster")
 
 
 @pytest.fixture(scope="module")
