@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from grasp_theory.world_models.card import Card
+Card = Any
+"""A `Card`, whose module imports this one."""
 
 WIDTH = 80
 MEASURED = 2
