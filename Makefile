@@ -38,7 +38,7 @@ smoke: $(READY)
 # time in some minutes; FIGURES= names a folder that has them.  The search needs a server: python -m http.server -d report/site
 docs: $(READY)
 	test -f $(FIGURES)/world-models.png || $(BIN)/python -m figures --output $(FIGURES)
-	FIGURES=$(FIGURES) NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	FIGURES=$(FIGURES) NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # Before a release: what users with the oldest dependencies get.  No constraints; torch comes with what it needs.
 lowest:

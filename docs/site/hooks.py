@@ -24,6 +24,8 @@ MIRRORED = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTI
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 REMOTE = re.compile(r'<(?:script|link|img|iframe)\b[^>]*(?:src|href)="(?:https?:)?//[^>]*>')
+LONG = 40
+"""Characters of LaTeX from which a formula in a line may be wider than a phone."""
 NOTEBOOKS = "experiments/notebooks"
 PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -84,11 +86,10 @@ def _formula(escaped: str, *, inline: bool, where: str) -> str:
         markup = mathml(latex)
     except ValueError as error:
         raise PluginError(f"{where}: {error}") from error
-    return (
-        markup.replace('display="block"', 'display="inline"')
-        if inline
-        else f'<div class="wide">{markup}</div>'
-    )
+    if inline:
+        markup = markup.replace('display="block"', 'display="inline"')
+        return f'<span class="formula">{markup}</span>' if len(latex) > LONG else markup
+    return f'<div class="wide">{markup}</div>'
 
 
 def _sources_of(file: File) -> set[Path]:
