@@ -12,7 +12,9 @@ PEERS := .venv-peers
 # Another version (SWM=stable-worldmodel==0.1.2) or the path of a checkout (SWM=../stable-worldmodel).
 SWM ?= stable-worldmodel==0.1.1
 
-.PHONY: verify test slow smoke lowest peers mutants lint clean
+FIGURES ?= report/figures
+
+.PHONY: verify test slow smoke docs lowest peers mutants lint clean
 
 verify: $(READY)
 	$(BIN)/python -m paper_checks $(ARGS)
@@ -32,11 +34,17 @@ smoke: $(READY)
 	$(BIN)/python -m experiments figure-data --quick --out $(SMOKE)
 	$(BIN)/python -m figures --output $(SMOKE)/figures
 
+# The site, with the network unplugged: report/site/index.html.  Its gallery is what `python -m figures` draws, the first
+# time in some minutes; FIGURES= names a folder that has them.  The search needs a server: python -m http.server -d report/site
+docs: $(READY)
+	test -f $(FIGURES)/world-models.png || $(BIN)/python -m figures --output $(FIGURES)
+	FIGURES=$(FIGURES) NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 # Before a release: what users with the oldest dependencies get.  No constraints; torch comes with what it needs.
 lowest:
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(LOWEST)/bin/uv pip compile --quiet --resolution lowest-direct --python $(LOWEST)/bin/python --extra dev \
+	$(LOWEST)/bin/uv pip compile --quiet --resolution lowest-direct --python $(LOWEST)/bin/python --extra tasks --group dev \
 		--output-file $(LOWEST)/lowest.txt pyproject.toml
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(LOWEST)/lowest.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
@@ -69,5 +77,6 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group dev --editable ".[tasks]"
 	touch $(READY)

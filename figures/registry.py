@@ -91,7 +91,7 @@ def produce(name: str, folder: Path) -> tuple[Path, Path]:
     except ModuleNotFoundError as error:
         if error.name == entry.module:
             raise MissingError(f"{entry.module} is not written yet") from error
-        raise MissingError(f'needs {error.name}: pip install -e ".[experiments]"') from error
+        raise MissingError(f"needs {error.name}: pip install --group experiments") from error
     except FileNotFoundError as error:
         if entry.data is None:
             raise

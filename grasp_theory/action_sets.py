@@ -86,7 +86,11 @@ class Box:
         return torch.clamp(actions, _as(low, actions), _as(high, actions))
 
     def to(self, like: Tensor) -> Box:
-        """Return the box with its bounds in the dtype and on the device of `like`."""
+        """Return the box with its bounds in the dtype and on the device of `like`.
+
+        Arguments
+            like: a tensor of any shape.
+        """
         return replace(self, low=_as(self.low, like), high=_as(self.high, like))
 
 

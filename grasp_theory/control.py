@@ -277,7 +277,12 @@ class GymnasiumWorld:
         self.world[:] = [_Episode(*pair) for pair in zip(environments, first, strict=True)]
 
     def step(self, world: World, actions: Float[Tensor, "N m"]) -> World:
-        """Step the episodes that go on by one model action each."""
+        """Step the episodes that go on by one model action each.
+
+        Arguments
+            world: the episodes.
+            actions: (N, m), model actions of the episodes that go on.
+        """
         for episode, action in zip(world, actions.detach().cpu().numpy(), strict=True):
             space = episode.environment.action_space
             for part in action.reshape(self._block, *space.shape):
@@ -288,13 +293,21 @@ class GymnasiumWorld:
         return world
 
     def observe(self, world: World) -> Tensor:
-        """Return the model's states (N, *S) of what was observed last."""
+        """Return the model's states (N, *S) of what was observed last.
+
+        Arguments
+            world: the N episodes.
+        """
         seen = [episode.observation for episode in world]
         states = seen if self._encode is None else [self._encode(each) for each in seen]
         return torch.stack([torch.as_tensor(each) for each in states])
 
     def success(self, world: World, _rows: Tensor) -> Bool[np.ndarray, " N"]:
-        """Return who is a success: an episode is from the first step that says so."""
+        """Return who is a success: an episode is from the first step that says so.
+
+        Arguments
+            world: the N episodes.
+        """
         return np.array([episode.success for episode in world], dtype=bool)
 
 

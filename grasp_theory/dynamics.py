@@ -76,7 +76,12 @@ class LinearDynamics(torch.nn.Module):
     def step(
         self, state: Float[Tensor, "*#batch n"], action: Float[Tensor, "*#batch m"]
     ) -> Float[Tensor, "*batch n"]:
-        """Return A s + B a for states (..., n) and actions (..., m)."""
+        """Return A s + B a for states (..., n) and actions (..., m).
+
+        Arguments
+            state: (..., n).
+            action: (..., m).
+        """
         return _apply(self.A, state) + _apply(self.B, action)
 
 

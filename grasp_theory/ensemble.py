@@ -59,7 +59,12 @@ class Ensemble(nn.Module):
     def step(
         self, state: Float[Tensor, "*batch n"], action: Float[Tensor, "*batch m"]
     ) -> Float[Tensor, "*batch n"]:
-        """Return the concatenated next states (..., Σ n_k) for states (..., Σ n_k) and actions (..., m)."""
+        """Return the concatenated next states (..., Σ n_k) for states (..., Σ n_k) and actions (..., m).
+
+        Arguments
+            state: (..., Σ n_k), the models' states side by side.
+            action: (..., m), shared by the models.
+        """
         axes = state.ndim - 1
         parts = zip(self.members, self.split(state), strict=True)
         return torch.cat([model.step(part, action).flatten(axes) for model, part in parts], dim=-1)

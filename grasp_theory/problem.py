@@ -154,7 +154,12 @@ class PlanningProblem:
     def goal_losses(
         self, states: Float[Tensor, "N K *S"], goals: Float[Tensor, "#N #K *S"]
     ) -> Float[Tensor, "N K"]:
-        """Return d(s, g) of K states a row."""
+        """Return d(s, g) of K states a row.
+
+        Arguments
+            states: (N, K, *S), K states a row.
+            goals: (N, K, *S), or with an axis of length 1.
+        """
         if self.goal_distance is None:
             return squared_distance(states, goals, 2)
         wide = goals.expand_as(states)
@@ -170,7 +175,12 @@ class PlanningProblem:
     def final_losses(
         self, states: Float[Tensor, "N *S"], goals: Float[Tensor, "N *S"]
     ) -> Float[Tensor, " N"]:
-        """Return d(s, g) for comparing plans: in float64, where squares of float32 do not overflow."""
+        """Return d(s, g) for comparing plans: in float64, where squares of float32 do not overflow.
+
+        Arguments
+            states: (N, *S), where N plans end.
+            goals: (N, *S).
+        """
         if self.goal_distance is None:
             return (states - goals).double().square().flatten(1).sum(1)
         # A distance of one's own may hide what is not finite: 0 · ∞ is NaN.
@@ -179,14 +189,24 @@ class PlanningProblem:
     def losses(
         self, states: Tensor, actions: Float[Tensor, "N T m"], goals: Float[Tensor, "N *S"]
     ) -> Float[Tensor, " N"]:
-        """Return J of plans from their rollouts (N, T+1, *S), float64; infinite or NaN where a rollout is not finite."""
+        """Return J of plans from their rollouts (N, T+1, *S), float64; infinite or NaN where a rollout is not finite.
+
+        Arguments
+            states: (N, T+1, *S), rollouts.
+            actions: (N, T, m).
+            goals: (N, *S).
+        """
         losses = self.final_losses(states[:, -1], goals)
         if self.stage_cost is not None:
             losses = losses + self.stage_costs(states[:, 1:], actions).double().sum(1)
         return losses
 
     def part(self, rows: slice) -> PlanningProblem:
-        """Return some of the problems, without checking them again."""
+        """Return some of the problems, without checking them again.
+
+        Arguments
+            rows: which of the B problems.
+        """
         chosen = copy.copy(self)
         chosen._set(initial_state=self.initial_state[rows], goal=self.goal[rows])
         if self.initial_actions is not None:

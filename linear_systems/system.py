@@ -49,14 +49,23 @@ class LinearSystem:
         return None
 
     def matrices(self, horizon: int) -> tuple[Float[np.ndarray, "T n n"], Float[np.ndarray, "T n m"]]:
-        """Return A_t and B_t for t = 0..T-1 as read-only views (no copy is made)."""
+        """Return A_t and B_t for t = 0..T-1 as read-only views (no copy is made).
+
+        Arguments
+            horizon: T >= 1, in steps.
+        """
         steps = horizon_of(self, horizon)
         return np.broadcast_to(self.A, (steps, *self.A.shape)), np.broadcast_to(
             self.B, (steps, *self.B.shape)
         )
 
     def step(self, state: ArrayLike, action: ArrayLike) -> Float[np.ndarray, "*batch n"]:
-        """Return A s + B a for states (..., n) and actions (..., m); the leading axes broadcast."""
+        """Return A s + B a for states (..., n) and actions (..., m); the leading axes broadcast.
+
+        Arguments
+            state: (..., n).
+            action: (..., m).
+        """
         s, a = _states(self, state), _actions(self, action)
         return s @ self.A.T + a @ self.B.T
 
@@ -106,12 +115,22 @@ class TimeVaryingLinearSystem:
         return int(self.A.shape[0])
 
     def matrices(self, horizon: int) -> tuple[Float[np.ndarray, "T n n"], Float[np.ndarray, "T n m"]]:
-        """Return A_t and B_t for t = 0..T-1 as read-only views."""
+        """Return A_t and B_t for t = 0..T-1 as read-only views.
+
+        Arguments
+            horizon: T >= 1, in steps.
+        """
         steps = horizon_of(self, horizon)
         return self.A[:steps], self.B[:steps]
 
     def step(self, state: ArrayLike, action: ArrayLike, time: int) -> Float[np.ndarray, "*batch n"]:
-        """Return A_t s + B_t a at t = `time` for states (..., n) and actions (..., m)."""
+        """Return A_t s + B_t a at t = `time` for states (..., n) and actions (..., m).
+
+        Arguments
+            state: (..., n).
+            action: (..., m).
+            time: t, from 0 to its length − 1.
+        """
         horizon_of(self, time + 1)
         s, a = _states(self, state), _actions(self, action)
         return np.asarray(s @ self.A[time].T + a @ self.B[time].T)

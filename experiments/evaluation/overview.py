@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from grasp_theory.world_models import Card, available
+from grasp_theory.world_models.card import Cards
+from linear_systems.errors import ParameterError
 
 ERRORS = {
     "wall_single": (("all", "position", "px"),),
@@ -26,9 +28,22 @@ HEAD = (
 )
 
 
-def models() -> None:
-    """Print a Markdown table of the shipped models; ranges are over training seeds."""
-    typer.echo(summary(available()))
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="A model, or a task for all of its models; none: a table.")
+    ] = None,
+) -> None:
+    """Print the card of a shipped model, or a Markdown table of all; its ranges are over training seeds."""
+    cards = available()
+    if name is None:
+        typer.echo(summary(cards))
+        return
+    found = [card for card in cards if name in (card.name, card.task)]
+    if not found:
+        raise ParameterError(
+            "name", "a shipped model or task", repr(name), ", ".join(card.name for card in cards)
+        )
+    typer.echo(str(found[0]) if len(found) == 1 else str(Cards(found)))
 
 
 def summary(cards: Sequence[Card]) -> str:

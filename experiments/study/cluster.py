@@ -55,7 +55,7 @@ def on_ray(
     """
     if find_spec("ray") is None:
         raise ParameterError(
-            "ray", "the package ray", "none", 'pip install -e ".[cluster]", or leave out --ray'
+            "ray", "the package ray", "none", "pip install --group cluster, or leave out --ray"
         )
     if gpus < 0:
         raise ParameterError("gpus", "0 or more", f"{gpus}", "0 for the processor")

@@ -84,6 +84,11 @@ class HistoryDynamics:
     ) -> Float[Tensor, "*batch size"]:
         """Return the next state, with the model shown the last `length` frames and actions only.
 
+        Arguments
+            state: (..., size), as `pack` makes it.
+            action: (..., m).
+            length: how many of the last frames the model sees, from 1 to its window.
+
         Raises
             ShapeError: the state, or what the model predicts, has another shape than it should.
         """
@@ -105,6 +110,10 @@ class HistoryDynamics:
         self, frames: Tensor, past_actions: Float[Tensor, "*batch past m"]
     ) -> Float[Tensor, "*batch size"]:
         """Return the state of frames (..., K, *F), the newest last, and the actions (..., K−1, m) between them.
+
+        Arguments
+            frames: (..., K, *F), the newest last.
+            past_actions: (..., K−1, m), those between the frames.
 
         Raises
             ShapeError.
@@ -129,6 +138,9 @@ class HistoryDynamics:
     def unpack(self, state: Float[Tensor, "*batch size"]) -> tuple[Tensor, Float[Tensor, "*batch past m"]]:
         """Return the frames (..., K, *F) and past actions (..., K−1, m) of states.
 
+        Arguments
+            state: (..., size), as `pack` makes it.
+
         Raises
             ShapeError.
         """
@@ -150,7 +162,11 @@ class HistoryDynamics:
         )
 
     def frame(self, state: Float[Tensor, "*batch size"]) -> Tensor:
-        """Return the current frames z_t, (..., *F), of states."""
+        """Return the current frames z_t, (..., *F), of states.
+
+        Arguments
+            state: (..., size), as `pack` makes it.
+        """
         return state[..., -prod(self.frame_shape) :].reshape(*state.shape[:-1], *self.frame_shape)
 
     def at_rest(self, frames: Tensor) -> Float[Tensor, "*batch size"]:

@@ -52,7 +52,12 @@ class PlanConfiguration(Protocol):
 
 @dataclass(eq=False, kw_only=True, repr=False)
 class StableWorldModelSolver:
-    """A planner and a world model as a stable-worldmodel `Solver`; made by `as_stable_worldmodel_solver`."""
+    """A planner and a world model as a stable-worldmodel `Solver`; made by `as_stable_worldmodel_solver`.
+
+    Arguments
+        planner, model, memory_scale, reached, action_bounds, action_set, stage_cost, goal_distance, generator: as there,
+            the model with its goals encoded.
+    """
 
     planner: Planner
     model: GoalEncodingModel

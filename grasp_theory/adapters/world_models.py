@@ -32,10 +32,18 @@ class GoalEncodingModel(WindowModel, Protocol):
     """A window model that encodes the `info_dict` of stable-worldmodel."""
 
     def encode(self, info: Observations) -> Tensor:
-        """Return the frames (B, n, *F) of the observations."""
+        """Return the frames (B, n, *F) of the observations.
+
+        Arguments
+            info: observations by name, each (B, n, ...), as stable-worldmodel gives them.
+        """
 
     def encode_goal(self, info: Observations) -> Tensor:
-        """Return the goal frames (B, *F)."""
+        """Return the goal frames (B, *F).
+
+        Arguments
+            info: observations by name, those of the goal among them, as stable-worldmodel gives them.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +84,12 @@ class LeWMModel:
     def predict(
         self, frames: Float[Tensor, "N k d"], actions: Float[Tensor, "N k m"]
     ) -> Float[Tensor, "N d"]:
-        """Return the next latents."""
+        """Return the next latents.
+
+        Arguments
+            frames: latents (N, k, d), the newest last.
+            actions: (N, k, m), taken at each of them.
+        """
         following: Tensor = self.model.predict(frames, self.model.action_encoder(actions))
         return following[:, -1]
 
@@ -131,7 +144,12 @@ class PreJEPAModel:
     def predict(
         self, frames: Float[Tensor, "N k P d"], actions: Float[Tensor, "N k m"]
     ) -> Float[Tensor, "N P d"]:
-        """Return the next frames."""
+        """Return the next frames.
+
+        Arguments
+            frames: (N, k, P, d), the newest last.
+            actions: (N, k, m), taken at each of them.
+        """
         embedded: Tensor = self.model.extra_encoders["action"](actions)
         # The action's place: after the pixels and the sources encoded before it.
         after = 0
@@ -205,7 +223,12 @@ class DINOWMModel:
     def predict(
         self, frames: Float[Tensor, "N k patches d"], actions: Float[Tensor, "N k m"]
     ) -> Float[Tensor, "N patches d"]:
-        """Return the next frames."""
+        """Return the next frames.
+
+        Arguments
+            frames: (N, k, patches, d), the newest last.
+            actions: (N, k, m), taken at each of them.
+        """
         z = self._join(frames, self.model.encode_act(actions), self.model.num_action_repeat)
         following: Tensor = self.model.predict(z)[:, -1]
         return following[:, : frames.shape[2], : frames.shape[3]]

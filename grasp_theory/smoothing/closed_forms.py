@@ -71,7 +71,11 @@ class Gaussian:
         return np.asarray(-offset / self.variance * self.value(points)[..., None])
 
     def smoothed(self, sigma: float) -> Gaussian:
-        """Return L_σ."""
+        """Return L_σ.
+
+        Arguments
+            sigma: σ > 0 of the kernel, in units of the argument.
+        """
         variance = self.variance + positive_float("sigma", sigma) ** 2
         lost = 0.5 * self.dim * math.log1p(sigma**2 / self.variance)
         return Gaussian(self.center, variance, self.log_amplitude - lost)
@@ -138,7 +142,11 @@ class FourierMode:
         return -self.amplitude * sine[..., None] * self.wave_vector
 
     def smoothed(self, sigma: float) -> FourierMode:
-        """Return L_σ."""
+        """Return L_σ.
+
+        Arguments
+            sigma: σ > 0 of the kernel, in units of the argument.
+        """
         decay = math.exp(
             -0.5 * positive_float("sigma", sigma) ** 2 * float(self.wave_vector @ self.wave_vector)
         )

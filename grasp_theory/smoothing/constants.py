@@ -66,6 +66,9 @@ def mean_norm(dim: int) -> float:
 
     Source: Eq. (42).  Lies between √(d − 1/2) and √d.
 
+    Arguments
+        dim: d >= 1.
+
     Raises
         ParameterError.
     """
@@ -76,6 +79,10 @@ def mean_norm(dim: int) -> float:
 def angular_bound(p: float, dim: int) -> float:
     """Return c_d (E|U_1|^{p'})^{1/p'}, an upper bound on the gain C_p(d); the proof is number 4 of the module.
 
+    Arguments
+        p: the exponent, in [1, ∞].
+        dim: d >= 1.
+
     Raises
         ParameterError.
     """
@@ -84,6 +91,10 @@ def angular_bound(p: float, dim: int) -> float:
 
 def interpolated_bound(p: float, dim: int) -> float:
     """Return the Riesz–Thorin bound on C_p(d) through the exact e^{−1/2} at p = 2; number 5 of the module.
+
+    Arguments
+        p: the exponent, in [1, ∞].
+        dim: d >= 1.
 
     Raises
         ParameterError.
@@ -139,6 +150,10 @@ def gaussian_gain(p: float, dim: int) -> float:
 
     In closed form, with a = d/(2p'): (1 + 1/(2a))^{−a} (1 + 2a)^{−1/2} (E‖Z‖^p)^{1/p} / √p.
 
+    Arguments
+        p: the exponent, in [1, ∞].
+        dim: d >= 1.
+
     Raises
         ParameterError.
     """
@@ -150,6 +165,10 @@ def gaussian_gain(p: float, dim: int) -> float:
 
 def gain_lower_bound(p: float, dim: int) -> float:
     """Return the largest gain that a closed form attains or approaches: number 7 of the module.
+
+    Arguments
+        p: the exponent, in [1, ∞].
+        dim: d >= 1.
 
     Raises
         ParameterError.

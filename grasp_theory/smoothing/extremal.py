@@ -1,4 +1,7 @@
-"""A directed search for losses that attain the gain C_p(d) = sup σ ‖∇L_σ‖_p / ‖L‖_p."""
+"""A directed search for losses that attain the gain C_p(d) = sup σ ‖∇L_σ‖_p / ‖L‖_p.
+
+Source: Theorem 4.
+"""
 
 from __future__ import annotations
 

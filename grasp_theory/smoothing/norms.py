@@ -16,7 +16,12 @@ from linear_systems.validation import positive_float, real_array
 
 @dataclass(frozen=True)
 class Measured:
-    """A computed number and a bound or estimate of its absolute error."""
+    """A computed number and a bound or estimate of its absolute error.
+
+    Arguments
+        value: the number.
+        error: of its absolute error, at least 0.
+    """
 
     value: float
     error: float
@@ -39,13 +44,25 @@ class Loss(Protocol):
         """Whether L is continuously differentiable."""
 
     def smoothed(self, sigma: float) -> Loss:
-        """Return L_σ = φ_σ * L."""
+        """Return L_σ = φ_σ * L.
+
+        Arguments
+            sigma: σ > 0 of the kernel, in units of the argument.
+        """
 
     def log_norm(self, p: float) -> Measured:
-        """Return log ‖L‖_p."""
+        """Return log ‖L‖_p.
+
+        Arguments
+            p: the exponent, in [1, ∞].
+        """
 
     def log_gradient_norm(self, p: float) -> Measured:
-        """Return log ‖∇L‖_p."""
+        """Return log ‖∇L‖_p.
+
+        Arguments
+            p: the exponent, in [1, ∞].
+        """
 
 
 def gradient_gain(loss: Loss, sigma: float, p: float) -> Measured:

@@ -123,7 +123,11 @@ class PeriodicLoss:
         return True
 
     def smoothed(self, sigma: float) -> PeriodicLoss:
-        """Return L_σ."""
+        """Return L_σ.
+
+        Arguments
+            sigma: σ > 0 of the kernel, in units of the argument.
+        """
         exponents = -0.5 * positive_float("sigma", sigma) ** 2 * sum(k**2 for k in self.wave_vectors())
         return replace(self, values=fft.ifftn(fft.fftn(self.values) * np.exp(exponents)).real)
 
@@ -132,7 +136,11 @@ class PeriodicLoss:
         return self._gradient_of(fft.fftn(self.values))
 
     def log_norm(self, p: float) -> Measured:
-        """Return log of ‖L‖_p over one cell; see `log_gradient_norm` for its error."""
+        """Return log of ‖L‖_p over one cell; see `log_gradient_norm` for its error.
+
+        Arguments
+            p: the exponent, in [1, ∞].
+        """
         return self._refine(lambda factor: np.abs(self._refined(factor)), exponent(p), 1.0)
 
     def log_gradient_norm(self, p: float) -> Measured:

@@ -24,7 +24,7 @@ class Polynomial:
     unless L is constant, or affine and p = ∞.
 
     Arguments
-        coefficients: one axis per coordinate of s, real floating point.
+        coefficients: (n_1, ..., n_d), one axis per coordinate of s, real floating point.
 
     Raises
         ShapeError, DTypeError, NonFiniteError.
@@ -62,7 +62,11 @@ class Polynomial:
         return np.stack(parts, axis=-1)
 
     def smoothed(self, sigma: float) -> Polynomial:
-        """Return L_σ."""
+        """Return L_σ.
+
+        Arguments
+            sigma: σ > 0 of the kernel, in units of the argument.
+        """
         half_variance = 0.5 * positive_float("sigma", sigma) ** 2
         result = self.coefficients
         for axis in range(self.dim):

@@ -73,11 +73,18 @@ class RadialLoss:
         return self.log_slope is not None
 
     def smoothed(self, sigma: float) -> SmoothedRadialLoss:
-        """Return L_σ."""
+        """Return L_σ.
+
+        Arguments
+            sigma: σ > 0 of the kernel, in units of the argument.
+        """
         return SmoothedRadialLoss(self, positive_float("sigma", sigma))
 
     def log_norm(self, p: float) -> Measured:
         """Return log ‖L‖_p.
+
+        Arguments
+            p: the exponent, in [1, ∞].
 
         Raises
             ParameterError, PrecisionLossError.
@@ -88,6 +95,9 @@ class RadialLoss:
 
     def log_gradient_norm(self, p: float) -> Measured:
         """Return log ‖∇L‖_p, from `log_slope`.
+
+        Arguments
+            p: the exponent, in [1, ∞].
 
         Raises
             ParameterError, PrecisionLossError.

@@ -168,6 +168,9 @@ class Acceptance:
     def probability(self, plans: Plans) -> Float[Tensor, " B"]:
         """Return p(x), float64: how likely each plan is true, as the regression has it; the guarantee is `accept`'s.
 
+        Arguments
+            plans: features (B,) by name, those of the calibration among them.
+
         Raises
             ParameterError: a feature of the calibration is missing.
             ShapeError, NonFiniteError: features that are not (B,) numbers.
@@ -191,6 +194,11 @@ class Acceptance:
     def reliability(self, plans: Plans, outcomes: Any, bins: int = 10) -> list[Bin]:
         """Return the plans in bins of equal size by their probability, with how many of each are true.
 
+        Arguments
+            plans: features (B,) by name.
+            outcomes: (B,) booleans, whether each plan was true.
+            bins: how many, at least 1.
+
         Raises
             ParameterError, ShapeError, NonFiniteError: as `calibrate`.
         """
@@ -207,6 +215,11 @@ class Acceptance:
 
         Left, the share of true plans against the probability that they were given; right, the share of true plans among
         those that would be accepted at any threshold against how many these are, with λ's own and 1 − α marked.
+
+        Arguments
+            plans: features (B,) by name.
+            outcomes: (B,) booleans, whether each plan was true.
+            bins: of the left picture, at least 1.
 
         Raises
             ParameterError, ShapeError, NonFiniteError: as `calibrate`.
@@ -241,6 +254,9 @@ class Acceptance:
     def save(self, path: str | Path) -> None:
         """Write the rule as JSON, whole or not at all; what is loaded again is equal.
 
+        Arguments
+            path: of the file to write.
+
         Raises
             OSError: the folder is missing or cannot be written to.
         """
@@ -249,6 +265,9 @@ class Acceptance:
     @classmethod
     def load(cls, path: str | Path) -> Acceptance:
         """Read a rule from JSON; runs no code from the file.
+
+        Arguments
+            path: of the file that `save` wrote.
 
         Raises
             ParameterError: the file is not a rule of this format.

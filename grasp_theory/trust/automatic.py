@@ -21,7 +21,11 @@ ENOUGH = 0.8
 
 
 def automatic(problem: PlanningProblem) -> GRASP:
-    """Return the planner of `GRASP.auto`, whose documentation this is."""
+    """Return the planner of `GRASP.auto`, which says how it is chosen.
+
+    Arguments
+        problem: B problems that the planner is for.
+    """
     diagnosis = diagnose(problem)
     found = GRASP(**{name: setting.value for name, setting in diagnosis.settings.items()})  # type: ignore[arg-type]
     spread = action_range(problem, diagnosis.linear.actions)

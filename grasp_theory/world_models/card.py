@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from grasp_theory.world_models.architecture import LATER, Architecture
+from grasp_theory.world_models.glance import sheet, table
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 
@@ -141,6 +142,9 @@ class Card:
         """The name of the model's files: task, kind, latent and seed."""
         return f"{self.task}-{self.kind}-{self.architecture.latent}-{self.seed}"
 
+    def __str__(self) -> str:
+        return sheet(self)
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain values, with the format's version and the model's name first."""
         return {"format": FORMAT, "name": self.name, **_plain("card", asdict(self))}
@@ -177,6 +181,15 @@ class Card:
             values["name"] == card.name, "name", f"{card.name!r}, as the fields say", repr(values["name"])
         )
         return card
+
+
+class Cards(tuple[Card, ...]):
+    """A tuple of cards that prints as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return table(self)
 
 
 def _require(condition: bool, argument: str, expected: str, found: str, hint: str | None = None) -> None:

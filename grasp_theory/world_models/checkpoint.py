@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from grasp_theory.files import atomic_file
-from grasp_theory.world_models.card import Card
+from grasp_theory.world_models.card import Card, Cards
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError
 
@@ -170,14 +170,17 @@ def load(
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
 
 
-def available() -> tuple[Card, ...]:
-    """Return the cards of the world models that come with this package, by name."""
+def available() -> Cards:
+    """Return the cards of the world models that come with this package, a tuple by name; `print` shows a table."""
     shipped = _shipped()
-    return tuple(_read_card(shipped / (name + CARD)) for name in _names(shipped))
+    return Cards(_read_card(shipped / (name + CARD)) for name in _names(shipped))
 
 
 def read_card(path: str | Path) -> Card:
     """Return the card of a stored world model, whose weights are not looked at.
+
+    Arguments
+        path: of its files, with or without the suffix.
 
     Raises
         CheckpointError: if the card is missing, damaged or of a future version.
@@ -189,6 +192,12 @@ def fingerprint(module: nn.Module) -> str:
     """Return the SHA-256 of a module's `state_dict`: names, types, shapes and bytes, in order of the names.
 
     What a module keeps elsewhere (its code, for one) is not covered.
+
+    Arguments
+        module: any, in any state.
+
+    Raises
+        ParameterError: its `state_dict` holds something that is not a tensor.
     """
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):

@@ -99,7 +99,11 @@ class WorldModel(nn.Module):
         return self.normalise_latents(latents).reshape(*batch, *self.architecture.state_shape)
 
     def encode_raw(self, frames: UInt8[Tensor, "N K H W 3"]) -> Float[Tensor, " N *S"]:
-        """Return the encoder's own output, before the latents are centred and scaled."""
+        """Return the encoder's own output, before the latents are centred and scaled.
+
+        Arguments
+            frames: (N, K, H, W, 3) uint8, K stacked frames, the newest first.
+        """
         latents: Tensor
         if self.frozen_encoder is not None:
             weight = next(self.frozen_encoder.parameters(), self.background)
@@ -111,7 +115,11 @@ class WorldModel(nn.Module):
         return latents
 
     def normalise_latents(self, raw: Float[Tensor, "*batch_and_state"]) -> Float[Tensor, "*batch_and_state"]:
-        """Return the encoder's outputs (..., *S) in the coordinates that everything else works in."""
+        """Return the encoder's outputs (..., *S) in the coordinates that everything else works in.
+
+        Arguments
+            raw: (..., *S), as `encode_raw` gives them.
+        """
         with torch.autocast(raw.device.type, enabled=False):
             return ((raw - self.latent_mean) / self.latent_scale) @ self.latent_map
 
@@ -145,6 +153,9 @@ class WorldModel(nn.Module):
         """Return the difference from the mean picture, its colours whitened: the encoder's input.
 
         Whitening makes objects of every colour count, however few pixels they cover.
+
+        Arguments
+            pictures: (..., H, W, 3) uint8.
         """
         difference = pictures.to(self.background.dtype) / 255 - self.background
         with torch.autocast(difference.device.type, enabled=False):
@@ -152,6 +163,10 @@ class WorldModel(nn.Module):
 
     def step(self, state: Float[Tensor, " ..."], action: Float[Tensor, "*batch m"]) -> Float[Tensor, " ..."]:
         """Return the next latents for latents (..., *S) and actions (..., m) in the environment's units.
+
+        Arguments
+            state: latents (..., *S).
+            action: (..., m), in the environment's units.
 
         Raises
             ShapeError: if the trailing axes are not the model's.
@@ -175,20 +190,33 @@ class WorldModel(nn.Module):
         return self.step(state, action)
 
     def decode(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch H W 3"]:
-        """Return pictures in [0, 1] of latents (..., *S): the newest frame, as the decoder sees it."""
+        """Return pictures in [0, 1] of latents (..., *S): the newest frame, as the decoder sees it.
+
+        Arguments
+            state: latents (..., *S).
+        """
         states = state.reshape(self._batch(state).numel(), *self.architecture.state_shape)
         newest = self.decoder(states)[:, 0].movedim(-3, -1)
         pictures: Tensor = (newest @ self.unwhitening.T + self.background).clamp(0, 1)
         return pictures.reshape(*self._batch(state), *self.frame_shape[1:])
 
     def probe(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch Q"]:
-        """Return the probed quantities of latents (..., *S), in the task's units."""
+        """Return the probed quantities of latents (..., *S), in the task's units.
+
+        Arguments
+            state: latents (..., *S).
+        """
         states = state.reshape(self._batch(state).numel(), *self.architecture.state_shape)
         quantities: Tensor = self.probe_head(states) * self.probe_scale + self.probe_mean
         return quantities.reshape(*self._batch(state), self.architecture.probe_dim)
 
     def distance(self, state: Float[Tensor, " ..."], goal: Float[Tensor, " ..."]) -> Float[Tensor, "*batch"]:
-        """Return the root mean squared difference of latents (..., *S): what planners minimise."""
+        """Return the root mean squared difference of latents (..., *S): what planners minimise.
+
+        Arguments
+            state: latents (..., *S).
+            goal: latents that broadcast against them.
+        """
         axes = tuple(range(-len(self.architecture.state_shape), 0))
         return (state - goal).square().mean(dim=axes).sqrt()
 

@@ -62,6 +62,10 @@ def residual_matrix(system: AnySystem, horizon: int) -> csr_array:
 
     Source: Eq. (19)–(20), (32) and the list of rows before Theorem 2.
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+
     Raises
         HorizonError.
     """
@@ -91,6 +95,8 @@ def right_hand_side(
     """Return b of Mz − b: −A_0 s_0 in block 0, plus g in block T−1, 0 elsewhere.
 
     Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
         initial_state: s_0, (n,).
         goal: g = s_T, (n,).
 
@@ -111,6 +117,10 @@ def hessian(system: AnySystem, horizon: int) -> csr_array:
 
     Source: Eq. (31).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+
     Raises
         HorizonError.
     """
@@ -124,6 +134,9 @@ def theorem_3_bound(system: AnySystem) -> float:
     Proof: ‖x + y + z‖² <= 3(‖x‖² + ‖y‖² + ‖z‖²) for each residual, and each s_t occurs in two of them.
 
     Source: Theorem 3, Eq. (31).
+
+    Arguments
+        system: the dynamics, n states and m actions.
 
     Raises
         FloatOverflowError.
@@ -144,6 +157,9 @@ def lipschitz_bound(system: AnySystem) -> float:
 
     Source: a sharper form of Theorem 3, Eq. (31).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+
     Raises
         FloatOverflowError.
     """
@@ -158,6 +174,10 @@ def lipschitz(system: AnySystem, horizon: int) -> float:
     LONG_HORIZON a trial counts eigenvalues instead, in O(n³ log T) without forming the band.
 
     Source: Eq. (31).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
 
     Raises
         HorizonError; FloatOverflowError.
@@ -216,6 +236,12 @@ def condition_number(system: AnySystem, horizon: int) -> float:
     y_{T−1} ∈ ker C_Tᵀ.  That rank is decided by `unreachable_dimension`.  The smallest nonzero eigenvalue
     comes from banded Cholesky where MMᵀ is well conditioned, and else, at any κ, from counting eigenvalues
     in ball arithmetic.  The relative error is at most CONDITION_TOLERANCE.
+
+    Source: the Hessian of Eq. (31).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
 
     Raises
         HorizonError; RankError if M = 0 (T = 1 and B = 0); FloatOverflowError; PrecisionLossError.

@@ -63,6 +63,10 @@ def controllability_matrix(system: AnySystem, horizon: int) -> Float[np.ndarray,
 
     Source: Eq. (21).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+
     Raises
         HorizonError; FloatOverflowError if an entry exceeds float64; PrecisionLossError.
     """
@@ -88,6 +92,10 @@ def gramian(system: AnySystem, horizon: int) -> Float[np.ndarray, "n n"]:
 
     Source: Eq. (21)–(22).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+
     Raises
         HorizonError; FloatOverflowError if an entry exceeds float64; PrecisionLossError.
     """
@@ -102,6 +110,10 @@ def hessian(system: AnySystem, horizon: int) -> Float[np.ndarray, "mT mT"]:
 
     Source: below Eq. (22).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+
     Raises
         HorizonError; FloatOverflowError if an entry exceeds float64.
     """
@@ -115,6 +127,10 @@ def lipschitz(system: AnySystem, horizon: int) -> float:
 
     Source: Eq. (23).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+
     Raises
         HorizonError; FloatOverflowError if it exceeds float64 (use `log_lipschitz`); PrecisionLossError.
     """
@@ -125,6 +141,10 @@ def log_lipschitz(system: AnySystem, horizon: int) -> float:
     """Return ln L_S, at any magnitude of L_S; −inf if no action moves the final state.
 
     Source: Eq. (23).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
 
     Raises
         HorizonError, PrecisionLossError.
@@ -138,6 +158,8 @@ def condition_number(system: AnySystem, horizon: int) -> float:
     Which eigenvalues count as zero is decided by `unreachable_dimension`: by the rank of C_T for a system known
     to float64 precision, with growth over the horizon set apart from rank.
 
+    Source: the Hessian below Eq. (22).
+
     Raises
         HorizonError; RankError if C_T = 0; FloatOverflowError if κ exceeds float64 (use
         `log_condition_number`); PrecisionLossError.
@@ -147,6 +169,12 @@ def condition_number(system: AnySystem, horizon: int) -> float:
 
 def log_condition_number(system: AnySystem, horizon: int) -> float:
     """Return ln κ(H_S) on the row space of C_T, at any magnitude of κ (see `condition_number`).
+
+    Source: the Hessian below Eq. (22).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
 
     Raises
         HorizonError; RankError if C_T = 0; PrecisionLossError.

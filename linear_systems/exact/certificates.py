@@ -211,6 +211,10 @@ def gram(matrix: Matrix, scale: object = 2) -> fmpq_mat:
 
     Pass Mᵀ for scale · MMᵀ, which has the same largest eigenvalue and is smaller where p < q.
 
+    Arguments
+        matrix: M (p, q), exact or floating point.
+        scale: an exact number.
+
     Raises
         ShapeError, EmptySystemError, DTypeError, NonFiniteError, ParameterError.
     """
@@ -222,6 +226,10 @@ def gramian(system: AnySystem, horizon: int) -> fmpq_mat:
     """Return the T-step controllability Gramian W_T, (n, n), exactly: L_S = 2 λmax(W_T).
 
     W_{t+1} = A_t W_t A_tᵀ + B_t B_tᵀ from W_0 = 0, with t = 0..T-1.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
 
     Raises
         HorizonError.

@@ -38,6 +38,13 @@ def joint_stationary_covariance(
     the stop-gradient and finds σ²/(4η_s(1−η_s)) for every state; here nothing is frozen.  Source: Eq.
     (93)-(94).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        sigma: σ >= 0 of the noise of one step, in units of the states.
+
     Raises
         UnstableSystemError: ρ(J) >= 1: the step is too long, B_t lacks full column rank, or a weight is zero.
         FloatOverflowError: a variance exceeds float64; use `log_joint_stationary_variances`.
@@ -60,6 +67,15 @@ def log_joint_stationary_variances(
     """Return ln Var of s_{t+1} and a_t, coordinate by coordinate, for t = 0..T−1, at any magnitude.
 
     The diagonal of `joint_stationary_covariance`, in memory that grows with T and not with T².
+
+    Source: Eq. (93)-(94).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        sigma: σ >= 0 of the noise of one step, in units of the states.
 
     Raises
         UnstableSystemError, as there.

@@ -66,6 +66,12 @@ def ornstein_uhlenbeck(
     The rank of M is n(T−1) + the dimension of the reachable subspace, decided as everywhere in the package;
     the cost is that of a dense decomposition of order (n + m)T.  Source: Appendix A.3, Eq. (56)-(57).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        sigma: σ >= 0 of the noise of one step, in units of the states.
+
     Raises
         HorizonError, StepSizeError, ParameterError.
     """
@@ -103,6 +109,10 @@ def inverse_temperature(step_size: StepSize, sigma: float) -> float:
 
     Source: Eq. (56).
 
+    Arguments
+        step_size: η_s > 0, or a pair whose first is taken.
+        sigma: σ > 0 of the noise.
+
     Raises
         StepSizeError; ParameterError: σ is not positive.
     """
@@ -116,6 +126,11 @@ def boltzmann_residual_covariance(
 
     a*(s) leaves w = Π (M_s s − b) with Π = I − M_a M_a⁺, and s has the density exp(−β‖w‖²) where w depends on
     it, so w is Gaussian with covariance (1/2β) times the projection onto range(Π M_s).  Source: Eq. (57).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        inverse_temperature: β > 0.
 
     Raises
         HorizonError, ParameterError.
@@ -136,6 +151,11 @@ def gibbs_residual_covariance(
 
     It is that of the flow with noise of covariance 2N/β on states and actions alike, at every N.  The density
     cannot be normalised along ker M, which w does not see.  Source: Eq. (56).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        inverse_temperature: β > 0.
 
     Raises
         HorizonError, ParameterError.

@@ -45,6 +45,12 @@ class LiveLimits:
 def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: float) -> LiveLimits:
     """Return the limits for T → ∞ of the noisy stop-gradient iteration's stationary law.  Source: Eq. (93)-(94).
 
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        sigma: σ >= 0 of the noise of one step, in units of the states.
+
     Raises
         StepSizeError: r >= 1, where the joint covariance grows without bound with T.
         UndecidedError: r is too close to 1 for the quadrature.

@@ -68,6 +68,10 @@ def tube_variance(step_size: float, sigma: float) -> float:
 
     Source: Theorem 7, Eq. (96).
 
+    Arguments
+        step_size: η_s in (0, 1).
+        sigma: σ >= 0 of the noise of one step, in units of the states.
+
     Raises
         StepSizeError: η_s lies outside (0, 1), where the iteration has no stationary law.
     """
@@ -80,8 +84,13 @@ def tube_means(step_size: float, start: ArrayLike, centers: ArrayLike) -> Float[
     m^{k+1} = (1 − 2η_s) m^k + 2η_s μ^k, for a centre that rests or moves, and for any η_s > 0.
     Source: Eq. (95).
 
+    Arguments
+        step_size: η_s > 0.
+        start: s⁰ (n,).
+        centers: μ⁰..μ^{K−1}, (K, n).
+
     Raises
-        StepSizeError, ShapeError.
+        StepSizeError, ShapeError; FloatOverflowError: a mean exceeds float64.
     """
     pull = 2 * step_sizes(step_size)[0]
     path = real_array("centers", centers, ndim=2)
@@ -101,6 +110,11 @@ def tube_variances(step_size: float, sigma: float, iterations: int) -> Float[np.
     With `tube_means` this is the law of s^k, which is Gaussian: exact for every k, and for every η_s > 0.
     It converges, to `tube_variance`, exactly when 0 < η_s < 1; at η_s = 1 it grows linearly, beyond
     exponentially. Source: the recursion u' = (1 − 2η_s) u + σ ξ in the proof of Theorem 7.
+
+    Arguments
+        step_size: η_s > 0.
+        sigma: σ >= 0 of the noise of one step, in units of the states.
+        iterations: K, at least 0.
 
     Raises
         StepSizeError, ParameterError; FloatOverflowError: a variance exceeds float64.
@@ -127,6 +141,10 @@ def mixing_time(step_size: float, tolerance: float) -> int:
 
     The mean approaches the centre by |1 − 2η_s| an iteration, the variance its limit by the square of it.
     Source: Theorem 7.
+
+    Arguments
+        step_size: η_s in (0, 1).
+        tolerance: positive.
 
     Raises
         StepSizeError: η_s lies outside (0, 1).  ParameterError: the tolerance is not positive.
@@ -158,6 +176,10 @@ def mixing_time(step_size: float, tolerance: float) -> int:
 def continuous_tube_variance(rate: float, sigma: float) -> float:
     """Return σ²/(2λ), the stationary variance of ds = −λ(s − μ) dτ + σ dW.  Source: Theorem 7.
 
+    Arguments
+        rate: λ > 0, in 1/time.
+        sigma: σ >= 0, in units of the state by √time.
+
     Raises
         ParameterError: λ = `rate` is not positive, or σ is negative.
     """
@@ -169,6 +191,11 @@ def rollout_covariances(system: AnySystem, horizon: int, sigma: float) -> Float[
 
     Σ_{t+1} = A_t Σ_t A_tᵀ + σ² I, Σ_0 = 0; each Σ_t has an error of about eps ‖Σ_t‖, however non-normal A.
     Source: Eq. (105), which is exact for affine dynamics.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        sigma: σ >= 0 of the noise of one step, in units of the states.
 
     Raises
         HorizonError, ParameterError; FloatOverflowError: use `log_rollout_spread`.
@@ -196,6 +223,11 @@ def rollout_covariance(system: AnySystem, horizon: int, sigma: float) -> Float[n
 
     It is the controllability Gramian for B = σI.  Source: Eq. (105), telescoped.
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        sigma: σ >= 0 of the noise of one step, in units of the states.
+
     Raises
         HorizonError, ParameterError; FloatOverflowError: use `log_rollout_spread`.
     """
@@ -211,6 +243,11 @@ def log_rollout_spread(system: AnySystem, horizon: int, sigma: float) -> float:
 
     It grows like 2 T ln ρ(A) when A is unstable and is bounded when A is stable.  Source: Eq. (105).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        sigma: σ > 0 of the noise of one step, in units of the states.
+
     Raises
         HorizonError; ParameterError: σ is not positive.
     """
@@ -224,6 +261,10 @@ def rollout_covariance_limit(system: AnySystem, sigma: float) -> Float[np.ndarra
     Summed by doubling, Σ ← Σ + P Σ Pᵀ with P = A^(2^j), in ball arithmetic until ‖P‖² is below one
     rounding: the error is about eps ‖Σ‖ where a Schur method may lose all digits to a non-normal A.
     Source: Eq. (105).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        sigma: σ >= 0 of the noise of one step, in units of the states.
 
     Raises
         UnstableSystemError: ρ(A) >= 1 (to float64), so there is no limit.

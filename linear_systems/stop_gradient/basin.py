@@ -83,7 +83,7 @@ def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: f
     """Return the radius within which the iteration converges linearly, from N_k and the size of the remainder.
 
     Arguments
-        growth: N_0..N_K of `block_growth`.
+        growth: N_0..N_K (K+1,) of `block_growth`.
         curvature: M of the remainder, for errors up to `reach`.
         rate: q < 1, above the rate of J.
         reach: how far from the fixed point M is known to hold, in max_t ‖e_t‖.

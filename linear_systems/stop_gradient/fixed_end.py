@@ -26,6 +26,12 @@ __all__ = ["fixed_end_bound", "fixed_end_matrix", "last_action_block"]
 def fixed_end_matrix(system: AnySystem, horizon: int, beta: float, step_size: StepSize) -> csr_array:
     """Return the matrix of the iteration with s_T fixed, on (s_1, a_0, ..., s_{T−1}, a_{T−2}, a_{T−1}).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+
     Raises
         HorizonError, StepSizeError, ParameterError.
     """
@@ -38,6 +44,11 @@ def fixed_end_matrix(system: AnySystem, horizon: int, beta: float, step_size: St
 
 def last_action_block(system: AnySystem, beta: float, step_size: StepSize) -> Float[np.ndarray, "m m"]:
     """Return I − 2η_a(1+β)BᵀB, the last diagonal block with s_T fixed; symmetric, with norm at most ρ(D).
+
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
 
     Raises
         StepSizeError, ParameterError: the system is time-varying, or beta is negative.
@@ -53,6 +64,9 @@ def fixed_end_bound(system: AnySystem, beta: float, step_size: StepSize, free: U
     C' = C (1 + ‖2η_a(1+β)BᵀA‖/(q − δ)) with δ = ‖I − 2η_a(1+β)BᵀB‖ < q.  Source: docs/theory/limits.md, U12.
 
     Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
         free: the bound for s_T free, as of `uniform_bounds.uniform_bound` for the same system and step sizes.
 
     Raises

@@ -35,7 +35,13 @@ SHARPENED = 4
 
 @dataclass(frozen=True)
 class KreissConstant:
-    """The largest (|λ| − 1)‖(λ − D − zE)^{-1}‖₂ found, a lower bound of 𝒦 and of sup ‖J_T^k‖, and where it is."""
+    """The largest (|λ| − 1)‖(λ − D − zE)^{-1}‖₂ found, a lower bound of 𝒦 and of sup ‖J_T^k‖, and where it is.
+
+    Arguments
+        value: the number.
+        z: the point of the unit circle.
+        eigenvalue: λ, outside the circle.
+    """
 
     value: float
     z: complex
@@ -47,6 +53,11 @@ def kreiss_constant(system: AnySystem, beta: float, step_size: StepSize) -> Krei
 
     Every value is a lower bound of sup over T and k of ‖J_T^k‖₂; the supremum is at most e (n+m) times 𝒦.  Found on a
     grid and improved by Nelder–Mead, so 𝒦 itself may be larger.
+
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
 
     Raises
         StepSizeError: r > 1, so that 𝒦 is infinite.

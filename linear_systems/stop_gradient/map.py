@@ -68,7 +68,15 @@ __all__ = [
 
 
 def stack(states: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, " Td"]:
-    """Return z = (s_1, a_0, ..., s_T, a_{T-1}) from the states s_1..s_T (T, n) and the actions (T, m)."""
+    """Return z = (s_1, a_0, ..., s_T, a_{T-1}) from the states s_1..s_T and the actions.
+
+    Arguments
+        states: (T, n).
+        actions: (T, m).
+
+    Raises
+        ParameterError: not as many states as actions.
+    """
     s = real_array("states", states, ndim=2)
     a = real_array("actions", actions, ndim=2)
     if s.shape[0] != a.shape[0]:
@@ -81,7 +89,13 @@ def stack(states: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, " Td"]:
 def split(
     system: AnySystem, horizon: int, z: ArrayLike
 ) -> tuple[Float[np.ndarray, "T n"], Float[np.ndarray, "T m"]]:
-    """Return the states s_1..s_T and the actions a_0..a_{T-1} of z: the inverse of `stack`."""
+    """Return the states s_1..s_T and the actions a_0..a_{T-1} of z: the inverse of `stack`.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        z: (T(n+m),), in time order.
+    """
     length = system.matrices(horizon)[0].shape[0]
     d = system.state_dim + system.action_dim
     pairs = vector("z", z, length * d).reshape(length, d)
@@ -104,6 +118,15 @@ def update(
 
     Where `transient_growth` is large, rounding keeps the iterates of this map away from the fixed point for
     ever, although the exact iteration converges.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        initial_state: s_0 (n,).
+        goal: g (n,).
+        z: (T(n+m),), in time order.
     """
     steps, (eta_s, eta_a) = steps_of(system, horizon, beta), step_sizes(step_size)
     s_0, g = _boundary(system, initial_state, goal)
@@ -120,6 +143,12 @@ def update_matrix(system: AnySystem, horizon: int, beta: ArrayLike, step_size: S
     """Return J of z' = J z + c, sparse (T(n+m), T(n+m)), block lower bidiagonal.
 
     Source: Eq. (80)-(81) in the order of Theorem 6's proof; the diagonal blocks are I − N H_t, Eq. (83).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
 
     Raises
         HorizonError, StepSizeError, ParameterError.
@@ -149,6 +178,14 @@ def update_offset(
 
     c_t = (0, 2η_a β_t B_tᵀ g), and c_0 has in addition what the prediction A_0 s_0 contributes.
     Source: Eq. (80)-(81).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        initial_state: s_0 (n,).
+        goal: g (n,).
     """
     steps, pair = steps_of(system, horizon, beta), step_sizes(step_size)
     s_0, g = _boundary(system, initial_state, goal)
@@ -166,6 +203,11 @@ def hessian_block_eigenvalues(
     Every singular value b of B_t gives 1 + (1+β_t) b² ± sqrt((1 + (1+β_t) b²)² − 4 β_t b²); besides, H_t has
     the eigenvalue 2 on range(B_t)^⊥ and 0 on ker B_t.  Given b, each is right to a few roundings.
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+
     Raises
         HorizonError, ParameterError, FloatOverflowError.
     """
@@ -178,6 +220,12 @@ def spectral_radius(system: AnySystem, horizon: int, beta: ArrayLike, step_size:
 
     Source: Eq. (87), for states and actions with step sizes of their own.  It is 1 or more where B lacks full
     column rank or a weight is zero: the directions of ker H_t never move.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
 
     Raises
         HorizonError, StepSizeError, ParameterError, FloatOverflowError.
@@ -193,6 +241,12 @@ def contraction_rate(system: AnySystem, horizon: int, beta: ArrayLike, step_size
     β_min) and L at (‖B‖₂, β_max), the extremes over t.  q >= `spectral_radius`, with equality if B does not
     vary. q >= 1 means that Theorem 6 says nothing: the step is too long, or B_t lacks full column rank, or
     a weight is zero.  Source: Eq. (85)-(86), where η_s = η_a = η.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
 
     Raises
         HorizonError, StepSizeError, ParameterError, FloatOverflowError.
@@ -222,6 +276,11 @@ def best_step_size(system: AnySystem, beta: ArrayLike, ratio: float = 1.0) -> fl
 
     It is best for the rate ρ(J) = (L − μ)/(L + μ) alone, and often the worst for `transient_growth`.
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        ratio: η_a/η_s, positive.
+
     Raises
         RankError: B_t lacks full column rank, so that ρ(J) >= 1 at every step size.
         ParameterError: a weight β_t is zero, with the same effect.
@@ -240,6 +299,13 @@ def fixed_point(
     √β_t B_t] and r_t = (A_t s_t; √β_t (g − A_t s_t)).  It is solved with the orthogonal factors of K_t, so
     that the condition number is that of K_t and not its square.  The fixed point does not depend on the
     step size.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        initial_state: s_0 (n,).
+        goal: g (n,).
 
     Raises
         RankError: B_t lacks full column rank: a fixed point may be moved along ker B_t.
@@ -273,6 +339,12 @@ def greedy_rollout(
 
     Each action is the shortest of those that minimise ‖g − A_t s_t − B_t a‖.  Where B_t has full column
     rank it is the only one, and the rollout is `fixed_point`.  Source: the notes after Theorem 6.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        initial_state: s_0 (n,).
+        goal: g (n,).
 
     Raises
         HorizonError, ShapeError, FloatOverflowError.

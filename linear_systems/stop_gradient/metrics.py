@@ -29,6 +29,7 @@ def metric_closed_loop(system: AnySystem, metric: ArrayLike) -> Float[np.ndarray
     """Return K_P = (I − B(BᵀPB)^{-1}BᵀP)A of the policy that minimises ‖g − As − Ba‖_P, the shortest action if several do.
 
     Arguments
+        system: the dynamics, n states and m actions.
         metric: P (n, n), symmetric positive definite.
 
     Raises
@@ -40,12 +41,21 @@ def metric_closed_loop(system: AnySystem, metric: ArrayLike) -> Float[np.ndarray
 
 
 def metric_radius(system: AnySystem, metric: ArrayLike) -> float:
-    """Return ρ(K_P).  Raises as `metric_closed_loop`."""
+    """Return ρ(K_P).  Raises as `metric_closed_loop`.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        metric: P (n, n), symmetric positive definite.
+    """
     return float(np.abs(np.linalg.eigvals(metric_closed_loop(system, metric))).max())
 
 
 def in_metric(system: AnySystem, metric: ArrayLike) -> LinearSystem:
     """Return the system in the coordinates P^{1/2} s, in which ‖·‖_P is the Euclidean norm and K_P is the greedy loop.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        metric: P (n, n), symmetric positive definite.
 
     Raises
         ShapeError, ParameterError: see `metric_closed_loop`.

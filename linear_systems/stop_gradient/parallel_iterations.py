@@ -77,7 +77,16 @@ class Progress:
 
 
 def gradient_steps(system: AnySystem, beta: ArrayLike, *cycle: StepSize) -> Iteration:
-    """Return gradient steps on the stop-gradient objective whose step sizes repeat in a cycle.  Source: Eq. (80)-(81)."""
+    """Return gradient steps on the stop-gradient objective whose step sizes repeat in a cycle.  Source: Eq. (80)-(81).
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        cycle: step sizes > 0, each one number or a pair (η_s, η_a); one or more.
+
+    Raises
+        ParameterError: no step size is given.
+    """
     if not cycle:
         raise ParameterError("cycle", "at least one step size", "none", "pass (eta_s, eta_a)")
     steps = all_steps(system, beta)
@@ -92,7 +101,13 @@ def gradient_steps(system: AnySystem, beta: ArrayLike, *cycle: StepSize) -> Iter
 
 
 def gradient_sweeps(system: AnySystem, beta: float, step_size: StepSize) -> Iteration:
-    """Return Gauss–Seidel sweeps in time order: the gradient step at t uses the new s_t.  Symbol (I − zE)^{-1} D."""
+    """Return Gauss–Seidel sweeps in time order: the gradient step at t uses the new s_t.  Symbol (I − zE)^{-1} D.
+
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+    """
     steps = all_steps(time_invariant(system), beta)
     D, E = (blocks[0] for blocks in update_blocks(steps, step_sizes(step_size)))
 
@@ -109,6 +124,11 @@ def minimised_actions(system: AnySystem, beta: float, state_step: float) -> Iter
     """Return gradient steps on the states with the actions minimised exactly (shortest minimiser) before each.
 
     On the states its symbol is (1 − 2η_s) I + (2η_s/(1+β)) BB⁺ + 2η_s z K; B may have any rank.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        state_step: η_s > 0.
     """
     A, B, inverse, n = _matrices(system)
     weight = positive_float("beta", beta, allow_zero=True)
@@ -127,6 +147,9 @@ def parallel_greedy(system: AnySystem) -> Iteration:
     """Return block minimisation at all times at once: a_t greedy given s_t, s_{t+1} = A s_t + B a_t.
 
     Symbol zK on the states.  It is exact after T iterations and has the rate ρ(K), which nothing local beats.
+
+    Arguments
+        system: the dynamics, n states and m actions.
     """
     A, B, inverse, n = _matrices(system)
 
@@ -142,6 +165,11 @@ def synchronised(iteration: Iteration, system: AnySystem, every: int) -> Iterati
     """Return `iteration` with the states reset to the rollout of the actions after every `every` iterations.
 
     The reset has the symbol (I − zA)^{-1}B, which is bounded on |z| <= 1 only if A is stable.
+
+    Arguments
+        iteration: on states and actions, as `gradient_steps` makes it.
+        system: the dynamics, n states and m actions.
+        every: at least 1.
     """
     period, n = positive_integer("every", every), system.state_dim
 
@@ -165,6 +193,12 @@ def iterations_to(
 
     Errors are rounded relative to themselves, and nothing flows back in time, so this is close to what exact
     arithmetic does.  An iteration on z itself rounds relative to z: it comes no closer than about eps · peak.
+
+    Arguments
+        iteration: as the functions of this module make it.
+        initial_error: e⁰ (T, n+m), in time order; (T, n) where only the states move.
+        tolerance: positive, relative to the first error.
+        max_iterations: where to stop.
     """
     error = real_array("initial_error", initial_error, ndim=2)
     start = float(np.linalg.norm(error))
@@ -188,6 +222,12 @@ def minimised_update_matrix(system: AnySystem, horizon: int, beta: ArrayLike, st
 
     Block row t holds (1 − 2η_s) I + (2η_s/(1+β_t)) B_t B_t⁺ on the diagonal and 2η_s K_t to its left.
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        state_step: η_s > 0.
+
     Raises
         HorizonError, ParameterError.
     """
@@ -207,6 +247,11 @@ def minimised_action_rate(system: AnySystem, beta: float, state_step: float) -> 
     """Return the T-free rate of `minimised_actions`: max(|1 − 2η_s β/(1+β)|, |1 − 2η_s| + 2η_s ρ(K)).
 
     The first term stands for range(B) and is absent if B = 0, the second for its complement, absent if B has rank n.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        state_step: η_s > 0.
     """
     weight = positive_float("beta", beta, allow_zero=True)
     eta = positive_float("state_step", state_step)
@@ -219,6 +264,10 @@ def minimised_action_rate(system: AnySystem, beta: float, state_step: float) -> 
 
 def minimised_step_size_limit(system: AnySystem, beta: float) -> float:
     """Return the η_s below which `minimised_action_rate` < 1: 1/(1 + ρ(K)), or (1+β)/β if B has rank n.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β > 0, one number.
 
     Raises
         UnstableSystemError: ρ(K) >= 1.
@@ -234,6 +283,10 @@ def best_minimised_step_size(system: AnySystem, beta: float) -> float:
 
     The rate there is max(ρ(K), (1 + ρ(K) − b)/(1 + ρ(K) + b)), b = β/(1+β).  If B has rank n, η_s = (1+β)/(2β) converges
     in one iteration; if B = 0, it is 1/2.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β > 0, one number.
 
     Raises
         UnstableSystemError: ρ(K) >= 1.
@@ -254,6 +307,10 @@ def best_two_step_cycle(system: AnySystem, beta: float) -> tuple[tuple[float, fl
     At one ratio η_a/η_s the two updates are polynomials in the same operator, so the rate of the cycle is
     max |(1 − η μ)(1 − η' μ)|^{1/2} over the spectrum of `uniform_spectrum`.  Minimised by Nelder–Mead from the best
     constant step sizes, sampled over the circle; never worse there than these.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
 
     Raises
         UnstableSystemError, UndecidedError, RankError, ParameterError: see `best_uniform_step_size`.

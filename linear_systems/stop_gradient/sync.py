@@ -50,6 +50,10 @@ def sync_matrix(
     """Return the matrix S J^K of one period on deviations in time order.
 
     Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
         every: K >= 1, gradient steps in a period.
         sync_step: η >= 0 of the sync; 0 leaves it out.
 
@@ -78,6 +82,10 @@ def sync_fixed_point(
     Dense, so meant for T (n + m) up to some hundreds.  Source: Algorithm 1, Eq. (80)-(81), (15).
 
     Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
         every, sync_step: K and η, as in `sync_matrix`.
         initial_state, goal: s_0 and g (n,).
 

@@ -1,4 +1,7 @@
-"""The stop-gradient iteration before its rate sets in: norms of powers, first times, uniform rates."""
+"""The stop-gradient iteration before its rate sets in: norms of powers, first times, uniform rates.
+
+Source: Theorem 6, Eq. (91), and docs/theory/uniform_convergence.md (U1).
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,13 @@ def log_transient_growth(
     floats given, the powers are computed in ball arithmetic to a proved 1e-12 of ‖J^k‖, and the norm of their
     midpoints in float64.  The smallest C of Theorem 6 for a rate q is max_k ‖J^k‖/q^k.  Source: Eq. (91).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        iterations: the highest power, at least 0.
+
     Raises
         HorizonError, StepSizeError, ParameterError, PrecisionLossError.
     """
@@ -42,6 +52,13 @@ def transient_growth(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, iterations: int
 ) -> Float[np.ndarray, " iterations_plus_one"]:
     """Return ‖J^k‖₂ for k = 0..iterations; see `log_transient_growth` for what is guaranteed.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        iterations: the highest power, at least 0.
 
     Raises
         FloatOverflowError: a norm exceeds float64 (norms below its range are returned as 0).
@@ -69,6 +86,15 @@ def iterations_to(
 
     This is the answer of exact arithmetic, decided in ball arithmetic; an iteration in float64 (`update`) may
     never come that close.  The norm need not fall monotonically: k is the first time, not the last.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        horizon: T >= 1, in steps.
+        beta: goal weight β >= 0, one number or one for each time (T,).
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        initial_error: z⁰ − z*, (T(n+m),) in time order.
+        tolerance: positive, relative to the first error.
+        max_iterations: where to stop.
 
     Raises
         UndecidedError: the tolerance is not reached within `max_iterations`.
@@ -102,6 +128,12 @@ def symbol(
 
     sup_T ‖J_T^k‖ = max over |z| = 1 of ‖(D + zE)^k‖.
 
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        z: a complex number; on the unit circle for what is uniform in T.
+
     Raises
         ParameterError: the system is time-varying, or beta is not one number.
     """
@@ -115,6 +147,11 @@ def uniform_rate(system: AnySystem, beta: float, step_size: StepSize) -> float:
     ‖J_T^k‖ <= C q^k with C and q < 1 that do not depend on T exactly where it is below 1.  It is never less
     than `spectral_radius`, the value at z = 0.  Computed by level sets, so that no angle exceeds it by more
     than a relative 1e-9, as far as float64 resolves the eigenvalues of D + zE; costs O((n+m)⁶).
+
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
 
     Raises
         ParameterError: the system is time-varying, or beta is not one number.

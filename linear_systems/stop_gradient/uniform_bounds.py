@@ -2,6 +2,8 @@
 
 sup_T ‖J_T^k‖₂ = max over |z| = 1 of ‖(D + zE)^k‖₂ (see `uniform_convergence`) is a maximum over one angle, and one power
 of the symbol that contracts on the whole circle settles every k.
+
+Source: docs/theory/uniform_convergence.md (U1, U2).
 """
 
 from __future__ import annotations
@@ -60,6 +62,12 @@ def uniform_power_norms(
     posteriori: if X_i is the computed power and δ_i bounds the error of one product, then
     ‖(D + zE)^k‖ <= ‖X_k‖ + Σ_i ‖(D + zE)^{k−i}‖ δ_i.
 
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
+        iterations: the highest power, at least 0.
+
     Raises
         ParameterError, StepSizeError.
     """
@@ -96,6 +104,9 @@ def uniform_bound(
     If ‖(D + zE)^{k₀}‖ <= q^{k₀} on the circle, then C = max over k < k₀ of ‖(D + zE)^k‖/q^k serves for every k.
 
     Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
         rate: q in (r, 1); by default √r, half as fast as the iteration is in the end.
 
     Raises

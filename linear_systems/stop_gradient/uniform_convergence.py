@@ -12,6 +12,8 @@ D + zE exactly where 1/z is one of K: step sizes with r < 1 exist if and only if
 uniform when the error at time t is measured in units of c^t.
 
 Statements and proofs: docs/theory/uniform_convergence.md.
+
+Source: docs/theory/uniform_convergence.md (U3 to U5).
 """
 
 from __future__ import annotations
@@ -75,7 +77,11 @@ def greedy_closed_loop(system: AnySystem) -> Float[np.ndarray, "*T n n"]:
 
 
 def greedy_radius(system: AnySystem) -> float:
-    """Return ρ(K), from the block of A on range(B)^⊥, which carries every nonzero eigenvalue of K."""
+    """Return ρ(K), from the block of A on range(B)^⊥, which carries every nonzero eigenvalue of K.
+
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+    """
     return float(np.abs(_greedy_eigenvalues(time_invariant(system))).max(initial=0.0))
 
 
@@ -145,6 +151,10 @@ def best_uniform_step_size(system: AnySystem, beta: float) -> tuple[float, float
     For a fixed ratio r is a convex function of η_s (the largest |1 − η_s μ|), and is minimised as such over samples
     of the circle; the ratio is bracketed on a grid over twelve decades and then refined.
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+
     Raises
         UnstableSystemError: ρ(K) >= 1.
         UndecidedError: ρ(K) < 1, yet no step sizes with r < 1 were found: ρ(K) is too close to 1 for float64.
@@ -184,6 +194,12 @@ def uniform_region(
     Each value is a lower bound of r, sharp up to what lies between samples that are refined where peaks are;
     `stop_gradient.uniform_rate` leaves no such doubt.  The region r < 1 is star-shaped about (0, 0).
 
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        state_steps: η_s (S,), positive.
+        action_steps: η_a (M,), positive.
+
     Raises
         ParameterError, ShapeError, StepSizeError.
     """
@@ -205,7 +221,14 @@ def uniform_region(
 def uniform_spectrum(
     system: AnySystem, beta: float, ratio: float, angles: ArrayLike
 ) -> Complex[np.ndarray, "K d"]:
-    """Return the eigenvalues μ of (I − D − zE)/η_s at z = e^{iθ}, with η_a = ratio · η_s; those of D + zE are 1 − η_s μ."""
+    """Return the eigenvalues μ of (I − D − zE)/η_s at z = e^{iθ}, with η_a = ratio · η_s; those of D + zE are 1 − η_s μ.
+
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        ratio: η_a/η_s, positive.
+        angles: θ (K,), in radians.
+    """
     points = real_array("angles", angles, ndim=1)
     steps = all_steps(time_invariant(system), positive_float("beta", beta, allow_zero=True))
     D, E = update_blocks(steps, (1.0, positive_float("ratio", ratio)))
@@ -219,6 +242,11 @@ def convergence_radius(system: AnySystem, beta: float, step_size: StepSize) -> f
 
     (1/T) log max_k ‖J_T^k‖ tends to max(0, −log R); R > 1 exactly where r < 1; R <= 1/ρ(K) whatever the step sizes, and
     some come as close to 1/ρ(K) as one likes.  Returned as inf where R exceeds 10⁶.
+
+    Arguments
+        system: the dynamics, n states and m actions.
+        beta: goal weight β >= 0, one number.
+        step_size: η > 0, one number or a pair (η_s, η_a) of states and actions.
 
     Raises
         StepSizeError: ρ(D) >= 1, so that the iteration diverges at T = 1 already.
@@ -263,7 +291,11 @@ def _greedy_eigenvalues(system: LinearSystem) -> Complex[np.ndarray, " k"]:
 
 
 def sample_angles(system: AnySystem) -> Float[np.ndarray, " K"]:
-    """Return sorted angles in [0, π] at which to sample the symbol."""
+    """Return sorted angles in [0, π] at which to sample the symbol.
+
+    Arguments
+        system: time-invariant dynamics, n states and m actions.
+    """
     angles = [np.linspace(0.0, np.pi, EVEN_ANGLES)]
     for kappa in _greedy_eigenvalues(time_invariant(system)):
         width, centre = max(abs(1.0 - abs(kappa)), ANGLE_RESOLUTION), abs(np.angle(kappa))

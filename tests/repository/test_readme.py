@@ -1,4 +1,4 @@
-"""What the README shows runs, and what it points to is there."""
+"""What the README and the first pages of the guide show runs, and what they point to is there."""
 
 from __future__ import annotations
 
@@ -6,35 +6,66 @@ import re
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from experiments.evaluation.overview import summary
 from grasp_theory.world_models import available
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "README.md").read_text()
-SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-LINKS = [target for target in re.findall(r"\]\(([^)#]+)\)", TEXT) if not target.startswith("http")]
+PAGES = {
+    page: (ROOT / page).read_text() for page in ("README.md", "docs/planning.md", "docs/linear_systems.md")
+}
+TEXT = PAGES["README.md"]
+SNIPPETS = {page: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for page, text in PAGES.items()}
+LINKS = [
+    (page, target)
+    for page, text in PAGES.items()
+    for target in re.findall(r"\]\(([^)#]+)\)", text)
+    if not target.startswith("http")
+]
 
 
-def test_there_are_snippets_and_links() -> None:
-    assert len(SNIPPETS) >= 2
-    assert len(LINKS) >= 4
+def test_there_are_snippets_and_links_and_not_too_much() -> None:
+    assert all(SNIPPETS.values())
+    assert len(LINKS) >= 20
+    assert len(TEXT.splitlines()) <= 200
 
 
 @pytest.fixture(scope="module")
-def names() -> dict[str, object]:
-    """What the snippets before have defined."""
-    return {}
+def names() -> dict[str, dict[str, object]]:
+    """What the snippets before, of the same page, have defined."""
+    return {page: {} for page in PAGES}
 
 
-@pytest.mark.parametrize("index", range(len(SNIPPETS)))
-def test_snippets_run_one_after_the_other(index: int, names: dict[str, object]) -> None:
-    exec(compile(SNIPPETS[index], "README.md", "exec"), names)
+@pytest.mark.parametrize(
+    ("page", "index"), [(page, i) for page, all_ in SNIPPETS.items() for i in range(len(all_))]
+)
+def test_snippets_run_one_after_the_other(
+    page: str, index: int, names: dict[str, dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    snippet = SNIPPETS[page][index]
+    exec(compile(snippet, page, "exec"), names[page])
+    shown = re.match(r"```\n(.*?)```\n", PAGES[page].split(snippet)[1].removeprefix("```\n\n"), re.DOTALL)
+    if shown is not None:  # figures differ between machines, words do not
+        assert _words(capsys.readouterr().out) == _words(shown[1])
 
 
-@pytest.mark.parametrize("target", LINKS)
-def test_links_lead_somewhere(target: str) -> None:
-    assert (ROOT / target).exists()
+def _words(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z_]\w+", text)
+
+
+def test_what_the_readme_accepts_is_true(names: dict[str, dict[str, object]]) -> None:
+    true, accepted = (names["README.md"][name] for name in ("true", "accepted"))
+    assert isinstance(true, Tensor)
+    assert isinstance(accepted, Tensor)
+    assert true.float().mean() < 0.8
+    assert true[accepted].float().mean() > 0.9
+    assert true[accepted].sum() > 0.8 * true.sum()
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS)
+def test_links_lead_somewhere(page: str, target: str) -> None:
+    assert ((ROOT / page).parent / target).exists()
 
 
 def test_make_targets_exist() -> None:

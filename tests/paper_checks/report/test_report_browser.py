@@ -12,7 +12,7 @@ import pytest
 from paper_checks.report.errata import errata
 
 playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed (the dev extra has it)"
+    "playwright.sync_api", reason="playwright is not installed (the group dev has it)"
 )
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
