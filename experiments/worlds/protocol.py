@@ -96,6 +96,17 @@ def _grasp_beats(*others: str) -> tuple[tuple[str, str], ...]:
 
 
 CLAIMS: Mapping[str, Claim] = {
+    "stop-gradient": Claim(
+        "stopping the state gradient helps where the model's is brittle",
+        ("wall, adversary 4", "wall, adversary 16", "unicycle, adversary 4", "unicycle, adversary 16"),
+        _grasp_beats("GRASP, state gradients"),
+    ),
+    "sync": Claim("the sync helps", BASE, _grasp_beats("GRASP, no sync")),
+    "shaping": Claim("dense goal shaping helps", BASE, _grasp_beats("GRASP, no shaping")),
+    "noise": Claim(
+        "noise on the states helps, more than noise on shooting's actions", BASE,
+        _grasp_beats("GRASP, no noise", "GD"),
+    ),
     "non-greedy": Claim(
         "GRASP finds plans that first move away from the goal",
         ("trap", "trap, deeper", "maze", "pendulum", "cart-pole", "acrobot", "unicycle", "arm"),
@@ -104,17 +115,6 @@ CLAIMS: Mapping[str, Claim] = {
     "efficiency": Claim(
         "gradients need fewer evaluations than samples", BASE,
         (("GRASP", "CEM"), ("GRASP", "MPPI"), ("GD", "CEM"), ("GD", "MPPI")), LEVELS[1],
-    ),
-    "noise": Claim(
-        "noise on the states helps, more than noise on shooting's actions", BASE,
-        _grasp_beats("GRASP, no noise", "GD"),
-    ),
-    "shaping": Claim("dense goal shaping helps", BASE, _grasp_beats("GRASP, no shaping")),
-    "sync": Claim("the sync helps", BASE, _grasp_beats("GRASP, no sync")),
-    "stop-gradient": Claim(
-        "stopping the state gradient helps where the model's is brittle",
-        ("wall, adversary 4", "wall, adversary 16", "unicycle, adversary 4", "unicycle, adversary 16"),
-        _grasp_beats("GRASP, state gradients"),
     ),
     "jagged": Claim(
         "lifting helps where shooting's landscape is jagged",
