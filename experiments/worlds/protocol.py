@@ -53,7 +53,7 @@ WORLDS: Mapping[str, Callable[[], World]] = {
     "linear": Linear,
     "double integrator": Benchmark,
     "contracting network": Network,
-    "expanding network": lambda: Network(gain=1.5),
+    "expanding network": lambda: Network(states=128, gain=2.5, reach=1.0),
     "trap, deeper": lambda: trap(depth=0.8),
     "wall, stiff": lambda: wall(softness=0.01),
     "wall, rippled": lambda: Rippled(wall(), 1.0),

@@ -105,7 +105,7 @@ class Benchmark(Within):
 class Network(Within):
     """s' = s + 0.2 (−s + g W tanh(s) + tanh(B a)), W and B random of entries N(0, 1/n) and N(0, 1/m).
 
-    For g < 1/2 it contracts, as ‖W‖ ≈ 2; for g > 1 it expands around 0, and large ones are chaotic (Sompolinsky,
+    For g < 1/2 it contracts, as ‖W‖ ≈ 2; for g well above 1 large ones expand, with chaos in the limit (Sompolinsky,
     Crisanti and Sommers, 1988).
 
     Arguments
