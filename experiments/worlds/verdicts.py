@@ -160,28 +160,25 @@ def parallel(rows: pl.DataFrame) -> Verdict | None:
 def report(rows: pl.DataFrame, claims: Sequence[str] = tuple(CLAIMS)) -> str:
     """Return the verdicts as Markdown: claims, claims by world, and all success rates."""
     judged = [found for name in claims if (found := judge(rows, name)) is not None]
-    lines = [
-        "| claim | verdict | pair | n | difference, points | interval | p | detectable |",
-        "|" + "---|" * 8,
-    ]
+    columns, rule = "verdict | pair | n | difference, points | interval | p | detectable |", "|" + "---|" * 8
+    lines = [f"| claim | {columns}", rule]
     for each in judged:
-        for i, test in enumerate(each.pairs):
-            lines.append(
-                f"| {each.name if not i else ''} | {each.verdict if not i else ''} | {_words(test)} |"
-            )
+        lines += _rows(f"{each.name} | {each.verdict}", each.pairs)
     if (verdict := parallel(rows)) is not None:
         lines.append(f"| parallel time | {verdict} | by counting, below | | | | | |")
     if missing := [name for name in claims if name not in {each.name for each in judged}]:
         lines += ["", f"Not judged, for trials are missing: {', '.join(missing)}."]
     for each in judged:
-        lines += ["", f"**{each.name}**: {CLAIMS[each.name].says}; at {CLAIMS[each.name].level} T", ""]
-        lines += [
-            "| world | verdict | pair | n | difference, points | interval | p | detectable |",
-            "|" + "---|" * 8,
-        ]
+        claim = CLAIMS[each.name]
+        lines += ["", f"**{each.name}**: {claim.says}; at {claim.level} T", "", f"| world | {columns}", rule]
         for world, (single, tests) in each.worlds.items():
-            lines += [f"| {world if not i else ''} | {single if not i else ''} | {_words(t)} |" for i, t in enumerate(tests)]  # fmt: skip
+            lines += _rows(f"{world} | {single}", tests)
     return "\n".join([*lines, "", *_rates(rows), "", *_counts(rows)])
+
+
+def _rows(head: str, tests: Sequence[Test]) -> list[str]:
+    heads = [head, *[" | "] * (len(tests) - 1)]
+    return [f"| {each} | {_words(test)} |" for each, test in zip(heads, tests, strict=True)]
 
 
 def _words(test: Test) -> str:

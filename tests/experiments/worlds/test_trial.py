@@ -1,0 +1,106 @@
+"""Units of the analytic worlds: rows, budgets, resuming, and the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments.__main__ import app
+from experiments.study.execute import execute
+from experiments.study.trials.store import Store, StoreError
+from experiments.worlds.protocol import BASE, CLAIMS, PLANNERS, WORLDS, cells
+from experiments.worlds.trial import (
+    LAYOUT,
+    WorldUnit,
+    current,
+    drawn_problems,
+    here,
+    run_unit,
+    unit_key,
+    work,
+)
+from grasp_theory import rollout
+from linear_systems.errors import ParameterError
+
+SMALL = WorldUnit("unicycle", "GRASP", 4, 400, 0)
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_every_planner_stays_within_the_same_budget_and_its_success_is_true(planner: str) -> None:
+    unit = WorldUnit("double integrator", planner, 4, 700, 1)
+    rows = run_unit(unit)
+    assert dict(rows.schema) == dict(LAYOUT.schema)
+    assert len(rows) == 4
+    assert (rows["evaluations"] <= unit.budget * rows["horizon"]).all()
+    assert rows["calls"][0] > 0
+    reach = WORLDS[unit.world]().reach ** 2
+    assert (rows.filter("solved")["loss"] < reach * 1.001).all()
+    assert (rows.filter(~rows["solved"])["loss"] >= reach * 0.999).all()
+
+
+def test_sampling_planners_do_several_iterations_at_the_level_of_efficiency() -> None:
+    rows = run_unit(WorldUnit("maze", "CEM", 2, CLAIMS["efficiency"].level, 0))
+    assert rows["iterations"].max() == 3
+
+
+def test_rows_are_the_same_again_and_their_key_holds_what_determines_them() -> None:
+    first, again = run_unit(SMALL), run_unit(SMALL)
+    assert first.drop("seconds").equals(again.drop("seconds"))
+    others = [
+        WorldUnit("wall", "GRASP", 4, 400, 0), WorldUnit("unicycle", "GD", 4, 400, 0), WorldUnit("unicycle", "GRASP", 5, 400, 0),
+        WorldUnit("unicycle", "GRASP", 4, 401, 0), WorldUnit("unicycle", "GRASP", 4, 400, 1),
+    ]  # fmt: skip
+    assert len({unit_key(each) for each in [SMALL, *others]}) == 6
+
+
+def test_calls_are_counted_one_after_the_other() -> None:
+    unit = WorldUnit("wall", "CEM", 1, 400, 0)
+    rows = run_unit(unit)
+    assert not rows["solved"][0]
+    # The start, one iteration of samples and two looks: each goes through the T steps in order.
+    assert rows["calls"][0] % rows["horizon"][0] == 0
+    assert 3 <= rows["calls"][0] / rows["horizon"][0] <= 5
+
+
+def test_a_killed_run_goes_on_and_its_rows_are_checked(tmp_path: Path) -> None:
+    units = [SMALL, WorldUnit("unicycle", "CEM", 4, 400, 0)]
+    store = Store(tmp_path, LAYOUT)
+    assert execute(units[:1], store, here, key=unit_key, work=work, progress=False) == 1
+    assert execute(units, store, here, key=unit_key, work=work, progress=False) == 1
+    assert execute(units, store, here, key=unit_key, work=work, progress=False) == 0
+    assert store.compact() == len(current(store.rows(), units)) == 8
+    assert store.rows()["problem"].to_list() == [0, 1, 2, 3] * 2
+    with pytest.raises(StoreError, match="with the columns of this version"):
+        Store(tmp_path).rows()
+
+
+def test_the_planners_problems_are_those_of_the_witness() -> None:
+    drawn = drawn_problems("trap", 4, 0)
+    end = rollout(drawn.problem.model, drawn.problem.initial_state, drawn.witness)[:, -1]
+    assert WORLDS["trap"]().reached(end, drawn.problem.goal).all()
+
+
+def test_the_protocol_names_worlds_and_planners_that_there_are() -> None:
+    named = cells()
+    assert len(named) == len(set(named))
+    assert {world for world, _ in named} == set(WORLDS)
+    assert {planner for _, planner in named} == set(PLANNERS)
+    assert len(BASE) >= 8
+    assert cells(("sync",), ("wall",)) == [("wall", "GRASP"), ("wall", "GRASP, no sync")]
+
+
+def test_unknown_words_are_refused() -> None:
+    with pytest.raises(ParameterError, match="check the spelling"):
+        WorldUnit("moon", "GRASP", 1, 1, 0)
+    assert CliRunner().invoke(app, ["worlds", "--claim", "moon"]).exit_code == 2
+
+
+def test_the_command_prints_a_verdict(tmp_path: Path) -> None:
+    words = ["worlds", "--claim", "sync", "--world", "linear", "--quick", "--results", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "Not judged, for trials are missing: sync" in result.output
+    assert "| linear | " in result.output
+    assert CliRunner().invoke(app, [*words, "--stored", "--compact"]).output in result.output
