@@ -8,6 +8,7 @@ import polars as pl
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
 from experiments.paths import RESULTS
@@ -55,7 +56,7 @@ def draw(found: Curves) -> Figure:
         figure.supxlabel("evaluations of the model, in units of the horizon")
         figure.supylabel("share of problems solved")
         shown = [name for name in SHOWN if any(name in planners for planners in found.values())]
-        lines = [plt.Line2D([], [], **styles[name]) for name in shown]  # type: ignore[arg-type]
+        lines = [Line2D([], [], **styles[name]) for name in shown]  # type: ignore[arg-type]
         figure.legend(lines, shown, loc="outside upper center", ncols=min(5, len(shown)))
     return figure
 

@@ -8,9 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.__main__ import app
+from experiments.study.code.modules import Definition
 from experiments.study.execute import execute
 from experiments.study.trials.store import Store, StoreError
+from experiments.study.trials.unit import repository
 from experiments.worlds.protocol import BASE, CLAIMS, PLANNERS, WORLDS, cells
+from experiments.worlds.systems import Benchmark
 from experiments.worlds.trial import (
     LAYOUT,
     WorldUnit,
@@ -35,7 +38,7 @@ def test_every_planner_stays_within_the_same_budget_and_its_success_is_true(plan
     assert len(rows) == 4
     assert (rows["evaluations"] <= unit.budget * rows["horizon"]).all()
     assert rows["calls"][0] > 0
-    reach = WORLDS[unit.world]().reach ** 2
+    reach = Benchmark().reach ** 2
     assert (rows.filter("solved")["loss"] < reach * 1.001).all()
     assert (rows.filter(~rows["solved"])["loss"] >= reach * 0.999).all()
 
@@ -53,6 +56,15 @@ def test_rows_are_the_same_again_and_their_key_holds_what_determines_them() -> N
         WorldUnit("unicycle", "GRASP", 4, 401, 0), WorldUnit("unicycle", "GRASP", 4, 400, 1),
     ]  # fmt: skip
     assert len({unit_key(each) for each in [SMALL, *others]}) == 6
+
+
+def test_the_digest_is_of_all_that_a_unit_can_execute() -> None:
+    belongs = repository().closure(Definition("experiments.worlds.trial", "outcomes")).functions()
+    classes = {type(make()) for make in WORLDS.values()} | {type(planner) for planner in PLANNERS.values()}
+    for each in classes:
+        assert f"{each.__module__}:{each.__name__}" in belongs
+    assert {"experiments.worlds.plane:Plane.step", "experiments.worlds.world:problems"} <= belongs
+    assert "experiments.worlds.verdicts:judge" not in belongs
 
 
 def test_calls_are_counted_one_after_the_other() -> None:
