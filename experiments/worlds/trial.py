@@ -165,6 +165,20 @@ def work(unit: WorldUnit) -> float:
     return WORLDS[unit.world]().horizon
 
 
-def current(rows: pl.DataFrame, units: Iterable[WorldUnit]) -> pl.DataFrame:
-    """Return the rows of these units, as they would be computed now."""
-    return rows.filter(pl.col("unit").is_in([unit_key(unit) for unit in units]))
+def of_one_code(rows: pl.DataFrame, units: Iterable[WorldUnit]) -> tuple[pl.DataFrame, bool]:
+    """Return the rows of these units that are of one code, and whether it is the present one.
+
+    That is the present code where it has any rows, else the code that has most.
+    """
+    wanted = pl.DataFrame(
+        [(each.world, each.planner, each.seed, each.budget, each.count) for each in units],
+        schema={"world": pl.String, "planner": pl.String, "seed": pl.Int64, "budget": pl.Int32, "count": pl.UInt32},
+        orient="row",
+    )  # fmt: skip
+    counted = rows.with_columns(pl.len().over("unit").alias("count"))
+    asked = counted.join(wanted, on=wanted.columns, how="semi").select(rows.columns)
+    present = asked.filter(pl.col("code") == code_digest())
+    if len(present) or not len(asked):
+        return present, True
+    most = asked["code"].value_counts().sort("count", "code")["code"][-1]
+    return asked.filter(pl.col("code") == most), False

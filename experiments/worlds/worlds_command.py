@@ -11,7 +11,7 @@ from experiments.paths import RESULTS
 from experiments.study.execute import execute
 from experiments.study.trials.store import Store
 from experiments.worlds.protocol import BUDGET, CLAIMS, PROBLEMS, WORLDS, cells
-from experiments.worlds.trial import LAYOUT, WorldUnit, current, here, unit_key, work
+from experiments.worlds.trial import LAYOUT, WorldUnit, here, of_one_code, unit_key, work
 from experiments.worlds.verdicts import report
 from linear_systems.errors import ParameterError
 
@@ -46,4 +46,9 @@ def worlds(
         execute(units, store, here, key=unit_key, work=work)
     if compact:
         store.compact()
-    typer.echo(report(current(store.rows(), units), claims))
+    rows, present = of_one_code(store.rows(), units)
+    if not present:
+        typer.echo(
+            "These trials are of former code: run them again before they say anything of the present code.\n"
+        )
+    typer.echo(report(rows, claims))

@@ -13,8 +13,8 @@ from matplotlib.ticker import NullFormatter
 
 from experiments.paths import RESULTS
 from experiments.study.trials.store import Store
-from experiments.worlds.protocol import BUDGET, PROBLEMS, WORLDS
-from experiments.worlds.trial import LAYOUT
+from experiments.worlds.protocol import BUDGET, PROBLEMS, WORLDS, cells
+from experiments.worlds.trial import LAYOUT, WorldUnit, of_one_code
 from figures.style import WIDTH, house_style, line_styles
 
 SHOWN = ("GRASP", "GD", "CEM", "MPPI", "LatCo", "GRASP, no noise", "GRASP, no shaping", "GRASP, no sync",
@@ -81,8 +81,8 @@ def make() -> tuple[Figure, Curves]:
         FileNotFoundError: no rows are stored.
     """
     store = Store(FOLDER, LAYOUT)
-    rows = store.rows().filter(pl.col("seed") == 0, pl.col("budget") == BUDGET)
-    found = curves(rows.filter(pl.len().over("unit") == PROBLEMS))
+    units = [WorldUnit(*cell, PROBLEMS, BUDGET, 0) for cell in cells()]
+    found = curves(of_one_code(store.rows(), units)[0])
     if not found:
         raise FileNotFoundError(2, "no rows", str(store.archive))
     return draw(found), found

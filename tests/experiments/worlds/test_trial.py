@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -17,9 +18,10 @@ from experiments.worlds.systems import Benchmark
 from experiments.worlds.trial import (
     LAYOUT,
     WorldUnit,
-    current,
+    code_digest,
     drawn_problems,
     here,
+    of_one_code,
     run_unit,
     unit_key,
     work,
@@ -82,10 +84,22 @@ def test_a_killed_run_goes_on_and_its_rows_are_checked(tmp_path: Path) -> None:
     assert execute(units[:1], store, here, key=unit_key, work=work, progress=False) == 1
     assert execute(units, store, here, key=unit_key, work=work, progress=False) == 1
     assert execute(units, store, here, key=unit_key, work=work, progress=False) == 0
-    assert store.compact() == len(current(store.rows(), units)) == 8
+    assert store.compact() == len(of_one_code(store.rows(), units)[0]) == 8
     assert store.rows()["problem"].to_list() == [0, 1, 2, 3] * 2
     with pytest.raises(StoreError, match="with the columns of this version"):
         Store(tmp_path).rows()
+
+
+def test_rows_of_former_code_are_shown_only_where_there_are_no_others_and_are_told() -> None:
+    new = run_unit(SMALL)
+    old = new.with_columns(pl.lit("former").alias("code"), pl.lit("other").alias("unit"))
+    rows, present = of_one_code(pl.concat([new, old]), [SMALL])
+    assert present
+    assert set(rows["code"]) == {code_digest()}
+    rows, present = of_one_code(old, [SMALL])
+    assert not present
+    assert len(rows) == 4
+    assert not len(of_one_code(new, [WorldUnit("unicycle", "GRASP", 4, 500, 0)])[0])
 
 
 def test_the_planners_problems_are_those_of_the_witness() -> None:
