@@ -15,7 +15,7 @@ from experiments.paths import RESULTS
 from experiments.study.trials.store import Store
 from experiments.worlds.protocol import BUDGET, PROBLEMS, WORLDS, cells
 from experiments.worlds.trial import LAYOUT, WorldUnit, of_one_code
-from figures.style import WIDTH, house_style, line_styles
+from figures.style import FONT_SIZE, WIDTH, house_style, line_styles
 
 SHOWN = ("GRASP", "GD", "CEM", "MPPI", "LatCo", "GRASP, no noise", "GRASP, no shaping", "GRASP, no sync",
          "GRASP, state gradients")  # fmt: skip
@@ -53,8 +53,8 @@ def draw(found: Curves) -> Figure:
             _panel(axes, world, planners, styles)
         for axes in grid.flat[len(found) :]:
             axes.set_visible(False)
-        figure.supxlabel("evaluations of the model, in units of the horizon")
-        figure.supylabel("share of problems solved")
+        figure.supxlabel("evaluations of the model, in units of the horizon", fontsize=FONT_SIZE)
+        figure.supylabel("share of problems solved", fontsize=FONT_SIZE)
         shown = [name for name in SHOWN if any(name in planners for planners in found.values())]
         lines = [Line2D([], [], **styles[name]) for name in shown]  # type: ignore[arg-type]
         figure.legend(lines, shown, loc="outside upper center", ncols=min(5, len(shown)))

@@ -23,7 +23,12 @@ def test_the_verdicts_are_those_of_the_stored_trials() -> None:
 def test_the_example_runs() -> None:
     code = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert code is not None
-    small = code[1].replace("100, seed", "2, seed").replace("3000 * 60", "400 * 60").replace("print(", "found = (")
+    small = (
+        code[1]
+        .replace("100, seed", "2, seed")
+        .replace("3000 * 60", "400 * 60")
+        .replace("print(", "found = (")
+    )
     names: dict[str, object] = {}
     exec(small, names)
     assert "2 problems" in repr(names["found"])
