@@ -14,6 +14,7 @@ from experiments.study.reporting.counts import verdicts
 from experiments.study.study_commands import status, table, tune
 from experiments.training.ablation import ablation
 from experiments.training.train_command import train
+from experiments.worlds.worlds_command import worlds
 from grasp_theory.command_line import add, new_app
 
 NOTHING = "nothing was written; run it again."
@@ -42,6 +43,7 @@ add(
     "figure-data",
 )
 add(app, verdicts, NOTHING, "verdicts")
+add(app, worlds, UNITS, "worlds")
 
 
 @app.callback()

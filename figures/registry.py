@@ -72,6 +72,11 @@ FIGURES = {
         "reliability of the score of acceptance, and what is true of accepted plans",
         "python -m experiments.scripts.acceptance --plans my_plans",
     ),
+    "worlds": Entry(
+        "figures.planning.worlds",
+        "planners in analytic worlds: success against evaluations",
+        "python -m experiments worlds",
+    ),
     "world-models": Entry("figures.planning.world_models", "what the shipped world models predict"),
 }
 """Name -> figure, in the order in which they are made."""

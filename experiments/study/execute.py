@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
+from typing import Any
 
 import polars as pl
 from rich.console import Console
@@ -22,24 +23,41 @@ Runner = Callable[[Sequence[Unit]], Iterable[tuple[Unit, pl.DataFrame]]]
 """Computes units and yields each with its rows as soon as these are there, in any order."""
 
 
-def execute(units: Sequence[Unit], store: Store, runner: Runner, *, progress: bool = True) -> int:
+def execute(
+    units: Sequence[Any],
+    store: Store,
+    runner: Callable[[Sequence[Any]], Iterable[tuple[Any, pl.DataFrame]]],
+    *,
+    key: Callable[[Any], str] = unit_key,
+    work: Callable[[Any], float] | None = None,
+    progress: bool = True,
+) -> int:
     """Compute those of the units that the store lacks, writing each as it is done; return how many there were.
+
+    Arguments
+        units: with `planner` and `set_name`.
+        store: where their rows are and go.
+        runner: computes them.
+        key: the name of a unit in the store.
+        work: about how much of it there is, in any unit; None: `study_work`.
+        progress: show a progress bar.
 
     Killed at any moment, it loses the units in flight and nothing else: call it again.
     """
     done = store.units()
-    named = {unit_key(unit): unit for unit in units}
-    missing = [(key, unit) for key, unit in named.items() if key not in done]
+    work = study_work if work is None else work
+    named = {key(unit): unit for unit in units}
+    missing = [unit for name, unit in named.items() if name not in done]
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[trials]} trials"),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False),
         console=Console(stderr=True), disable=not progress,
     )  # fmt: skip
     with store.lock(), bar:
-        shown = bar.add_task("planning", total=sum(work(unit) for _, unit in missing), trials=0)
+        shown = bar.add_task("planning", total=sum(map(work, missing)), trials=0)
         trials = 0
-        for unit, rows in runner([unit for _, unit in missing]):
-            store.write(unit_key(unit), rows)
+        for unit, rows in runner(missing):
+            store.write(key(unit), rows)
             trials += len(rows)
             bar.update(
                 shown, advance=work(unit), trials=trials, description=f"{unit.planner} {unit.set_name}"
@@ -47,7 +65,7 @@ def execute(units: Sequence[Unit], store: Store, runner: Runner, *, progress: bo
     return len(missing)
 
 
-def work(unit: Unit) -> float:
+def study_work(unit: Unit) -> float:
     """Return about how many evaluations of the model a unit costs, for the time that is left.  A gradient counts three."""
     planner = make_planner(unit.planner, unit.settings)
     if isinstance(planner, CEM | MPPI):

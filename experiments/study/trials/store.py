@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,28 @@ class StoreError(InvalidInputError):
 
 
 @dataclass(frozen=True)
+class Layout:
+    """What rows of a store look like.
+
+    Arguments
+        schema: columns and their types, "unit" among them.
+        identity: the columns that tell rows apart.
+        order: the columns that rows are sorted by.
+    """
+
+    schema: Mapping[str, Any]
+    identity: tuple[str, ...]
+    order: tuple[str, ...]
+
+
+TRIALS = Layout(
+    SCHEMA, ("unit", "key"),
+    ("task", "kind", "horizon", "purpose", "mode", "planner", "settings", "model", "seed", "problem", "key", "unit"),
+)  # fmt: skip
+"""The rows of the study's trials."""
+
+
+@dataclass(frozen=True)
 class Store:
     """A folder with the rows of finished units: `parts/UNIT.parquet`, and `trials.parquet` with those put together.
 
@@ -30,9 +52,11 @@ class Store:
 
     Arguments
         folder: made on the first writing.
+        layout: of its rows.
     """
 
     folder: Path
+    layout: Layout = TRIALS
 
     @property
     def archive(self) -> Path:
@@ -48,18 +72,18 @@ class Store:
         """Return the keys of the units whose rows are there."""
         keys = {path.stem for path in self.parts.glob("*.parquet")}
         if self.archive.exists():
-            keys |= set(_read(self.archive, columns=["unit"])["unit"].unique())
+            keys |= set(_read(self.archive, self.layout, columns=["unit"])["unit"].unique())
         return keys
 
     def write(self, unit: str, rows: pl.DataFrame) -> None:
         """Add the rows of a unit.
 
         Raises
-            StoreError: if they are not rows of that unit with the columns of `SCHEMA`.
+            StoreError: if they are not rows of that unit with the columns of the layout.
         """
-        if rows.schema != pl.Schema(SCHEMA) or rows["unit"].unique().to_list() != [unit]:
+        if rows.schema != pl.Schema(self.layout.schema) or rows["unit"].unique().to_list() != [unit]:
             raise StoreError(
-                "rows", f"rows of unit {unit} with the columns of SCHEMA", f"{rows.schema}", "run_unit"
+                "rows", f"rows of unit {unit} with the columns of its layout", f"{rows.schema}", "run_unit"
             )
         self.parts.mkdir(parents=True, exist_ok=True)
         _write(self.parts / f"{unit}.parquet", rows)
@@ -67,7 +91,7 @@ class Store:
     def unit_rows(self, unit: str) -> pl.DataFrame:
         """Return the rows of one unit, none if it is not there."""
         part = self.parts / f"{unit}.parquet"
-        rows = _read(part) if part.exists() else self.rows()
+        rows = _read(part, self.layout) if part.exists() else self.rows()
         return rows.filter(pl.col("unit") == unit)
 
     def rows(self) -> pl.DataFrame:
@@ -87,12 +111,13 @@ class Store:
 
     def _rows(self) -> pl.DataFrame:
         # The archive last: a part that a compaction moves between the two readings is then in it.
-        parts = [_read(path) for path in sorted(self.parts.glob("*.parquet"))]
-        archive = [_read(self.archive)] if self.archive.exists() else []
+        parts = [_read(path, self.layout) for path in sorted(self.parts.glob("*.parquet"))]
+        archive = [_read(self.archive, self.layout)] if self.archive.exists() else []
         if not parts and not archive:
-            return pl.DataFrame(schema=SCHEMA)
+            return pl.DataFrame(schema=self.layout.schema)
         # A unit may be in both: after a compaction that was killed half-way, or computed again.
-        return pl.concat([*archive, *parts]).unique(["unit", "key"], keep="last").sort(*_ORDER, "key", "unit")
+        rows = pl.concat([*archive, *parts]).unique(self.layout.identity, keep="last")
+        return rows.sort(*self.layout.order)
 
     def compact(self) -> int:
         """Put all rows into `trials.parquet`, remove the parts, and return the number of rows.
@@ -127,7 +152,6 @@ class Store:
 
 
 _READINGS = 3
-_ORDER = ("task", "kind", "horizon", "purpose", "mode", "planner", "settings", "model", "seed", "problem")
 
 
 def _write(path: Path, rows: pl.DataFrame, **options: Any) -> None:
@@ -139,7 +163,7 @@ def _write(path: Path, rows: pl.DataFrame, **options: Any) -> None:
         file.write(encoded.getvalue())
 
 
-def _read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+def _read(path: Path, layout: Layout, columns: list[str] | None = None) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(path, columns=columns, glob=False)
     except FileNotFoundError:
@@ -149,7 +173,7 @@ def _read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
             "folder", f"{path.name} to be a readable Parquet file", f"{type(error).__name__}: {error}",
             "delete the file: its trials are computed again",
         ) from error  # fmt: skip
-    if columns is None and frame.schema != pl.Schema(SCHEMA):
+    if columns is None and frame.schema != pl.Schema(layout.schema):
         raise StoreError(
             "folder", f"{path.name} with the columns of this version", f"{frame.schema}",
             "read it with the version that wrote it, or delete it",

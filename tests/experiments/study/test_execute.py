@@ -16,7 +16,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from study_cases import fake_rows, small_unit
 
-from experiments.study.execute import execute, here, processes, runner, work
+from experiments.study.execute import execute, here, processes, runner, study_work
 from experiments.study.trials.store import Store
 from experiments.study.trials.unit import Unit, unit_key
 from linear_systems.errors import ParameterError
@@ -53,10 +53,10 @@ def test_a_unit_that_fails_keeps_what_was_done_before(tmp_path: Path) -> None:
 
 
 def test_work_grows_with_what_is_asked_for() -> None:
-    assert work(small_unit(count=4)) == 2 * work(small_unit(count=2))
-    assert work(small_unit(horizon=8)) == 2 * work(small_unit(horizon=4))
+    assert study_work(small_unit(count=4)) == 2 * study_work(small_unit(count=2))
+    assert study_work(small_unit(horizon=8)) == 2 * study_work(small_unit(horizon=4))
     for planner in ("GRASP", "LatCo", "CEM", "MPPI", "CEMGD"):
-        few, many = (work(small_unit(planner=planner, settings=(("iterations", n),))) for n in (2, 20))
+        few, many = (study_work(small_unit(planner=planner, settings=(("iterations", n),))) for n in (2, 20))
         assert 5 * few < many
 
 
