@@ -18,6 +18,7 @@ import optuna
 import polars as pl
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from experiments.study.execute import Runner, execute, runner
 from experiments.study.targets import Target, damaged
@@ -77,13 +78,14 @@ def tune(
         StoreError: while another process tunes the same.
     """
     store.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(target, store.folder), _readable(store.folder):
-        return _tune_alone(target, store, compute_units, trials, problems, handed, progress)
+    with _alone(target, store.folder), _readable(store.folder), tuning_storage(store.folder) as storage:
+        return _tune_alone(target, store, storage, compute_units, trials, problems, handed, progress)
 
 
 def _tune_alone(
     target: Target,
     store: Store,
+    storage: optuna.storages.RDBStorage,
     compute_units: Runner,
     trials: int,
     problems: int,
@@ -91,10 +93,7 @@ def _tune_alone(
     progress: bool,
 ) -> Mapping[str, Any]:
     study = optuna.create_study(
-        study_name=target.name,
-        storage=_storage(store.folder),
-        direction="maximize",
-        load_if_exists=True,
+        study_name=target.name, storage=storage, direction="maximize", load_if_exists=True
     )
     fixed = {"model_hash": model_hash(target.model), "problems": problems}
     known = {name: study.user_attrs.get(name, value) for name, value in fixed.items()}
@@ -191,18 +190,26 @@ def _in_processes(
             yield target, job(target, handed)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with _readable(folder):
-        _storage(folder)  # its tables are made once, not by each process
+    with _readable(folder), tuning_storage(folder):
+        pass  # its tables are made once, not by each process
     with worker_pool(workers) as pool:
         futures = {pool.submit(job, target, handed): target for target, handed in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
 
 
-def _storage(folder: Path) -> optuna.storages.RDBStorage:
+@contextmanager
+def tuning_storage(folder: Path) -> Iterator[optuna.storages.RDBStorage]:
+    """Open the studies of a folder of results, and close its connections at the end."""
     # The file is opened by its path: in a URL, a path with ? or % would be another.
     open_it = partial(sqlite3.connect, folder / "tuning.db")
-    return optuna.storages.RDBStorage("sqlite:///tuning.db", engine_kwargs={"creator": open_it})
+    # Without a pool a connection is closed after use, where the file turns out to be no database too.
+    engine = {"creator": open_it, "poolclass": NullPool}
+    storage = optuna.storages.RDBStorage("sqlite:///tuning.db", engine_kwargs=engine)
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from experiments.study.targets import Target, Tuned
 from experiments.study.trials.settings import BUDGET, EVALUATIONS, make_planner
 from experiments.study.trials.store import Store
 from experiments.study.trials.unit import Unit, unit_key
-from experiments.study.tune import PROMPTNESS, score, suggest, tune, tune_all
+from experiments.study.tune import PROMPTNESS, score, suggest, tune, tune_all, tuning_storage
 from grasp_theory import CEM, MPPI
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
@@ -109,8 +109,8 @@ def test_targets_side_by_side_are_tuned_as_one_after_the_other(tmp_path: Path) -
 def test_a_trial_that_a_kill_left_running_is_tried_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first = tune(TARGET, store, Landscape(), trials=2, problems=8, progress=False)
-    storage = f"sqlite:///{tmp_path / 'tuning.db'}"
-    optuna.load_study(study_name=TARGET.name, storage=storage).ask()
+    with tuning_storage(tmp_path) as storage:
+        optuna.load_study(study_name=TARGET.name, storage=storage).ask()
     after = tune(TARGET, store, Landscape(), trials=4, problems=8, progress=False)
     assert first["trials"] == 2
     assert after["trials"] == 4

@@ -136,7 +136,7 @@ def grid(task: WallSingle) -> tuple[np.ndarray, coo_array]:
     side = np.arange(5, 60.01, 0.5)
     nodes = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1)
     free = task.walls.free(nodes)
-    number = np.arange(free.size).reshape(free.shape)
+    number = np.arange(free.size, dtype=np.int32).reshape(free.shape)
     offsets = [(i, j) for i in range(-3, 4) for j in range(-3, 4) if np.gcd(i, j) == 1]
     starts, ends, lengths = [], [], []
     for i, j in offsets:
