@@ -1,5 +1,6 @@
 """The GRASP planner, its baselines and its theory, usable on the reader's own system or model."""
 
+import grasp_theory.trust.automatic  # noqa: F401 - gives GRASP.auto its settings
 from grasp_theory.action_sets import Balls, Box, Held
 from grasp_theory.compare import Comparison, compare
 from grasp_theory.control import ControlRun, GymnasiumWorld, control

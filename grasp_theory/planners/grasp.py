@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -11,8 +12,9 @@ from torch import Tensor
 from grasp_theory.objectives import lifted_pulls
 from grasp_theory.planners.cem import refine_around
 from grasp_theory.planners.loop.evaluations import gradients, rollout_gradient
+from grasp_theory.planners.loop.greedy import GREEDY, greedy_rollout
 from grasp_theory.planners.loop.levenberg_marquardt import LARGEST_STATE, LevenbergMarquardt, sync_passes
-from grasp_theory.planners.loop.lifted import LiftedPlanner, LiftedSearch
+from grasp_theory.planners.loop.lifted import LiftedPlanner, LiftedSearch, interpolation
 from grasp_theory.planners.loop.optimizers import OptimizerName, make_optimizer
 from grasp_theory.planners.loop.parallel_rollout import is_compiled
 from grasp_theory.planners.loop.rows import GRADIENT, Rows
@@ -24,6 +26,7 @@ from grasp_theory.planners.loop.settings import (
     check_numbers,
     require_distinct_restarts,
 )
+from grasp_theory.problem import PlanningProblem
 from linear_systems.validation import positive_integer
 
 
@@ -53,7 +56,8 @@ class GRASP(LiftedPlanner):
     A row is noticed to have diverged at these moments too.
 
     The default is ours, tuned by `experiments/scripts/tune_planner_defaults.py` on states of unit scale and actions in
-    [−1, 1]: scale the step sizes and the noise with them.  The presets are `paper`, `released` and `parallel`.
+    [−1, 1]: scale the step sizes and the noise with them, or let `auto` do it.  The presets are `paper`, `released` and
+    `parallel`.
 
     Arguments
         state_lr: η_s.  With SGD and summed losses dimensionless and in (0, 1), as the tube needs (Theorem 7);
@@ -88,8 +92,12 @@ class GRASP(LiftedPlanner):
             are forgotten after a sync.
         reduction: "sum" over time and state entries as in the paper, or "mean" over the state's entries and sum over
             time as in the released implementation.
-        initial_state_noise: standard deviation sqrt(ε) of the noise around the linear interpolation from s_0
-            to g (Section 4.1), in units of a state's entry.
+        start: of states and actions: "line", the linear interpolation from s_0 to g and the initial actions (Section
+            4.1), or "greedy", the actions that come nearest to the goal in each single step of the model, and their
+            rollout (`greedy_rollout`).  Good where the distance to the goal can be followed around what is in the way.
+        greedy_spread: standard deviation of the actions that a greedy start samples, in units of an action's entry.
+        initial_state_noise: standard deviation sqrt(ε) of the noise around the start's states (Section
+            4.1), in units of a state's entry.
         initial_action_noise: standard deviation added to the initial actions; the paper has 0.
         checkpoint: recompute the model in the backward pass of the gradient sync, to save memory.
 
@@ -119,6 +127,8 @@ class GRASP(LiftedPlanner):
     optimizer: OptimizerName = "adam"
     sync_optimizer: OptimizerName = "adam"
     reduction: Literal["sum", "mean"] = "sum"
+    start: Literal["line", "greedy"] = "line"
+    greedy_spread: float = 1.0
     initial_state_noise: float = 0.0
     initial_action_noise: float = 0.0
     checkpoint: bool = False
@@ -127,7 +137,7 @@ class GRASP(LiftedPlanner):
         super().__post_init__()
         check_numbers(
             self,
-            positive=("state_lr", "sync_lr", "sync_spread"),
+            positive=("state_lr", "sync_lr", "sync_spread", "greedy_spread"),
             not_negative=(
                 "action_lr",
                 "goal_weight",
@@ -142,7 +152,7 @@ class GRASP(LiftedPlanner):
         )
         check_choices(
             self, sync_method=("gradient", "shooting", "cem"), optimizer=("sgd", "adam"), sync_optimizer=("sgd", "adam"),
-            reduction=("sum", "mean"),
+            reduction=("sum", "mean"), start=("line", "greedy"),
         )  # fmt: skip
         if self.sync_every is not None:
             positive_integer("sync_every", self.sync_every)
@@ -193,6 +203,25 @@ class GRASP(LiftedPlanner):
         """
         return cls(iterations=230, check_every=100, sync_method="shooting")
 
+    automatic: ClassVar[Callable[[PlanningProblem], GRASP]]
+    """What `auto` asks: `grasp_theory.trust.automatic`, which is above the planners and sets itself here."""
+
+    @classmethod
+    def auto(cls, problem: PlanningProblem) -> GRASP:
+        """Return GRASP with settings for these problems that come from the model alone: no trial, no outcome.
+
+        Step sizes, noise, γ and sync are those of `diagnose(problem).settings`, in the units of its states and actions.
+        The start is greedy where greedy plans reach the goal region, in the model, in at least four fifths of the problems;
+        then the first sync is at the start.  What this is worth is measured in docs/trust.md.
+
+        Arguments
+            problem: B problems; the first 8 are linearised, and up to 64 are asked for the greedy start.
+
+        Raises
+            ShapeError, DTypeError, NonFiniteError, ParameterError: as `diagnose`.
+        """
+        return cls.automatic(problem)
+
     def _search(self, rows: Rows) -> Search:
         return _GraspSearch(self, rows)
 
@@ -220,6 +249,8 @@ class _GraspSearch(LiftedSearch):
         """Return the gradient of the joint step and, where a sync is due, its own and the looks at it."""
         options = self.options
         passes = GRADIENT
+        if iteration == 0 and options.start == "greedy":
+            passes += GREEDY + 1
         if self._sync_is_due(iteration):
             if self.shooting:
                 passes += sync_passes(self.rows.goal[0].numel(), options.shooting_steps)
@@ -231,6 +262,8 @@ class _GraspSearch(LiftedSearch):
 
     def step(self, iteration: int, incumbents: Incumbents) -> None:
         options = self.options
+        if iteration == 0 and options.start == "greedy":
+            self._start_greedily(incumbents)
         cycle = options.cycle_decay**self.since_sync
         sigma = options.state_noise * options.noise_decay**iteration * cycle
         self.joint_step(options.goal_weight * cycle, self.noise.draw() * sigma if sigma else None)
@@ -238,6 +271,15 @@ class _GraspSearch(LiftedSearch):
             self.since_sync += 1
         if self._sync_is_due(iteration):
             self._sync(incumbents)
+
+    def _start_greedily(self, incumbents: Incumbents) -> None:
+        """Move states and actions from the line to the greedy rollout, with the noise that they have, and show the plan."""
+        rows = self.rows
+        actions, states = greedy_rollout(rows, self.options.greedy_spread)
+        self.states[:, self.free] += (states - interpolation(rows))[:, self.free]
+        self.actions = rows.problem.project(actions + (self.actions - rows.actions))
+        # A copy, as the joint step moves the actions in place.
+        self.show(self.actions.clone(), incumbents)
 
     def _sync_is_due(self, iteration: int) -> bool:
         options = self.options

@@ -17,6 +17,7 @@ PLANNERS: dict[str, Planner] = {
     "GRASP.paper": replace(GRASP.paper(), iterations=30, sync_every=10),
     "GRASP.released": replace(GRASP.released(), iterations=30, sync_every=10),
     "GRASP CEM sync": GRASP(iterations=30, sync_every=10, sync_steps=2, sync_method="cem", check_every=100),
+    "GRASP greedy start": GRASP(iterations=10, start="greedy", sync_every=5, sync_steps=2),
     "GRASP all options": GRASP(
         iterations=20, sync_every=5, sync_steps=2, check_every=25, stop_state_gradient=False,
         fix_final_state=False, noise_decay=0.95, cycle_decay=0.9, sync_states=False, initial_state_noise=0.1, initial_action_noise=0.1,

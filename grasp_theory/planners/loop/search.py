@@ -70,7 +70,7 @@ class Incumbents:
         with torch.no_grad():
             loss = problem.losses(states, actions, self.rows.goal)
             finite = torch.isfinite(loss)
-            believed = _reached(problem, states, self.rows.goal) & finite
+            believed = reached(problem, states, self.rows.goal) & finite
         before = self.believed_looks[rows] > 0
         first = believed & ~before
         better = finite if self.returned == "last" else finite & (loss < self.loss[rows])
@@ -96,7 +96,7 @@ class Incumbents:
                 states = rollout(problem.model, self.states[rows, 0], actions)
                 loss = problem.losses(states, actions, goal)
                 finite = torch.isfinite(loss)
-                self.believed[rows] = _reached(problem, states, goal) & finite
+                self.believed[rows] = reached(problem, states, goal) & finite
             self.states[rows], self.loss[rows] = states, loss.where(finite, torch.inf)
         return self.approximate
 
@@ -218,7 +218,8 @@ def _first_row(values: Tensor, restarts: int) -> Tensor:
     return torch.arange(0, len(values), restarts, device=values.device)
 
 
-def _reached(problem: PlanningProblem, states: Tensor, goal: Tensor) -> Bool[Tensor, " rows"]:
+def reached(problem: PlanningProblem, states: Tensor, goal: Tensor) -> Bool[Tensor, " rows"]:
+    """Return which rollouts (rows, T+1, *S) reach the goal region; none where the problem has none."""
     if problem.reached is None:
         return torch.zeros(len(states), dtype=torch.bool, device=states.device)
     if problem.reached_when == "any":

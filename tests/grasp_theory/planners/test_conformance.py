@@ -55,8 +55,12 @@ def test_a_row_alone_gives_the_same_bits(planner: Planner) -> None:
         alone = planner.plan(rows_of(problem, slice(i, i + 1)))
         assert torch.equal(alone.status[0], together.status[i])
         assert torch.equal(alone.iterations[0], together.iterations[i])
-        if getattr(planner, "noise_exponent", 0.0) or getattr(planner, "constraint", "") == "multipliers":
-            # Fourier transforms and powers may round differently in a batch of another size.
+        if (
+            getattr(planner, "noise_exponent", 0.0)
+            or getattr(planner, "constraint", "") == "multipliers"
+            or getattr(planner, "start", "") == "greedy"
+        ):
+            # Fourier transforms, powers and moments along an axis may round differently in a batch of another size.
             torch.testing.assert_close(alone.actions[0], together.actions[i], rtol=1e-9, atol=1e-9)
         else:
             assert torch.equal(alone.actions[0], together.actions[i])

@@ -1,0 +1,74 @@
+"""`GRASP.auto` sets the planner from the model alone, in the model's units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from grasp_theory import GRASP, Balls, PlanningProblem, diagnose
+from grasp_theory.trust.automatic import greedy_share
+
+
+def _open_field(scale: float = 1.0, horizon: int = 8) -> PlanningProblem:
+    """A point that moves by its action, at most one unit of `scale` a step; goals are 3 to 5 units away."""
+    generator = torch.Generator().manual_seed(0)
+    angle = 6.28 * torch.rand(24, 1, generator=generator)
+    far = 3.0 + 2.0 * torch.rand(24, 1, generator=generator)
+    goal = scale * far * torch.cat([angle.cos(), angle.sin()], 1)
+    return PlanningProblem(
+        lambda s, a: s + a,
+        torch.zeros_like(goal),
+        goal,
+        horizon,
+        2,
+        action_set=Balls(scale, 2),
+        reached=lambda s, g: (s - g).norm(dim=1) < 0.3 * scale,
+        seeds=torch.arange(24),
+    )
+
+
+def _walled(problem: PlanningProblem) -> PlanningProblem:
+    """The same with a ring at 2 units that cannot be crossed, but through a gap on the far side."""
+
+    def step(s: Tensor, a: Tensor) -> Tensor:
+        after = s + a
+        crosses = ((s.norm(dim=-1) < 2.0) != (after.norm(dim=-1) < 2.0)) & ~(
+            (after[..., 0] > 0) & (after[..., 1].abs() < 0.4)
+        )
+        return torch.where(crosses.unsqueeze(-1), s + 0.0 * a, after)
+
+    return replace(problem, dynamics=step)
+
+
+def test_a_start_is_greedy_where_greedy_plans_reach() -> None:
+    open_field = _open_field()
+    assert greedy_share(open_field, 1.0) == 1.0
+    assert GRASP.auto(open_field).start == "greedy"
+    walled = _walled(open_field)
+    assert greedy_share(walled, 1.0) < 0.5
+    assert GRASP.auto(walled).start == "line"
+
+
+def test_without_a_goal_region_nothing_is_known_of_greedy_plans() -> None:
+    assert GRASP.auto(replace(_open_field(), reached=None)).start == "line"
+
+
+def test_settings_are_those_of_the_diagnosis() -> None:
+    problem = _walled(_open_field())
+    auto, settings = GRASP.auto(problem), diagnose(problem).settings
+    assert {name: getattr(auto, name) for name in settings} == {
+        name: one.value for name, one in settings.items()
+    }
+    assert GRASP.auto(problem) == auto
+
+
+def test_it_plans_in_any_unit_where_the_default_does_not() -> None:
+    """Lengths in thousandths: the default's steps of 0.01 and noise of 0.2 are then far too large."""
+    small = _open_field(scale=1e-3)
+    auto = GRASP.auto(small)
+    along_the_line = replace(auto, start="line", sync_at_start=False)
+    for planner in (auto, along_the_line):
+        assert bool(planner.plan(small).reached.all())
+    assert not bool(GRASP().plan(small).reached.any())
