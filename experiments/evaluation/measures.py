@@ -10,12 +10,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from experiments.evaluation.exploitability import exploitability
 from experiments.evaluation.faithfulness import distance_ranks, greedy_success
 from experiments.evaluation.open_loop import behaviour_steps, held_out_windows, open_loop
-from experiments.evaluation.sizes import FULL, QUICK, SEED, stream
+from experiments.evaluation.sizes import FULL, LARGE, QUICK, SEED, stream
 from experiments.evaluation.state_gradient import state_gradient
 from experiments.threads import one_thread
 from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel
+from grasp_theory.world_models.architecture import BACKBONES
 from linear_systems.errors import ParameterError, ShapeError
 
 FORMAT = 2
@@ -47,7 +48,8 @@ def evaluate(
         NonFiniteError: if the model's predictions are not finite.
     """
     _check(task, model, seed)
-    sizes = QUICK if quick else FULL
+    large = model.architecture.encoder in BACKBONES
+    sizes = QUICK if quick else LARGE if large else FULL
     result: dict[str, Json] = {
         "format": FORMAT, "task": task.name, "seed": seed, "quick": quick, "sizes": asdict(sizes)
     }  # fmt: skip

@@ -56,7 +56,7 @@ def summary(cards: Sequence[Card]) -> str:
     """
 
     def group(card: Card) -> tuple[str, str, str]:
-        return (card.task, card.architecture.latent, card.kind)
+        return (card.task, card.architecture.label, card.kind)
 
     lines = list(HEAD)
     ordered = sorted(cards, key=lambda card: (group(card)[0], group(card)[1], group(card)[2], card.seed))

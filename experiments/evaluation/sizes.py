@@ -47,6 +47,11 @@ FULL = Sizes(
     episodes=200, length=200, pairs=2000, greedy=80, plans=100, evaluations=1500,
     attacked=100, attack=400, resamples=1000,
 )  # fmt: skip
+LARGE = Sizes(
+    episodes=20, length=120, pairs=200, greedy=5, plans=12, evaluations=300,
+    attacked=20, attack=150, resamples=1000,
+)  # fmt: skip
+"""For models of frozen networks, whose pictures and steps cost a hundred times as much as a flat model's."""
 QUICK = Sizes(
     episodes=40, length=150, pairs=300, greedy=10, plans=16, evaluations=300,
     attacked=20, attack=200, resamples=300,

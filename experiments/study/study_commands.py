@@ -221,7 +221,7 @@ def _tuned(results: Path) -> Tuned:
 
 
 def _models() -> list[str]:
-    return [f"{card.task}-{card.kind}-{card.architecture.latent}-{card.seed}" for card in available()]
+    return [card.name for card in available()]
 
 
 def _lacking(number: str, tuned: Tuned, store: Store) -> str:

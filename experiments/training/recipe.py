@@ -9,7 +9,7 @@ from typing import Any, Literal
 from linear_systems.errors import ParameterError
 
 Kind = Literal["offline", "robust"]
-Latent = Literal["flat", "patch"]
+Latent = Literal["flat", "patch", "frozen", "random"]
 Features = Literal["learned", "colours"]
 
 
@@ -56,8 +56,9 @@ class Recipe:
 
     Arguments
         episodes, length: behaviour episodes, and environment steps of each.
-        latent, latent_dim: kind and size of the latent.
-        encoder_depth, predictor_width, predictor_depth, predictor_block: see `Architecture`.
+        latent, latent_dim: kind and size of the latent; "frozen" and "random" are patches of a frozen network, ImageNet's
+            or untrained (`FrozenEncoder`), for which the encoder's weights and stage do not count.
+        encoder_depth, patches, predictor_width, predictor_depth, predictor_block: see `Architecture`.
         variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
             deviation and the squared off-diagonal covariances (Bardes et al., 2022).
         features: "learned" by the encoder's stage, or "colours": centroids of colours (`ColourEncoder`), for which the
@@ -72,6 +73,8 @@ class Recipe:
         robust_predictor: the stage that makes an offline model robust.
         state_noise: standard deviation of the noise on the latents that a robust predictor starts from.
         replays: the replayed plans that a robust predictor learns from.
+        distance: what a distance between latents counts: typical model steps (`measure_in_steps`), or what the features
+            themselves say.
     """
 
     episodes: int
@@ -79,6 +82,7 @@ class Recipe:
     latent: Latent = "flat"
     latent_dim: int = 8
     encoder_depth: int = 2
+    patches: int = 4
     predictor_width: int = 320
     predictor_depth: int = 2
     predictor_block: Literal["plain", "gated"] = "plain"
@@ -95,6 +99,7 @@ class Recipe:
     robust_predictor: Stage = field(default_factory=lambda: Stage(1200, 512, 5e-4, 8))
     state_noise: float = 0.1
     replays: Replays = field(default_factory=Replays)
+    distance: Literal["steps", "features"] = "steps"
 
     def to_json(self) -> Mapping[str, Any]:
         """Return the fields as plain values."""
@@ -113,7 +118,7 @@ class Recipe:
         return told == own
 
 
-RECIPES: Mapping[tuple[str, Latent], Recipe] = {
+RECIPES: dict[tuple[str, Latent], Recipe] = {
     ("wall_single", "flat"): Recipe(
         episodes=2000,
         length=250,
@@ -183,6 +188,25 @@ RECIPES: Mapping[tuple[str, Latent], Recipe] = {
         probe=Stage(5000, 1024, 2e-3),
     ),
 }
+RECIPES |= {
+    (task, latent): Recipe(
+        episodes=episodes,
+        length=length,
+        latent=latent,
+        latent_dim=dim,
+        predictor_width=128,
+        predictor=Stage(steps, 48, 1e-3, 2),
+        decoder=Stage(300, 64, 2e-3),
+        probe=Stage(1500, 256, 2e-3),
+        distance="features",
+    )
+    for task, episodes, length, dim, steps in (
+        ("point_maze", 250, 255, 64, 1500),
+        ("push_t", 1000, 100, 64, 3000),
+        ("wall_single", 250, 250, 32, 1500),
+    )
+    for latent in ("frozen", "random")
+}
 """By task and latent: the recipes of the shipped models, and others for patch latents."""
 
 COLOURS: Mapping[str, Recipe] = {
@@ -220,7 +244,9 @@ def recipe_for(task: str, latent: Latent, *, features: Features = "learned", qui
         recipe,
         episodes=40,
         length=100,
-        latent_dim=4 if recipe.features == "learned" else recipe.latent_dim,
+        latent_dim=4
+        if recipe.features == "learned" and recipe.latent in ("flat", "patch")
+        else recipe.latent_dim,
         predictor_width=96,
         encoder=Stage(100, 32, 4e-3, 2),
         first_predictor=recipe.first_predictor and Stage(50, 64, 2e-3, 2),

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,9 @@ from experiments.training.replay import replayed_plans
 from experiments.training.stages import (
     Frames,
     encode_all,
+    encode_frozen,
     fit_colours,
+    fit_components,
     measure_in_misses,
     measure_in_steps,
     normalise_frames,
@@ -37,6 +39,7 @@ from experiments.training.stages import (
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import Architecture, WorldModel, fingerprint, round_weights
 from grasp_theory.world_models.encoders import ColourEncoder
+from grasp_theory.world_models.frozen import FrozenEncoder
 
 DATA_SEED = 0
 """Seed of the behaviour data of every shipped model; evaluation draws its own."""
@@ -102,9 +105,11 @@ class Run:
         trainer = self._trainer("offline", encoder, [episodes])
         if isinstance(model.encoder, ColourEncoder):
             fit_colours(model, frames, np.random.default_rng(self.seed))
+        elif isinstance(model.encoder, FrozenEncoder):
+            fit_components(model, frames, np.random.default_rng(self.seed))
         elif encoder is None:
             clock.stage("encoder", train_encoder(trainer, model, recipe, frames, episodes.model_actions))
-        raw = encode_all(model, frames.pixels, self.device)
+        raw = self._encode(model, episodes, frames)
         normalise_latents(model, raw)
         latents, actions = model.normalise_latents(raw), self._tensor(episodes.model_actions)
         if recipe.first_predictor is not None:
@@ -122,7 +127,8 @@ class Run:
         targets = task.probe_targets(episodes.model_states.reshape(-1, task.state_dim))
         clock.stage("probe", train_probe(trainer, model, recipe, latents, self._tensor(targets)))
         clock.stage("decoder", train_decoder(trainer, model, recipe, latents, frames))
-        measure_in_steps(model, latents)
+        if recipe.distance == "steps":
+            measure_in_steps(model, latents)
         round_weights(model)  # as it will be stored
         facts = {"behaviour": _describe(episodes, "offline", DATA_SEED)}
         return Trained(model.requires_grad_(False), facts, clock.facts(self.device))
@@ -186,15 +192,31 @@ class Run:
         self, model: WorldModel, episodes: Episodes, name: str
     ) -> tuple[Float[Tensor, "N M *S"], Float[Tensor, "N M1 m"]]:
         """Return the normalised latents and the actions of episodes, whose frames are drawn under a name."""
-        raw = encode_all(model, self._draw(episodes, name).pixels, self.device)
+        raw = self._encode(model, episodes, self._draw(episodes, name))
         return model.normalise_latents(raw), self._tensor(episodes.model_actions)
+
+    def _encode(self, model: WorldModel, episodes: Episodes, frames: Frames) -> Float[Tensor, "N M *S"]:
+        """Return the raw latents of all frames; those of a frozen network are kept in files, for they take longest."""
+        if not isinstance(model.encoder, FrozenEncoder):
+            return encode_all(model, frames.pixels, self.device)
+        network = model.frozen_weights
+        assert network is not None
+        key = {
+            "task": self.task.name, "data": _digest(episodes), "image_size": self.image_size,
+            "network": fingerprint(network), "components": fingerprint(model.encoder),
+        }  # fmt: skip
+        return encode_frozen(model, frames.pixels, self.folder / "data", key).to(self.device)
 
     def _architecture(self, encoder: nn.Module | None) -> Architecture:
         task, recipe = self.task, self.recipe
-        own: Literal["own", "colours"] = "colours" if recipe.features == "colours" else "own"
+        networks: Mapping[str, Literal["own", "colours", "imagenet", "random"]] = {
+            "colours": "colours", "frozen": "imagenet", "random": "random"
+        }  # fmt: skip
+        own = networks.get(recipe.features, networks.get(recipe.latent, "own"))
         one = task.probe_targets(np.zeros((1, task.state_dim)))
         return Architecture(
-            latent=recipe.latent, action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
+            latent="flat" if recipe.latent == "flat" else "patch", patches=recipe.patches,
+            action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
             frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
             encoder_depth=recipe.encoder_depth,
             encoder=own if encoder is None else "frozen",

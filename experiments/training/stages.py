@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +16,22 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from experiments.episodes import Episodes
+from experiments.pieces import Arrays, piece
 from experiments.training.fit import Fitted, Trainer
 from experiments.training.losses import effective_rank, encoder_loss
 from experiments.training.recipe import Recipe, Stage
 from grasp_theory.files import atomic_path
 from grasp_theory.world_models.encoders import ColourEncoder
+from grasp_theory.world_models.frozen import FrozenEncoder
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import ParameterError
 
 CHUNK = 2048
 """Frames drawn or encoded at once."""
+COMPONENTS = 2048
+"""Pictures from which the principal components of frozen features are found."""
+SHARD = 25
+"""Episodes whose frozen features lie in one file."""
 COLOUR_FLOOR = 1e-3
 """Smallest eigenvalue of the colours' covariance that counts, relative to the largest."""
 STEP_FLOOR = 1e-3
@@ -150,6 +158,42 @@ def fit_colours(model: WorldModel, frames: Frames, rng: np.random.Generator) -> 
     sample = frames.pixels[rng.integers(episodes, size=CHUNK), rng.integers(steps, size=CHUNK)]
     pictures = model.normalise(torch.from_numpy(sample).to(model.background.device))
     model.encoder.fit(pictures, model.background, model.whitening)
+
+
+def fit_components(model: WorldModel, frames: Frames, rng: np.random.Generator) -> float:
+    """Find the principal components of frozen features in a sample of the frames; return the variance they keep."""
+    assert isinstance(model.encoder, FrozenEncoder)
+    episodes, steps = frames.pixels.shape[:2]
+    sample = frames.pixels[rng.integers(episodes, size=COMPONENTS), rng.integers(steps, size=COMPONENTS), 0]
+    return model.encoder.fit(torch.from_numpy(sample))
+
+
+@torch.no_grad()
+def encode_frozen(
+    model: WorldModel, frames: UInt8[np.ndarray, "N M K H W 3"], folder: Path, key: Mapping[str, object]
+) -> Float[Tensor, "N M P d"]:
+    """Return the raw latents of all frames through a frozen network, kept in float16, `SHARD` episodes a file.
+
+    A picture that appears several times, as an older frame is the newest of a step before, is encoded once.
+    """
+    parts = []
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    for start in track(range(0, len(frames), SHARD), description="encoding", transient=True):
+        shard = frames[start : start + SHARD]
+
+        def make(shard: np.ndarray = shard) -> Arrays:
+            flat = np.ascontiguousarray(shard).reshape(-1, int(np.prod(shard.shape[3:])))
+            _, first, place = np.unique(
+                flat.view(np.dtype((np.void, flat.shape[1]))).ravel(), return_index=True, return_inverse=True
+            )
+            assert isinstance(model.encoder, FrozenEncoder)
+            each = model.encoder.project(torch.from_numpy(flat[first].reshape(-1, *shard.shape[3:]))).cpu()
+            latents = each[place].reshape(*shard.shape[:3], *each.shape[1:]).movedim(2, 3).flatten(3)
+            return {"latents": latents.half().numpy()}
+
+        path = folder / f"features_{digest}_{start // SHARD:04d}.npz"
+        parts.append(torch.from_numpy(piece(path, {**key, "start": start}, make)["latents"]))
+    return torch.cat(parts).float()
 
 
 @torch.no_grad()

@@ -29,7 +29,9 @@ def train(
     kind: Annotated[
         Kind, typer.Option(help="offline: behaviour data alone; robust: extra data.")
     ] = "offline",
-    latent: Annotated[Latent, typer.Option(help="flat or patch.")] = "flat",
+    latent: Annotated[
+        Latent, typer.Option(help="flat, patch, frozen (ImageNet features) or random.")
+    ] = "flat",
     features: Annotated[
         Features, typer.Option(help="Of flat latents: learned, or the centroids of colours (push_t).")
     ] = "learned",

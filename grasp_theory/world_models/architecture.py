@@ -11,6 +11,8 @@ from linear_systems.validation import positive_integer
 
 HEADS = 4
 """Attention heads of the predictor of patch latents."""
+BACKBONES = ("imagenet", "random")
+"""Encoders that are frozen networks of features (`FrozenEncoder`)."""
 LATER = frozenset({"predictor_block"})
 """Fields that older cards lack: what such a card does not say has its default."""
 
@@ -28,7 +30,8 @@ class Architecture:
         latent_dim: d, the length of the latent, or of each patch's.
         patches: patches of a side of the grid (patch latents only); P = patches².
         encoder: "own" for learned key points or patches; "colours" for the centroids of colours (`ColourEncoder`), of
-            which there are 6·frames; "frozen" for one that the user supplies.
+            which there are 6·frames; "imagenet" or "random" for patches of a network that ImageNet trained, or that nothing
+            did (`FrozenEncoder`); "frozen" for one that the user supplies.
         encoder_width: channels of the encoder's convolutions.
         encoder_depth: hidden layers between the key points and a flat latent; 0 for a linear map.
         predictor_width: hidden width of the predictor.
@@ -47,7 +50,7 @@ class Architecture:
     image_size: int = 64
     latent_dim: int = 8
     patches: int = 4
-    encoder: Literal["own", "colours", "frozen"] = "own"
+    encoder: Literal["own", "colours", "imagenet", "random", "frozen"] = "own"
     encoder_width: int = 32
     encoder_depth: int = 2
     predictor_width: int = 320
@@ -61,7 +64,12 @@ class Architecture:
                 value = positive_integer(field.name, getattr(self, field.name), minimum=least)
                 object.__setattr__(self, field.name, value)
         _one_of("latent", self.latent, ("flat", "patch"))
-        _one_of("encoder", self.encoder, ("own", "colours", "frozen"))
+        _one_of("encoder", self.encoder, ("own", "colours", *BACKBONES, "frozen"))
+        if self.encoder in BACKBONES and (self.latent != "patch" or self.latent_dim % self.frames):
+            raise ParameterError(
+                "latent_dim", f"patch latents of a multiple of {self.frames} numbers, as many for each frame",
+                f"{self.latent}, {self.latent_dim}", f"latent='patch', latent_dim={16 * self.frames}",
+            )  # fmt: skip
         if self.encoder == "colours" and (self.latent, self.latent_dim) != ("flat", 6 * self.frames):
             raise ParameterError(
                 "latent_dim", f"a flat latent of {6 * self.frames}, 6 for each frame, with encoder='colours'",
@@ -85,6 +93,11 @@ class Architecture:
             raise ParameterError(
                 "patches", f"a divisor of image_size / 4 = {self.image_size // 4}", str(self.patches), "4"
             )
+
+    @property
+    def label(self) -> str:
+        """What names of models and commands call its latents: flat, patch, frozen (ImageNet's patches) or random."""
+        return {"imagenet": "frozen", "random": "random"}.get(self.encoder, self.latent)
 
     @property
     def state_shape(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from typing import Any, Literal
 
-from grasp_theory.world_models.architecture import LATER, Architecture
+from grasp_theory.world_models.architecture import BACKBONES, LATER, Architecture
 from grasp_theory.world_models.glance import sheet, table
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
@@ -72,7 +72,7 @@ class Card:
         licence: of the weights.
         code_version: of grasp-theory, which trained the model.
         sha256: of the file of the weights; None until it is saved.
-        encoder_sha256: `fingerprint` of the user's frozen encoder; None for the model's own, or until saved.
+        encoder_sha256: `fingerprint` of the frozen network that the weights lack; None where there is none, or until saved.
 
     Raises
         ParameterError: for a value that a field cannot have.
@@ -133,14 +133,14 @@ class Card:
             known = digest is None or (isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest))
             _require(bool(known), name, "64 lower-case hexadecimal digits", repr(digest))
         _require(
-            self.encoder_sha256 is None or sizes.encoder == "frozen",
+            self.encoder_sha256 is None or sizes.encoder in ("frozen", *BACKBONES),
             "encoder_sha256", "None for a model with its own encoder", repr(self.encoder_sha256),
         )  # fmt: skip
 
     @property
     def name(self) -> str:
         """The name of the model's files: task, kind, latent and seed."""
-        return f"{self.task}-{self.kind}-{self.architecture.latent}-{self.seed}"
+        return f"{self.task}-{self.kind}-{self.architecture.label}-{self.seed}"
 
     def __str__(self) -> str:
         return sheet(self)

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from grasp_theory.files import atomic_file
+from grasp_theory.world_models.architecture import BACKBONES
 from grasp_theory.world_models.card import Card, Cards
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError
@@ -81,7 +82,7 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
                 "round_weights(model) before measuring it",
             )  # fmt: skip
     weights = safetensors.torch.save(stored)
-    encoder = model.frozen_encoder
+    encoder = model.frozen_weights
     written = replace(
         card, sha256=_sha256(weights), encoder_sha256=None if encoder is None else fingerprint(encoder)
     )
@@ -153,12 +154,13 @@ def load(
         name: the task, such as "wall_single", "point_maze" or "push_t".
         kind: "offline" (behaviour data only) or "robust" (extra data where planners exploit the model).
         seed: of the training.
-        latent: "flat" or "patch".
+        latent: "flat", "patch", "frozen" (features of ImageNet) or "random" (of the same network, untrained).
         device, dtype: as in `load_file`.
 
     Raises
         ParameterError: if there is no such model; the message lists those that there are.
         CheckpointError: if its files are damaged.
+        MissingPackageError: if a frozen network is needed and its extra not installed; the message says which.
     """
     wanted, shipped = f"{name}-{kind}-{latent}-{seed}", _shipped()
     names = _names(shipped)
@@ -234,16 +236,17 @@ def _load(
         raise CheckpointError(
             weights_file.name, "a file of safetensors", str(error), "a file as `save` writes it"
         ) from error
-    if encoder is not None and card.encoder_sha256 is not None:
-        found = fingerprint(encoder)
+    # On "meta" no weight is drawn: the caller's random numbers are left alone.
+    with torch.device("meta"):
+        model = WorldModel(card.architecture, encoder)
+    given = model.frozen_weights
+    if given is not None and card.encoder_sha256 is not None:
+        found = fingerprint(given)
         if found != card.encoder_sha256:
             raise CheckpointError(
                 "encoder", f"the frozen encoder of the training, with fingerprint {card.encoder_sha256}", found,
                 "the same weights in the same type as in the training",
             )  # fmt: skip
-    # On "meta" no weight is drawn: the caller's random numbers are left alone.
-    with torch.device("meta"):
-        model = WorldModel(card.architecture, encoder)
     _check_tensors(weights_file.name, tensors, model.state_dict(), _stored_types(model, card))
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     model.card = card
@@ -290,7 +293,9 @@ def _read_card(file: Traversable) -> Card:
         raise CheckpointError(
             f"{error.argument} in {file.name}", error.expected, error.found, error.hint
         ) from error
-    if card.sha256 is None or (card.encoder_sha256 is None) == (card.architecture.encoder == "frozen"):
+    if card.sha256 is None or (card.encoder_sha256 is None) == (
+        card.architecture.encoder in ("frozen", *BACKBONES)
+    ):
         raise CheckpointError(file.name, "the digests of the weights", "none", "a card as `save` writes it")
     return card
 

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from grasp_theory.world_models.architecture import Architecture
+from grasp_theory.world_models.architecture import BACKBONES, Architecture
+from grasp_theory.world_models.frozen import FrozenEncoder
 
 SHARPNESS = 8.0
 """Inverse temperature of the softmax over a picture."""
@@ -224,4 +225,6 @@ def own_encoder(architecture: Architecture) -> nn.Module:
     """Return the encoder defined here for a kind of latent."""
     if architecture.encoder == "colours":
         return ColourEncoder(architecture)
+    if architecture.encoder in BACKBONES:
+        return FrozenEncoder(architecture)
     return KeypointEncoder(architecture) if architecture.latent == "flat" else PatchEncoder(architecture)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from grasp_theory.world_models.architecture import Architecture
 from grasp_theory.world_models.card import Card
 from grasp_theory.world_models.encoders import own_encoder
+from grasp_theory.world_models.frozen import FrozenEncoder
 from grasp_theory.world_models.heads import Decoder, Probe
 from grasp_theory.world_models.predictors import predictor
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
@@ -111,7 +112,7 @@ class WorldModel(nn.Module):
             latents = self.frozen_encoder(pixels.flatten(1, 2).to(weight) / 255)
             return latents.reshape(len(frames), *self.architecture.state_shape).to(self.background)
         assert self.encoder is not None
-        latents = self.encoder(self.normalise(frames))
+        latents = self.encoder(frames if isinstance(self.encoder, FrozenEncoder) else self.normalise(frames))
         return latents
 
     def normalise_latents(self, raw: Float[Tensor, "*batch_and_state"]) -> Float[Tensor, "*batch_and_state"]:
@@ -230,6 +231,15 @@ class WorldModel(nn.Module):
     def frozen_encoder(self) -> nn.Module | None:
         """The user's own encoder, if the model has one."""
         return self._frozen[0] if self._frozen else None
+
+    @property
+    def frozen_weights(self) -> nn.Module | None:
+        """What the model needs and does not store: the user's encoder, or the network of a `FrozenEncoder`.
+
+        Raises
+            MissingPackageError: if that network's packages are not installed.
+        """
+        return self.encoder.weights if isinstance(self.encoder, FrozenEncoder) else self.frozen_encoder
 
     def _batch(self, state: Tensor) -> torch.Size:
         """Return the leading axes of latents (..., *S)."""

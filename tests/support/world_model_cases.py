@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from grasp_theory.world_models import ActionLayout, Architecture, Card, WorldModel
+from grasp_theory.world_models.frozen import CHANNELS, STRIDE
 
 SMALL = Architecture(
     latent="flat", action_dim=4, probe_dim=3, frames=2, image_size=16, latent_dim=3, patches=2,
@@ -39,6 +40,18 @@ class FrozenEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         features: Tensor = self.layer(pixels.flatten(1)) * self.scale
         return features
+
+
+class NetworkDouble(nn.Module):
+    """Random linear features of the means of patches of 16 pixels, in place of a pretrained network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(CHANNELS, 3, generator=generator), requires_grad=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return torch.einsum("cd,ndhw->nchw", self.weight, nn.functional.avg_pool2d(pictures, STRIDE))
 
 
 def _entries(architecture: Architecture) -> int:

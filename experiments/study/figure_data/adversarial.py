@@ -17,6 +17,7 @@ from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks import TASKS, by_name
 from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel, available, load
+from grasp_theory.world_models.architecture import BACKBONES
 
 HONEST = 1 - TARGET
 """‖δ‖ / ‖g − s‖ in a model that keeps a resting state where it is: δ must be the way to the goal."""
@@ -46,7 +47,7 @@ def adversarial_steps(sizes: Sizes) -> tuple[dict[str, np.ndarray], dict[str, Js
     arrays: dict[str, np.ndarray] = {}
     numbers: dict[str, Json] = {}
     for card in available():
-        if card.task not in TASKS:
+        if card.task not in TASKS or card.architecture.encoder in BACKBONES:
             continue
         task, latent = by_name(card.task), card.architecture.latent
         model = load(card.task, kind=card.kind, seed=card.seed, latent=latent)

@@ -30,6 +30,7 @@ from experiments.threads import one_thread
 from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
+from grasp_theory.world_models.architecture import BACKBONES
 from linear_systems.errors import ParameterError
 
 Measure = Callable[[Sizes], tuple[dict[str, np.ndarray], dict[str, Json]]]
@@ -139,5 +140,6 @@ def inputs() -> dict[str, Json]:
         for setting in (*SETTINGS, LONG)
         for name in PLANNERS
     }
-    models: dict[str, Json] = {card.name: card.sha256 for card in available() if card.task in TASKS}
+    own = [card for card in available() if card.task in TASKS and card.architecture.encoder not in BACKBONES]
+    models: dict[str, Json] = {card.name: card.sha256 for card in own}
     return {"models": models, "settings": settings}

@@ -32,7 +32,7 @@ TUNED = Tuned(
         for target in every_target(FULL)
     }
 )
-MODELS = [f"{card.task}-{card.kind}-{card.architecture.latent}-{card.seed}" for card in available()]
+MODELS = [card.name for card in available()]
 
 
 @pytest.mark.parametrize("number", TABLES)

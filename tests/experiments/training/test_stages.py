@@ -1,12 +1,14 @@
 """Coordinates of latents, in what a predictor misses and in model steps; and encoders that find colours."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from world_model_cases import NetworkDouble
 
-from experiments.training.recipe import Stage, recipe_for
+from experiments.training.recipe import RECIPES, Stage, recipe_for
 from experiments.training.run import Run
 from experiments.training.stages import (
     Frames,
@@ -18,7 +20,8 @@ from experiments.training.stages import (
 )
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.raster import Colour, blank, draw_discs
-from grasp_theory.world_models import Architecture, WorldModel
+from grasp_theory.world_models import Architecture, WorldModel, frozen
+from grasp_theory.world_models.frozen import FrozenEncoder
 
 CPU = torch.device("cpu")
 
@@ -107,3 +110,28 @@ def test_the_latents_of_an_encoder_of_colours_tell_where_bodies_are_and_how_far_
         flat, known = wanted.reshape(400, 6), np.column_stack([among, np.ones(400)])
         left = known @ np.linalg.lstsq(known, flat, rcond=None)[0] - flat
         assert np.sqrt((left**2).mean(axis=0)).max() < error, name
+
+
+def test_frozen_features_are_encoded_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = NetworkDouble()
+    monkeypatch.setattr(frozen, "backbone", lambda name: network)
+    task = by_name("point_maze")
+    recipe = replace(
+        RECIPES["point_maze", "frozen"], episodes=30, length=30, predictor_width=16,
+        predictor=Stage(20, 16, 1e-3, 2), probe=Stage(20, 16, 1e-3), decoder=Stage(5, 8, 1e-3),
+    )  # fmt: skip
+    run = Run(task, recipe, 0, tmp_path, torch.device("cpu"))
+    trained = run.offline()
+    model = trained.model
+    assert model.architecture.label == "frozen"
+    assert set(trained.training["stages"]) == {"predictor", "probe", "decoder"}
+    files = sorted((tmp_path / "data").glob("features_*.npz"))
+    assert len(files) == 2  # 25 episodes a file
+    frames = np.load(next((tmp_path / "data").glob("*_offline_64_*.npy")))
+    kept = np.concatenate([np.load(file)["latents"] for file in files])
+    latents = model.encode_raw(torch.from_numpy(frames[29]))
+    np.testing.assert_allclose(kept[29], latents.numpy(), atol=2e-3)
+    # What is kept is not encoded again.
+    monkeypatch.setattr(FrozenEncoder, "project", lambda *_: pytest.fail("encoded again"))
+    again = run.offline().model
+    assert torch.equal(again.predictor.enter.weight, model.predictor.enter.weight)

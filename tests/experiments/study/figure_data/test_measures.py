@@ -53,7 +53,7 @@ def test_curves_start_at_one_and_belong_to_plans_that_succeed() -> None:
 
 def test_every_shipped_model_is_attacked() -> None:
     data = tiny(3)
-    names = {card.name for card in available()}
+    names = {card.name for card in available() if card.architecture.encoder == "own"}
     assert set(data.numbers["adversarial"]) == names
     for name in names:
         assert data.arrays[f"{name}_relative"].shape == (TINY.pairs,)

@@ -1,0 +1,49 @@
+"""The measures of the paper's statements about features: each model once, and what is there is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments.scripts import frozen_features
+from grasp_theory.tasks import by_name
+from grasp_theory.world_models import WorldModel, load
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("PROBLEMS", 2), ("LINES", 3), ("POINTS", 21)):
+        monkeypatch.setattr(frozen_features, name, value)
+
+
+@pytest.mark.usefixtures("small")
+def test_lines_through_plans_in_a_small_model() -> None:
+    found = frozen_features.line_minima(by_name("wall_single"), load("wall_single"))
+    assert isinstance(found, dict)
+    assert (found["problems"], found["lines"], found["horizon"]) == (2, 3, 12)
+    for name, least in (("minima", 0.0), ("several_minima", 0.0), ("variation", 1.0)):
+        entry = found[name]
+        assert isinstance(entry, dict)
+        value = entry["value"]
+        assert isinstance(value, float)
+        assert value >= least
+
+
+def test_what_the_file_has_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(task: object, model: WorldModel) -> dict[str, float]:
+        asked.append(model.architecture.label)
+        return {"value": 1.0}
+
+    monkeypatch.setattr(frozen_features, "LATENTS", ("flat", "patch"))
+    monkeypatch.setattr(frozen_features, "MEASURES", {"one": counted})
+    out = tmp_path / "found.json"
+    out.write_text(json.dumps({"flat": {"one": {"value": 2.0}}}))
+    result = CliRunner().invoke(frozen_features.app, ["wall_single", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert asked == ["patch"]
+    assert json.loads(out.read_text()) == {"flat": {"one": {"value": 2.0}}, "patch": {"one": {"value": 1.0}}}
