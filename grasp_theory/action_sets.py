@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_integer
 
@@ -29,6 +30,7 @@ class ActionSet(Protocol):
         """Return actions (..., m) moved into the set; those inside stay as they are, and NaN stays NaN."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Box:
     """{a : low <= a <= high} in each component; low = high holds a component still.
@@ -67,6 +69,7 @@ class Box:
                 "low, high", "low <= high", f"{low.tolist()} and {high.tolist()}", "swap them"
             )
 
+    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the actions clipped to the bounds.
 
@@ -90,6 +93,7 @@ class Box:
         return replace(self, low=_as(self.low, like), high=_as(self.high, like))
 
 
+@checked
 @dataclass(frozen=True)
 class Balls:
     """Consecutive groups of `size` components, each of Euclidean length <= `radius`; longer ones are shortened.
@@ -111,6 +115,7 @@ class Balls:
         positive_float("radius", self.radius, allow_zero=True)
         positive_integer("size", self.size)
 
+    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the actions with every group shortened to the radius, up to rounding.
 
@@ -124,6 +129,7 @@ class Balls:
         return (groups * shorter).reshape(actions.shape)
 
 
+@checked
 @dataclass(frozen=True)
 class Held:
     """The actions of another set whose consecutive groups of `size` components are all the same.
@@ -154,6 +160,7 @@ class Held:
                 "pass a Box or Balls",
             )
 
+    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the nearest held actions of the set.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from grasp_theory.dynamics import TimeVaryingDynamics
 from grasp_theory.planners import Plan
 from grasp_theory.problem import PlanningProblem
+from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_integer
 
@@ -79,6 +80,7 @@ class ControlRun:
         )
 
 
+@checked
 def control(
     planner: MakesPlans,
     problem: PlanningProblem,
@@ -223,6 +225,7 @@ def _observed(found: Any, like: Tensor) -> Tensor:
     return state
 
 
+@checked
 class GymnasiumWorld:
     """Gymnasium environments, one a problem, as the `world`, `step`, `observe` and `success` of `control`.
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
+from linear_systems.checked import checked
 from linear_systems.errors import (
     DTypeError,
     HorizonError,
@@ -53,6 +54,7 @@ Model = AnyDynamics | LinearSystem | TimeVaryingLinearSystem | Callable[[Tensor,
 """Whatever `as_dynamics` turns into dynamics."""
 
 
+@checked
 class LinearDynamics(torch.nn.Module):
     """F(s, a) = A s + B a.  Source: Eq. (16).
 
@@ -80,6 +82,7 @@ class LinearDynamics(torch.nn.Module):
         return _apply(self.A, state) + _apply(self.B, action)
 
 
+@checked
 class TimeVaryingLinearDynamics(torch.nn.Module):
     """F_t(s, a) = A_t s + B_t a for t = 0..length-1.
 
@@ -144,6 +147,7 @@ class ModelDynamics:
         return following.reshape(*batch, *state.shape[axes:])
 
 
+@checked
 def as_dynamics(model: Model) -> AnyDynamics:
     """Return `model` as dynamics: linear systems and callables are adapted, dynamics come back as they are.
 
@@ -168,6 +172,7 @@ def as_dynamics(model: Model) -> AnyDynamics:
     )  # fmt: skip
 
 
+@checked
 def rollout(
     dynamics: Model,
     initial_state: Tensor,

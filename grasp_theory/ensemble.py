@@ -11,9 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from grasp_theory.dynamics import Dynamics, TimeVaryingDynamics, as_dynamics
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 
 
+@checked
 class Ensemble(nn.Module):
     """Models F_1, ..., F_K that share actions, as one model of their concatenated states:
 

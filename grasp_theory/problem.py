@@ -15,6 +15,7 @@ from grasp_theory.action_sets import ActionSet, Bound, Box
 from grasp_theory.boundary import as_tensor, check_finite, check_states, try_model
 from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, as_dynamics
 from grasp_theory.objectives import squared_distance
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, HorizonError, InvalidInputError, ParameterError, ShapeError
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
 from linear_systems.validation import positive_horizon, positive_integer
@@ -27,6 +28,7 @@ GoalDistance = Callable[[Tensor, Tensor], Tensor]
 """(states (N, *S), goals (N, *S)) -> (N,): how far each state is from its goal."""
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class PlanningProblem:
     """B goal-reaching problems for one model: find a_0..a_{T-1} with s_T = g.  Source: Eq. (1)-(3).

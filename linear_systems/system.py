@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.errors import EmptySystemError, ShapeError
 from linear_systems.validation import horizon_of, real_array
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class LinearSystem:
     """Time-invariant dynamics s_{t+1} = A s_t + B a_t.  Source: Eq. (16).
@@ -48,6 +50,7 @@ class LinearSystem:
         """None: a time-invariant system has every horizon."""
         return None
 
+    @checked
     def matrices(self, horizon: int) -> tuple[Float[np.ndarray, "T n n"], Float[np.ndarray, "T n m"]]:
         """Return A_t and B_t for t = 0..T-1 as read-only views (no copy is made)."""
         steps = horizon_of(self, horizon)
@@ -55,16 +58,19 @@ class LinearSystem:
             self.B, (steps, *self.B.shape)
         )
 
+    @checked
     def step(self, state: ArrayLike, action: ArrayLike) -> Float[np.ndarray, "*batch n"]:
         """Return A s + B a for states (..., n) and actions (..., m); the leading axes broadcast."""
         s, a = _states(self, state), _actions(self, action)
         return s @ self.A.T + a @ self.B.T
 
+    @checked
     def rollout(self, initial_state: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, "*batch steps n"]:
         """Return the states (..., T+1, n) visited from `initial_state` (..., n) under `actions` (..., T, m)."""
         return _rollout(self, initial_state, actions)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class TimeVaryingLinearSystem:
     """Time-varying dynamics s_{t+1} = A_t s_t + B_t a_t for t = 0..length-1.
@@ -105,17 +111,20 @@ class TimeVaryingLinearSystem:
         """The number of time steps, which no horizon may exceed."""
         return int(self.A.shape[0])
 
+    @checked
     def matrices(self, horizon: int) -> tuple[Float[np.ndarray, "T n n"], Float[np.ndarray, "T n m"]]:
         """Return A_t and B_t for t = 0..T-1 as read-only views."""
         steps = horizon_of(self, horizon)
         return self.A[:steps], self.B[:steps]
 
+    @checked
     def step(self, state: ArrayLike, action: ArrayLike, time: int) -> Float[np.ndarray, "*batch n"]:
         """Return A_t s + B_t a at t = `time` for states (..., n) and actions (..., m)."""
         horizon_of(self, time + 1)
         s, a = _states(self, state), _actions(self, action)
         return np.asarray(s @ self.A[time].T + a @ self.B[time].T)
 
+    @checked
     def rollout(self, initial_state: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, "*batch steps n"]:
         """Return the states (..., T+1, n) visited from `initial_state` (..., n) under `actions` (..., T, m)."""
         return _rollout(self, initial_state, actions)

@@ -20,6 +20,7 @@ from grasp_theory.action_sets import ActionSet, Bound
 from grasp_theory.boundary import as_tensor, check_states
 from grasp_theory.dynamics import Dynamics, ModelDynamics
 from grasp_theory.problem import PlanningProblem
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_horizon, positive_integer
 
@@ -36,6 +37,7 @@ class WindowModel(Protocol):
         """Return the next frames (N, *F) for frames (N, k, *F) and actions (N, k, m), differentiably."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class HistoryDynamics:
     """Markov dynamics s_{t+1} = F(s_t, a_t) of a model with a window of K frames.
@@ -170,6 +172,7 @@ class HistoryDynamics:
         return self.pack(repeated, still)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class GrowingHistory:
     """The same dynamics while the window still fills: at time t the model sees min(K, context + t) frames.
@@ -241,6 +244,7 @@ class _StepsSideBySide:
             yield window, first, end
 
 
+@checked
 def history_problem(
     model: Any,
     frames: Any,

@@ -16,6 +16,7 @@ from grasp_theory.adapters.history import history_problem
 from grasp_theory.adapters.world_models import GoalEncodingModel, LeWMModel, PreJEPAModel
 from grasp_theory.boundary import as_tensor
 from grasp_theory.planners import Planner
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_horizon, positive_integer
 
@@ -183,6 +184,7 @@ class StableWorldModelSolver:
         return self._sizes
 
 
+@checked
 def as_stable_worldmodel_solver(
     planner: Planner,
     model: Any,

@@ -11,6 +11,7 @@ from scipy import fft
 
 from grasp_theory.smoothing.norms import Measured, exponent, gradient_gain
 from grasp_theory.smoothing.periodic import PeriodicLoss
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 
@@ -33,6 +34,7 @@ class Extremal:
     iterations: int
 
 
+@checked
 def maximise_gain(start: ArrayLike, period: float, p: float, iterations: int = 300) -> Extremal:
     """Climb from `start` to a loss of locally largest gain at σ = 1, by the power method for p-norms.
 

@@ -7,9 +7,11 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
 from grasp_theory.statistics.intervals import LEVEL, Estimate, Json, wilson
+from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError
 
 
+@checked
 class Bootstrap:
     """Resamples of E clusters with replacement, the same ones for every estimate; percentile intervals.
 
@@ -36,6 +38,7 @@ class Bootstrap:
         """E, the number of different clusters."""
         return int(self._times.shape[1])
 
+    @checked
     def mean(self, values: Float[np.ndarray, " N"]) -> Estimate:
         """Return the mean over all values, each resample's being its sum over its number of values.
 
@@ -49,6 +52,7 @@ class Bootstrap:
         sums = self._times @ np.bincount(self._cluster, weights=values)
         return _estimate(float(values.mean()), sums / self._sizes)
 
+    @checked
     def median(self, values: Float[np.ndarray, " N"]) -> Estimate:
         """Return the median over all values; infinite values are allowed and NaN is not.
 
@@ -65,6 +69,7 @@ class Bootstrap:
         return _estimate(float(np.median(values)), (lower + upper) / 2)
 
 
+@checked
 def rank_correlation(
     x: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"], rng: np.random.Generator, resamples: int
 ) -> Estimate:
@@ -82,6 +87,7 @@ def rank_correlation(
     return _estimate(_spearman(x, y), np.array([_spearman(x[row], y[row]) for row in drawn]))
 
 
+@checked
 def proportion(happened: Bool[np.ndarray, " N"]) -> dict[str, Json]:
     """Return the share of independent trials in which something happened, with Wilson's interval, and N."""
     count = len(happened)

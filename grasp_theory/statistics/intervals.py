@@ -8,6 +8,8 @@ from math import sqrt
 import numpy as np
 from scipy.stats import norm
 
+from linear_systems.checked import checked
+
 LEVEL = 0.05
 """Level of every test; 1 − LEVEL is the confidence of every interval."""
 
@@ -33,6 +35,7 @@ class Estimate:
         return {name: plain(getattr(self, name)) for name in ("value", "low", "high")}
 
 
+@checked
 def wilson(share: float, n: float, level: float = LEVEL) -> Estimate:
     """Return a share with Wilson's interval of confidence 1 − level.
 

@@ -9,9 +9,11 @@ from jaxtyping import Bool, Float
 from scipy import stats
 
 from grasp_theory.statistics.intervals import Estimate
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 
 
+@checked
 def clopper_pearson(count: int, trials: int, level: float) -> Estimate:
     """Return a share with Clopper and Pearson's exact interval: each end errs with probability at most level / 2.
 
@@ -31,11 +33,13 @@ def clopper_pearson(count: int, trials: int, level: float) -> Estimate:
     return Estimate(count / trials, float(low), float(high))
 
 
+@checked
 def fewest_trials(alpha: float, delta: float) -> int:
     """Return the fewest trials without an error that show an error rate of at most alpha with confidence 1 − delta."""
     return ceil(log(delta) / log(1 - alpha))
 
 
+@checked
 def risk_p_values(
     scores: Float[np.ndarray, " n"],
     wrong: Bool[np.ndarray, " n"],
@@ -55,6 +59,7 @@ def risk_p_values(
     return np.asarray(np.where(accepted > 0, stats.binom.cdf(errors, np.maximum(accepted, 1), alpha), 1.0))
 
 
+@checked
 def loosest_threshold(
     learned: tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]],
     tested: tuple[Float[np.ndarray, " m"], Bool[np.ndarray, " m"]],

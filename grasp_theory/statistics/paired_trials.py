@@ -21,12 +21,14 @@ from scipy import stats
 from scipy.optimize import bisect, brentq
 
 from grasp_theory.statistics.intervals import LEVEL
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 
 POWER = 0.8
 """The power at which a difference counts as detectable."""
 
 
+@checked
 @dataclass(frozen=True)
 class PairedTrials:
     """The differences of paired trials, gathered by problem; problems with equal figures are counted together.
@@ -195,6 +197,7 @@ class PairedTrials:
         return steps
 
 
+@checked
 def pooled(records: Iterable[PairedTrials]) -> PairedTrials:
     """Return the record of several, whose problems are different ones.
 
@@ -207,6 +210,7 @@ def pooled(records: Iterable[PairedTrials]) -> PairedTrials:
     return reduce(operator.add, found)
 
 
+@checked
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values: rejecting those below a level keeps the family-wise error there."""
     order = np.argsort(p_values)

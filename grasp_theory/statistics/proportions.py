@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from grasp_theory.statistics.paired_trials import holm as holm
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 
 CONFIDENCE = 0.95
@@ -30,6 +31,7 @@ def _check_counts(trials: int, **counts: int) -> None:
             )
 
 
+@checked
 def fisher(first: int, second: int, trials: int, second_trials: int | None = None) -> float:
     """Return Fisher's exact one-sided p-value: P(X >= first) for X hypergeometric given the total.
 
@@ -45,6 +47,7 @@ def fisher(first: int, second: int, trials: int, second_trials: int | None = Non
     return float(stats.hypergeom.sf(first - 1, trials + others, first + second, trials))
 
 
+@checked
 @lru_cache(maxsize=256)
 def barnard(first: int, second: int, trials: int) -> float:
     """Return the one-sided p-value of Barnard's unconditional test, usually smaller than Fisher's.
@@ -60,6 +63,7 @@ def barnard(first: int, second: int, trials: int) -> float:
     return float(stats.barnard_exact(table, alternative="greater").pvalue)
 
 
+@checked
 def stratified(pairs: Sequence[tuple[int, int]], trials: int) -> float:
     """Return the exact one-sided p-value for a difference common to several settings.
 
@@ -82,6 +86,7 @@ def stratified(pairs: Sequence[tuple[int, int]], trials: int) -> float:
     return float(min(1.0, law[observed:].sum()))
 
 
+@checked
 def homogeneity(pair: tuple[int, int], other: tuple[int, int], trials: int) -> float:
     """Return the exact two-sided p-value for equal odds ratios in two settings (Zelen's test).
 
@@ -129,6 +134,7 @@ class Pairing:
     most_possible: int
 
 
+@checked
 def mcnemar(first: int, second: int, trials: int) -> Float[np.ndarray, " joint"]:
     """Return McNemar's exact one-sided p-value for every joint table with the given margins.
 
@@ -148,6 +154,7 @@ def mcnemar(first: int, second: int, trials: int) -> Float[np.ndarray, " joint"]
     return np.asarray(stats.binom.sf(lead + lost - 1, lead + 2 * lost, 0.5))
 
 
+@checked
 def pairing(first: int, second: int, trials: int, level: float) -> Pairing:
     """Return the range of McNemar's one-sided p-value over all joint tables with the given margins.
 
@@ -208,6 +215,7 @@ INTERVALS: Mapping[str, Interval] = {
 """The usual 95% intervals for a proportion."""
 
 
+@checked
 def half_width(interval: str, successes: int, trials: int) -> float:
     """Return half the length of a 95% interval of `INTERVALS`, in percentage points.
 
@@ -221,11 +229,13 @@ def half_width(interval: str, successes: int, trials: int) -> float:
     return 50 * (upper - lower)
 
 
+@checked
 def round_half_width(points: float, rounding: str) -> float:
     """Return a half-width to one decimal, "nearest" or "up" (outwards, which keeps the coverage)."""
     return round(points, 1) if rounding == "nearest" else ceil(10 * points) / 10
 
 
+@checked
 def wald_coverage(probability: float, trials: int) -> float:
     """Return the exact coverage of the nominal 95% Wald interval at a success probability."""
     counts = np.arange(trials + 1)
@@ -234,6 +244,7 @@ def wald_coverage(probability: float, trials: int) -> float:
     return float(stats.binom.pmf(counts[covered], trials, probability).sum())
 
 
+@checked
 def lattice_probability(step: int, trials: int) -> float:
     """Return the largest probability, over the success probability, of a count divisible by `step`.
 

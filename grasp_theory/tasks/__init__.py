@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from grasp_theory.tasks.task import Task
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 
 try:
@@ -32,6 +33,7 @@ TASKS = tuple(_PRESETS)
 """The names of all tasks."""
 
 
+@checked
 def by_name(name: str) -> Task:
     """Return a task by its name.
 

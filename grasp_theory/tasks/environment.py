@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
+from linear_systems.checked import checked
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
 
 VIEW_SIZE = 256
@@ -26,11 +27,13 @@ def depth(task: Task) -> int:
     return max(task.frame_offsets) + 1
 
 
+@checked
 def sample_histories(task: Task, rng: np.random.Generator, count: int) -> Float[np.ndarray, "N depth S"]:
     """Return the last states, newest first, of random states that were left to themselves with zero actions."""
     return _left_alone(task, task.sample_states(rng, count))
 
 
+@checked
 def sample_goals(task: Task, rng: np.random.Generator, count: int) -> Float[np.ndarray, "N depth S"]:
     """Return histories, newest first, of random states at rest: under zero actions they stay where they are.
 
@@ -65,6 +68,7 @@ def with_goal(
     return marked
 
 
+@checked
 class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.ndarray, " A"]]):
     """A task as a Gymnasium environment: pictures in, actions out, success ends the episode.
 

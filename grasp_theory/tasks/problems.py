@@ -20,6 +20,7 @@ from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.environment import depth, sample_goals, sample_histories
 from grasp_theory.tasks.task import FRAMESKIP, Task
+from linear_systems.checked import checked
 from linear_systems.errors import HorizonError, InvalidInputError, ParameterError
 
 Kind = Literal["random", "trajectory", "long"]
@@ -36,6 +37,7 @@ class ProblemFileError(InvalidInputError):
     """A file does not hold a problem set, or not a valid one."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Problems:
     """N planning problems of one task; K frames a state, newest first, at the task's `frame_offsets`.
@@ -160,6 +162,7 @@ class Rooms(Protocol):
         """Return the room that each state lies in."""
 
 
+@checked
 def make_problems(
     task: str, kind: Kind, *, horizon: int, count: int, purpose: Purpose, seed: int = 0
 ) -> Problems:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.theorems.record import TheoremCheck
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.rounding import EPS
 from linear_systems.stop_gradient.basin import block_growth, contraction_basin
@@ -23,6 +24,7 @@ START = 0.9
 """Size of the error that the iteration starts from, relative to the radius, in each of the T blocks."""
 
 
+@checked
 def stop_gradient_step(
     model: Model, start: Tensor, goal: Tensor, beta: float, step_size: StepSize, plan: Float[Tensor, "T d"]
 ) -> Float[Tensor, "T d"]:
@@ -32,6 +34,7 @@ def stop_gradient_step(
     return torch.vmap(block)(before, plan)
 
 
+@checked
 def block_derivatives(
     model: Model, start: Tensor, goal: Tensor, beta: float, step_size: StepSize, plan: Float[Tensor, "T d"]
 ) -> tuple[Float[np.ndarray, "T d d"], Float[np.ndarray, "T d d"]]:
@@ -47,6 +50,7 @@ def block_derivatives(
     return D.numpy(), E.numpy()
 
 
+@checked
 def local_contraction(
     model: Model,
     start: Tensor,

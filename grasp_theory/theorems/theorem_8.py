@@ -18,6 +18,7 @@ from torch import Tensor
 
 from grasp_theory.dynamics import Dynamics
 from grasp_theory.theorems.record import TheoremCheck
+from linear_systems.checked import checked
 from linear_systems.errors import ShapeError, StepSizeError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import positive_float, real_array
@@ -47,6 +48,7 @@ class ActionStep:
     displacement: float
 
 
+@checked
 def action_step(
     dynamics: Dynamics,
     state: Tensor,
@@ -95,6 +97,7 @@ def action_step(
     )
 
 
+@checked
 def goal_drift(
     dynamics: Dynamics,
     state: Tensor,
@@ -157,6 +160,7 @@ def goal_drift(
     )
 
 
+@checked
 def omitted_covariance(
     state_jacobian: ArrayLike, state_step_size: float, sigma: float
 ) -> Float[np.ndarray, "n n"]:
@@ -179,6 +183,7 @@ def omitted_covariance(
     return np.asarray(positive_float("sigma", sigma, allow_zero=True) ** 2 / (1.0 - eta) * G @ G.T)
 
 
+@checked
 def joint_mode(gain: float, step_sizes: tuple[float, float], goal_weight: float) -> Float[np.ndarray, "2 2"]:
     """Return the matrix that maps (μ_t − g, s_{t+1} − g) along an eigenvector of P to its next mean.
 
@@ -199,6 +204,7 @@ def joint_mode(gain: float, step_sizes: tuple[float, float], goal_weight: float)
     return np.array([[1.0 - alpha * (1.0 + gamma) * p, alpha * p], [2.0 * eta, 1.0 - 2.0 * eta]])
 
 
+@checked
 def drift_rate(gain: float, step_sizes: tuple[float, float], goal_weight: float) -> float:
     """Return the larger eigenvalue of `joint_mode`: the factor by which μ_t − g really shrinks in the mean.
 
@@ -212,6 +218,7 @@ def drift_rate(gain: float, step_sizes: tuple[float, float], goal_weight: float)
     return float(0.5 * (a + d) + np.sqrt(0.25 * (a - d) ** 2 + b * c))
 
 
+@checked
 def stable_gain_limit(state_step_size: float, goal_weight: float) -> float:
     """Return the c for which `joint_mode` is stable if and only if 0 < αp < c.
 

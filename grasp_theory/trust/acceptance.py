@@ -19,6 +19,7 @@ from torch import Tensor
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.intervals import LEVEL, Estimate, wilson
 from grasp_theory.statistics.learn_then_test import clopper_pearson, fewest_trials, loosest_threshold
+from linear_systems.checked import checked
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
 
 Plans = Mapping[str, Any]
@@ -72,6 +73,7 @@ class Bin:
     plans: int
 
 
+@checked
 @dataclass(frozen=True)
 class Acceptance:
     """A rule that accepts a plan if its score says so, calibrated on problems whose outcomes are known.
@@ -115,6 +117,7 @@ class Acceptance:
     calibration: Trial
 
     @classmethod
+    @checked
     def calibrate(
         cls, plans: Plans, outcomes: Any, alpha: float = 0.1, *, confidence: float = 0.9, seed: int = 0
     ) -> Acceptance:
@@ -165,6 +168,7 @@ class Acceptance:
             alpha, confidence, _trial(scores[test] >= threshold, true[test]),
         )  # fmt: skip
 
+    @checked
     def probability(self, plans: Plans) -> Float[Tensor, " B"]:
         """Return p(x), float64: how likely each plan is true, as the regression has it; the guarantee is `accept`'s.
 
@@ -175,6 +179,7 @@ class Acceptance:
         z = _standardised(_table(plans, self.names), np.array(self.centre), np.array(self.scale))
         return torch.from_numpy(expit(z @ np.array(self.weights) + self.intercept))
 
+    @checked
     def accept(self, plans: Plans) -> Bool[Tensor, " B"]:
         """Return which plans are accepted: p(x) >= λ.  Errors are those of `probability`."""
         return self.probability(plans) >= self.threshold
@@ -238,6 +243,7 @@ class Acceptance:
         right.legend(loc="lower left", fontsize="small")
         return figure
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write the rule as JSON, whole or not at all; what is loaded again is equal.
 
@@ -247,6 +253,7 @@ class Acceptance:
         write_atomically(Path(path), json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> Acceptance:
         """Read a rule from JSON; runs no code from the file.
 

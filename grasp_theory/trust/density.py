@@ -12,10 +12,12 @@ from grasp_theory.boundary import as_tensor, check_finite, check_states
 from grasp_theory.dynamics import TimeVaryingDynamics, as_dynamics
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.agreement import checked_actions, end_distance
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 from linear_systems.validation import positive_integer
 
 
+@checked
 class Transitions:
     """N transitions (s_i, a_i, s'_i) of a model's world, in the model's states: cached latents, a few thousand.
 

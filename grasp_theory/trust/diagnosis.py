@@ -25,6 +25,7 @@ from grasp_theory.trust.rates import rates
 from grasp_theory.trust.reach import Metric, reach
 from grasp_theory.trust.settings import choose_settings
 from grasp_theory.trust.smoothness import final_responses, smoothness
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.rounding import EPS
 from linear_systems.validation import positive_float, positive_integer
@@ -63,6 +64,7 @@ class Diagnosis(Measured):
         return target
 
 
+@checked
 def diagnose(
     problem: PlanningProblem,
     *,

@@ -20,6 +20,7 @@ from grasp_theory.dynamics import TimeVaryingDynamics
 from grasp_theory.planners.loop.evaluations import require_differentiable
 from grasp_theory.planners.loop.parallel_rollout import linearise as jacobians
 from grasp_theory.problem import PlanningProblem
+from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError
 from linear_systems.system import TimeVaryingLinearSystem
 
@@ -122,6 +123,7 @@ class Linearisation:
         return torch.cat(found, dim=3)
 
 
+@checked
 def linearise(problem: PlanningProblem, states: Tensor, actions: Float[Tensor, "P T m"]) -> Linearisation:
     """Return the model of a problem linearised along trajectories, in O(T) model evaluations.
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from grasp_theory.world_models.architecture import LATER, Architecture
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 
@@ -18,6 +19,7 @@ FORMAT = 2
 """Version of the files that this code writes; it reads version 1 too, which had no `dtype`: weights in float32."""
 
 
+@checked
 @dataclass(frozen=True)
 class ActionLayout:
     """How a model action (m numbers) is made of environment actions.
@@ -49,6 +51,7 @@ class ActionLayout:
         _text("unit", self.unit)
 
 
+@checked
 @dataclass(frozen=True)
 class Card:
     """Everything known of a stored world model but its weights.

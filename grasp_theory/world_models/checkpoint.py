@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from grasp_theory.files import atomic_file
 from grasp_theory.world_models.card import Card
 from grasp_theory.world_models.model import WorldModel
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError
 
 WEIGHTS, CARD = ".safetensors", ".json"
@@ -35,6 +36,7 @@ class CheckpointError(InvalidInputError):
     """A stored world model is missing, damaged, mismatched or written by a newer version."""
 
 
+@checked
 def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = False) -> Card:
     """Write `path.safetensors` and `path.json`, each in one piece, and return the card with its digests.
 
@@ -93,6 +95,7 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
     return written
 
 
+@checked
 def round_weights(model: WorldModel) -> None:
     """Round a model's weights to what float16 holds, in place; statistics (buffers) stay as they are.
 
@@ -112,6 +115,7 @@ def round_weights(model: WorldModel) -> None:
             weight.copy_(rounded)
 
 
+@checked
 def load_file(
     path: str | Path,
     encoder: nn.Module | None = None,
@@ -138,6 +142,7 @@ def load_file(
     return _load(weights_path, card_path, encoder, device, dtype)
 
 
+@checked
 def load(
     name: str,
     *,
@@ -176,6 +181,7 @@ def available() -> tuple[Card, ...]:
     return tuple(_read_card(shipped / (name + CARD)) for name in _names(shipped))
 
 
+@checked
 def read_card(path: str | Path) -> Card:
     """Return the card of a stored world model, whose weights are not looked at.
 
@@ -185,6 +191,7 @@ def read_card(path: str | Path) -> Card:
     return _read_card(_paths(path)[1])
 
 
+@checked
 def fingerprint(module: nn.Module) -> str:
     """Return the SHA-256 of a module's `state_dict`: names, types, shapes and bytes, in order of the names.
 

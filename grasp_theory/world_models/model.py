@@ -18,9 +18,11 @@ from grasp_theory.world_models.card import Card
 from grasp_theory.world_models.encoders import own_encoder
 from grasp_theory.world_models.heads import Decoder, Probe
 from grasp_theory.world_models.predictors import predictor
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 
 
+@checked
 class WorldModel(nn.Module):
     """F on latents of pixels: s = encode(frames), s' = s + predictor(s, a).
 
@@ -78,6 +80,7 @@ class WorldModel(nn.Module):
         self.register_buffer("probe_scale", torch.ones(architecture.probe_dim))
         self.eval()  # batch statistics are for training an encoder only
 
+    @checked
     def encode(self, frames: Shaped[Tensor, "*batch K H W C"]) -> Float[Tensor, "*batch_and_state"]:
         """Return the latents (..., *S) of stacked frames (..., K, H, W, 3), newest first, in uint8.
 
@@ -150,6 +153,7 @@ class WorldModel(nn.Module):
         with torch.autocast(difference.device.type, enabled=False):
             return (difference @ self.whitening.T).movedim(-1, -3)
 
+    @checked
     def step(self, state: Float[Tensor, " ..."], action: Float[Tensor, "*batch m"]) -> Float[Tensor, " ..."]:
         """Return the next latents for latents (..., *S) and actions (..., m) in the environment's units.
 
@@ -174,6 +178,7 @@ class WorldModel(nn.Module):
         """Return `step(state, action)`."""
         return self.step(state, action)
 
+    @checked
     def decode(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch H W 3"]:
         """Return pictures in [0, 1] of latents (..., *S): the newest frame, as the decoder sees it."""
         states = state.reshape(self._batch(state).numel(), *self.architecture.state_shape)
@@ -181,6 +186,7 @@ class WorldModel(nn.Module):
         pictures: Tensor = (newest @ self.unwhitening.T + self.background).clamp(0, 1)
         return pictures.reshape(*self._batch(state), *self.frame_shape[1:])
 
+    @checked
     def probe(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch Q"]:
         """Return the probed quantities of latents (..., *S), in the task's units."""
         states = state.reshape(self._batch(state).numel(), *self.architecture.state_shape)

@@ -6,12 +6,14 @@ import numpy as np
 from flint import arb
 from jaxtyping import Float
 
+from linear_systems.checked import checked
 from linear_systems.exact.balls import resolved
 from linear_systems.exact.eigenvalue_counts import residual_gram_counter
 from linear_systems.rounding import rounding_allowance
 from linear_systems.system import AnySystem, LinearSystem, TimeVaryingLinearSystem
 
 
+@checked
 def unreachable_dimension(system: AnySystem, horizon: int) -> int:
     """Return n − rank(C_T), the dimension of the null space of Mᵀ, with growth over time set apart from rank.
 
@@ -33,6 +35,7 @@ def unreachable_dimension(system: AnySystem, horizon: int) -> int:
     return resolved(lambda: residual_gram_counter(scaled, horizon)(arb(threshold)), "The rank of M")
 
 
+@checked
 def reachable_basis(system: LinearSystem, horizon: int) -> Float[np.ndarray, "n r"]:
     """Return an orthonormal basis of range(C_T); it is the identity if that is all of R^n.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.stats import ortho_group
 
+from linear_systems.checked import checked
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
 
 Kind = Literal["stable", "unstable", "complex", "defective", "non_normal", "rank_deficient"]
@@ -22,6 +23,7 @@ EIGENVECTOR_CONDITION = 1e6
 """Condition number of the eigenvectors of a "non_normal" system."""
 
 
+@checked
 def random_system(rng: np.random.Generator, n: int, m: int, kind: Kind) -> LinearSystem:
     """Draw a system of the given kind.
 
@@ -47,12 +49,14 @@ def random_system(rng: np.random.Generator, n: int, m: int, kind: Kind) -> Linea
     return LinearSystem(A, B)
 
 
+@checked
 def random_input_matrix(rng: np.random.Generator, n: int, m: int) -> Float[np.ndarray, "n m"]:
     """Draw B of full rank with singular values in [0.3, 3]."""
     u, _, vt = np.linalg.svd(rng.standard_normal((n, m)), full_matrices=False)
     return np.asarray((u * rng.uniform(0.3, 3.0, size=min(n, m))) @ vt)
 
 
+@checked
 def random_time_varying_system(
     rng: np.random.Generator, n: int, m: int, length: int, *, full_column_rank: bool = False
 ) -> TimeVaryingLinearSystem:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.errors import FloatOverflowError, UnstableSystemError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.stop_gradient.blocks import scaled_eigenvectors, steps_of, update_blocks
@@ -29,6 +30,7 @@ BlockRow = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Blocks (t+1, d, d) of row t, s = 0..t, and binary exponents e (t+1,): block s is worth 2^(e[t] + e[s])."""
 
 
+@checked
 def joint_stationary_covariance(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, sigma: float
 ) -> Float[np.ndarray, "Td Td"]:
@@ -54,6 +56,7 @@ def joint_stationary_covariance(
     return blocks.transpose(0, 2, 1, 3).reshape(len(rows) * d, len(rows) * d)
 
 
+@checked
 def log_joint_stationary_variances(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, sigma: float
 ) -> Float[np.ndarray, "T n_plus_m"]:

@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.conditioning import lifted
 from linear_systems.conditioning.reachability import unreachable_dimension
 from linear_systems.errors import NotSymmetricError, ParameterError, ShapeError
@@ -58,6 +59,7 @@ class OrnsteinUhlenbeckLaw:
     conserved_directions: Float[np.ndarray, "N q"]
 
 
+@checked
 def ornstein_uhlenbeck(
     system: AnySystem, horizon: int, step_size: StepSize, sigma: float
 ) -> OrnsteinUhlenbeckLaw:
@@ -98,6 +100,7 @@ def ornstein_uhlenbeck(
     )
 
 
+@checked
 def inverse_temperature(step_size: StepSize, sigma: float) -> float:
     """Return β = 2η_s/σ², for which ds = −η_s ∇L ds + σ dW has the law ∝ exp(−βL) as its limit.
 
@@ -109,6 +112,7 @@ def inverse_temperature(step_size: StepSize, sigma: float) -> float:
     return 2 * step_sizes(step_size)[0] / positive_float("sigma", sigma) ** 2
 
 
+@checked
 def boltzmann_residual_covariance(
     system: AnySystem, horizon: int, inverse_temperature: float
 ) -> Float[np.ndarray, "nT nT"]:
@@ -129,6 +133,7 @@ def boltzmann_residual_covariance(
     return np.asarray(weight * (left @ left.T))
 
 
+@checked
 def gibbs_residual_covariance(
     system: AnySystem, horizon: int, inverse_temperature: float
 ) -> Float[np.ndarray, "nT nT"]:
@@ -146,6 +151,7 @@ def gibbs_residual_covariance(
     return np.asarray(weight * (left @ left.T))
 
 
+@checked
 def wasserstein2(first: ArrayLike, second: ArrayLike) -> float:
     """Return the 2-Wasserstein distance between N(0, P) and N(0, Q), for P = `first`, Q = `second` (n, n).
 

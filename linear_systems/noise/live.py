@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, StepSizeError, UndecidedError
 from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.stop_gradient.transients import uniform_rate
@@ -42,6 +43,7 @@ class LiveLimits:
     largest: float
 
 
+@checked
 def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: float) -> LiveLimits:
     """Return the limits for T → ∞ of the noisy stop-gradient iteration's stationary law.  Source: Eq. (93)-(94).
 
@@ -80,6 +82,7 @@ def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: floa
     )
 
 
+@checked
 def adam_tube_variance(learning_rate: float, sigma: float, momentum: float = 0.0) -> float:
     """Return the variance of a state stepped by Adam around its frozen prediction, plus noise: what replaces (96).
 
@@ -107,6 +110,7 @@ def adam_tube_variance(learning_rate: float, sigma: float, momentum: float = 0.0
     return (width / (4.0 * rate)) ** 2
 
 
+@checked
 def adam_least_variance(learning_rate: float, sigma: float) -> float:
     """Return a lower bound of the stationary variance of any coordinate that Adam steps, whatever the loss.
 

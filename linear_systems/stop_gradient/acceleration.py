@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.validation import positive_integer, real_array
 
 __all__ = ["anderson"]
@@ -22,6 +23,7 @@ RELATIVE_CUTOFF = 1e-13
 """Singular values of the residuals' differences below this, relative to the largest, are left out."""
 
 
+@checked
 def anderson(
     iteration: Callable[[Plan], Plan], start: ArrayLike, iterations: int, memory: int | None = None
 ) -> list[NDArray[np.float64]]:

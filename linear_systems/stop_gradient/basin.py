@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError, UndecidedError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import StepSize, positive_float, positive_integer, real_array, step_sizes
@@ -40,6 +41,7 @@ class Basin:
     power: int
 
 
+@checked
 def block_growth(
     diagonal: ArrayLike, left: ArrayLike, iterations: int
 ) -> Float[np.ndarray, " iterations_plus_one"]:
@@ -79,6 +81,7 @@ def block_growth(
     return growth
 
 
+@checked
 def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: float = np.inf) -> Basin:
     """Return the radius within which the iteration converges linearly, from N_k and the size of the remainder.
 
@@ -108,6 +111,7 @@ def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: f
     return Basin(radius, S, q, power)
 
 
+@checked
 def remainder_bound(
     slope: float, second: float, third: float, residual: float, beta: float, step_size: StepSize
 ) -> float:

@@ -16,6 +16,7 @@ from jaxtyping import Complex
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from linear_systems.checked import checked
 from linear_systems.errors import StepSizeError
 from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.stop_gradient.transients import uniform_rate
@@ -42,6 +43,7 @@ class KreissConstant:
     eigenvalue: complex
 
 
+@checked
 def kreiss_constant(system: AnySystem, beta: float, step_size: StepSize) -> KreissConstant:
     """Return the largest value of (|λ| − 1)‖(λ − D − zE)^{-1}‖₂ found over |z| = 1, |λ| > 1.
 

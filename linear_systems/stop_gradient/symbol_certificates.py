@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from flint import acb, acb_mat, arb, fmpq_mat
 
+from linear_systems.checked import checked
 from linear_systems.exact.certificates import exact_matrix
 from linear_systems.stop_gradient import uniform_convergence
 from linear_systems.system import LinearSystem
@@ -35,6 +36,7 @@ def exact_update_blocks(system: LinearSystem, beta: float, step_size: StepSizes)
     return D, E
 
 
+@checked
 def contracts(system: LinearSystem, beta: float, step_size: StepSizes, power: int) -> bool:
     """Whether ‖(D + zE)^k‖_F < 1 on the whole unit circle is proved, for k = `power`, a power of 2; then r < 1.
 
@@ -55,6 +57,7 @@ def contracts(system: LinearSystem, beta: float, step_size: StepSizes, power: in
     return True
 
 
+@checked
 def expands(system: LinearSystem, beta: float, step_size: StepSizes) -> bool:
     """Whether r > 1 is proved: |tr M^k| > d for M = D + zE of order d, at one z of modulus 1, since |tr M^k| ≤ d ρ(M)^k.
 

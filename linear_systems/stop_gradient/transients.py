@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 from numpy.typing import ArrayLike
 
+from linear_systems.checked import checked
 from linear_systems.errors import FloatOverflowError, ParameterError, UndecidedError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.stop_gradient.blocks import (
@@ -22,6 +23,7 @@ from linear_systems.system import AnySystem
 from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes, vector
 
 
+@checked
 def log_transient_growth(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, iterations: int
 ) -> Float[np.ndarray, " iterations_plus_one"]:
@@ -38,6 +40,7 @@ def log_transient_growth(
     return log_norms_of_powers(steps, step_sizes(step_size), count)
 
 
+@checked
 def transient_growth(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, iterations: int
 ) -> Float[np.ndarray, " iterations_plus_one"]:
@@ -56,6 +59,7 @@ def transient_growth(
         return np.asarray(np.exp(logs))
 
 
+@checked
 def iterations_to(
     system: AnySystem,
     horizon: int,
@@ -95,6 +99,7 @@ def iterations_to(
     return count
 
 
+@checked
 def symbol(
     system: AnySystem, beta: float, step_size: StepSize, z: complex
 ) -> Complex[np.ndarray, "n_plus_m n_plus_m"]:
@@ -109,6 +114,7 @@ def symbol(
     return np.asarray(D[0] + complex(z) * E[0])
 
 
+@checked
 def uniform_rate(system: AnySystem, beta: float, step_size: StepSize) -> float:
     """Return max over |z| = 1 of ρ(D + zE), for a time-invariant system with constant β.
 

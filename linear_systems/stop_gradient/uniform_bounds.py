@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, StepSizeError, UndecidedError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.stop_gradient import map as stop_gradient
@@ -50,6 +51,7 @@ class UniformBound:
         return max(0, math.ceil(math.log(self.constant / target) / -math.log(self.rate)))
 
 
+@checked
 def uniform_power_norms(
     system: AnySystem, beta: float, step_size: StepSize, iterations: int
 ) -> tuple[Float[np.ndarray, " iterations_plus_one"], Float[np.ndarray, " iterations_plus_one"]]:
@@ -88,6 +90,7 @@ def uniform_power_norms(
     return lower, upper / np.cos(np.pi * np.arange(count + 1) / (2 * points))
 
 
+@checked
 def uniform_bound(
     system: AnySystem, beta: float, step_size: StepSize, rate: float | None = None
 ) -> UniformBound:

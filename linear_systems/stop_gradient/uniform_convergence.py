@@ -23,6 +23,7 @@ from jaxtyping import Complex, Float
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
+from linear_systems.checked import checked
 from linear_systems.errors import (
     ParameterError,
     RankError,
@@ -65,6 +66,7 @@ LARGEST_RADIUS = 1e6
 """Radius at which `convergence_radius` stops looking for a circle where the symbol fails to contract."""
 
 
+@checked
 def greedy_closed_loop(system: AnySystem) -> Float[np.ndarray, "*T n n"]:
     """Return K = (I − BB⁺)A, which carries the greedy rollout's deviations: s_{t+1} = K s_t + BB⁺g.
 
@@ -74,11 +76,13 @@ def greedy_closed_loop(system: AnySystem) -> Float[np.ndarray, "*T n n"]:
     return np.asarray(system.A - span @ (np.swapaxes(span, -1, -2) @ system.A))
 
 
+@checked
 def greedy_radius(system: AnySystem) -> float:
     """Return ρ(K), from the block of A on range(B)^⊥, which carries every nonzero eigenvalue of K."""
     return float(np.abs(_greedy_eigenvalues(time_invariant(system))).max(initial=0.0))
 
 
+@checked
 def greedy_decay(system: AnySystem, window: int) -> float:
     """Return max_t ‖K_{t+w−1} ⋯ K_t‖₂^{1/w} for w = `window`.
 
@@ -102,6 +106,7 @@ def greedy_decay(system: AnySystem, window: int) -> float:
     return float(np.linalg.norm(product, 2, axis=(-2, -1)).max() ** (1.0 / length))
 
 
+@checked
 def uniform_step_size_limit(system: AnySystem, beta: float, ratio: float = 1.0) -> float:
     """Return the η_s below which r < 1, with η_a = ratio · η_s: twice the smallest Re 1/μ.
 
@@ -139,6 +144,7 @@ def uniform_step_size_limit(system: AnySystem, beta: float, ratio: float = 1.0) 
     return limit
 
 
+@checked
 def best_uniform_step_size(system: AnySystem, beta: float) -> tuple[float, float]:
     """Return the (η_s, η_a) with the smallest r found, after verifying r < 1 by `stop_gradient.uniform_rate`.
 
@@ -176,6 +182,7 @@ def best_uniform_step_size(system: AnySystem, beta: float) -> tuple[float, float
     return pair
 
 
+@checked
 def uniform_region(
     system: AnySystem, beta: float, state_steps: ArrayLike, action_steps: ArrayLike
 ) -> Float[np.ndarray, "S M"]:
@@ -202,6 +209,7 @@ def uniform_region(
     return rates
 
 
+@checked
 def uniform_spectrum(
     system: AnySystem, beta: float, ratio: float, angles: ArrayLike
 ) -> Complex[np.ndarray, "K d"]:
@@ -214,6 +222,7 @@ def uniform_spectrum(
     )
 
 
+@checked
 def convergence_radius(system: AnySystem, beta: float, step_size: StepSize) -> float:
     """Return R = min{|z| : ρ(D + zE) >= 1}, which says how the constant of Theorem 6 depends on T.
 
