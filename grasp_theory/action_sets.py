@@ -6,6 +6,7 @@ unchanged.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,10 +15,12 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from grasp_theory.boundary import as_tensor
 from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_integer
 
+_FLOAT64 = torch.empty((), dtype=torch.float64)
 Bound = Tensor | ArrayLike
 """A number for all components of an action, or one for each, (m,)."""
 
@@ -50,9 +53,10 @@ class Box:
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            if not isinstance(bound := getattr(self, name), float | int):
-                tensor = bound if isinstance(bound, Tensor) else torch.as_tensor(bound, dtype=torch.float64)
-                object.__setattr__(self, name, tensor)
+            if isinstance(bound := getattr(self, name), float | int):
+                positive_float(name, abs(bound) if abs(bound) != math.inf else 0.0, allow_zero=True)
+            else:
+                object.__setattr__(self, name, as_tensor(name, bound, _FLOAT64))
         low, high = (torch.as_tensor(bound, dtype=torch.float64).cpu() for bound in (self.low, self.high))
         if low.ndim > 1 or high.ndim > 1 or (low.ndim and high.ndim and low.shape != high.shape):
             raise ShapeError(

@@ -47,7 +47,7 @@ def as_tensor(argument: str, value: object, like: Tensor | None = None) -> Tenso
             return torch.tensor(value, device=device)
         dtype = torch.get_default_dtype() if like is None else like.dtype
         return torch.tensor(value, dtype=dtype, device=device)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise DTypeError(
             argument, "a tensor, an array or nested numbers", type(value).__name__, hint
         ) from error

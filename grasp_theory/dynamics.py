@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
-from linear_systems.checked import checked
+from linear_systems.checked import checked, shown, takes
 from linear_systems.errors import (
     DTypeError,
     HorizonError,
@@ -147,7 +147,6 @@ class ModelDynamics:
         return following.reshape(*batch, *state.shape[axes:])
 
 
-@checked
 def as_dynamics(model: Model) -> AnyDynamics:
     """Return `model` as dynamics: linear systems and callables are adapted, dynamics come back as they are.
 
@@ -158,16 +157,26 @@ def as_dynamics(model: Model) -> AnyDynamics:
     Raises
         ParameterError: if it is none of these.
     """
+    return adapted("model", model)
+
+
+def adapted(argument: str, model: Model) -> AnyDynamics:
+    """Return `as_dynamics` of a model that the caller knows by another name.
+
+    Raises
+        ParameterError: it is none.
+    """
     if isinstance(model, LinearSystem):
         return LinearDynamics(torch.tensor(model.A), torch.tensor(model.B))
     if isinstance(model, TimeVaryingLinearSystem):
         return TimeVaryingLinearDynamics(torch.tensor(model.A), torch.tensor(model.B))
-    if isinstance(model, Dynamics | TimeVaryingDynamics):
+    stepped = "at" if isinstance(model, TimeVaryingDynamics) else "step"
+    if isinstance(model, Dynamics | TimeVaryingDynamics) and callable(getattr(model, stepped)):
         return model
-    if callable(model):
+    if takes(model, 2):
         return ModelDynamics(model)
     raise ParameterError(
-        "dynamics", "an object with a method step, a linear system or a callable", type(model).__name__,
+        argument, "an object with a method step, a linear system or a function of 2 arguments", shown(model),
         "pass a function of (state, action), a torch.nn.Module or an object with step(state, action)",
     )  # fmt: skip
 
@@ -226,7 +235,7 @@ def trajectory(
             raise ShapeError(
                 "noise", f"shape {expected}", f"shape {tuple(noise.shape)}", "draw one noise a step"
             )
-    model = _within_horizon(as_dynamics(dynamics), horizon)
+    model = _within_horizon(adapted("dynamics", dynamics), horizon)
     steps = (
         [model.at(t).step for t in range(horizon)]
         if isinstance(model, TimeVaryingDynamics)
@@ -267,7 +276,7 @@ def one_step_predictions(dynamics: Model, states: Tensor, actions: Tensor) -> Fl
             "states", f"leading axes {(*actions.shape[:axes], horizon + 1)}: the actions' and T+1 states",
             f"shape {tuple(states.shape)}", "pass s_0, ..., s_T for actions a_0, ..., a_{T-1}",
         )  # fmt: skip
-    model = _within_horizon(as_dynamics(dynamics), horizon)
+    model = _within_horizon(adapted("dynamics", dynamics), horizon)
     return untouched(_steps(model, slice(0, horizon)), states.narrow(axes, 0, horizon), actions)
 
 

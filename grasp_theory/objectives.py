@@ -138,7 +138,7 @@ def lifted_loss(
     consistency = step_defects(predictions, states, axes).sum(-1)
     errors = _goal_terms(predictions, goal, axes)
     weights = torch.as_tensor(
-        goal_weights(goal_weight, errors.shape[-1]), dtype=errors.dtype, device=errors.device
+        goal_weights(goal_weight, errors.shape[-1], "goal_weight"), dtype=errors.dtype, device=errors.device
     )
     return consistency + errors @ weights
 

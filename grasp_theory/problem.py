@@ -13,7 +13,7 @@ from torch import Tensor
 
 from grasp_theory.action_sets import ActionSet, Bound, Box
 from grasp_theory.boundary import as_tensor, check_finite, check_states, try_model
-from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, as_dynamics
+from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, adapted
 from grasp_theory.objectives import squared_distance
 from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, HorizonError, InvalidInputError, ParameterError, ShapeError
@@ -203,7 +203,7 @@ class PlanningProblem:
 
     def _checked_model(self) -> AnyDynamics:
         state = self.initial_state
-        model = as_dynamics(self.dynamics)
+        model = adapted("dynamics", self.dynamics)
         if isinstance(self.dynamics, LinearSystem | TimeVaryingLinearSystem):
             assert isinstance(model, torch.nn.Module)
             model.to(state)

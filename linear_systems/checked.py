@@ -12,6 +12,7 @@ import inspect
 import math
 import numbers
 import os
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -36,8 +37,11 @@ Check = Callable[[str, object], InvalidInputError | None]
 
 LARGEST = 2**63 - 1
 """Integers beyond this do not count anything that fits into a machine."""
+LARGEST_ARRAY = 2**34
+"""Entries of an array: more do not fit into a machine's memory, however they are stored."""
 ELEMENTS = 1000
 """Elements of a collection whose types are checked; a longer one holds what its first elements are like."""
+_ARRAY_LIKE = set(typing.get_args(ArrayLike))
 _ERRORS = {"horizon": HorizonError, "step_size": StepSizeError}
 """Arguments whose errors have a type of their own."""
 
@@ -52,12 +56,15 @@ def checked(item: Item) -> Item:
             masked, sparse or without data.
     """
     if inspect.isclass(item):
-        item.__init__ = _guarded(item.__init__)  # type: ignore[misc]
+        constructor = item.__init__  # type: ignore[misc]
+        # The fields of a dataclass were annotated in the modules of its bases; its constructor no longer knows which.
+        generated = inspect.unwrap(constructor).__code__.co_filename == "<string>"
+        item.__init__ = _guarded(constructor, item if generated else constructor)  # type: ignore[misc]
         return item
-    return _guarded(item)  # type: ignore[arg-type, return-value]
+    return _guarded(item, item)  # type: ignore[arg-type, return-value]
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded(function: Callable[..., Any], annotated: Any) -> Callable[..., Any]:
     parameters = list(inspect.signature(function).parameters.values())
     positional = [
         each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
@@ -68,7 +75,8 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.cache
     def checks() -> Mapping[str, Check]:
         # At the first call: an annotation may name what is defined further down.
-        return {name: _check_for(hint) for name, hint in _hints(function).items() if name in named}
+        found = {name: _check_for(hint) for name, hint in _hints(annotated).items() if name in named}
+        return {name: check for name, check in found.items() if check is not None}
 
     @functools.wraps(function)
     def guarded(*arguments: Any, **keywords: Any) -> Any:
@@ -84,7 +92,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def _hints(annotated: Callable[..., Any]) -> dict[str, Any]:
+def _hints(annotated: Any) -> dict[str, Any]:
     """Return the annotations that can be read; a name that exists for type checkers alone leaves its argument unchecked."""
     try:
         return typing.get_type_hints(annotated)
@@ -93,7 +101,7 @@ def _hints(annotated: Callable[..., Any]) -> dict[str, Any]:
         for name, hint in annotated.__annotations__.items():
             holder = types.SimpleNamespace(__annotations__={name: hint})
             try:
-                found |= typing.get_type_hints(holder, inspect.unwrap(annotated).__globals__)
+                found |= typing.get_type_hints(holder, vars(sys.modules[annotated.__module__]))
             except NameError:
                 continue
         return found
@@ -109,7 +117,10 @@ def _check_for(hint: Any) -> Check | None:
     if hint == ArrayLike:
         return array_like
     if origin in (typing.Union, types.UnionType):
-        return _any_of(typing.get_args(hint))
+        members = typing.get_args(hint)
+        if set(members) >= _ARRAY_LIKE:  # a union of unions is flat
+            members = (ArrayLike, *(each for each in members if each not in _ARRAY_LIKE))
+        return _any_of(members)
     if origin is typing.Literal:
         return _one_of(typing.get_args(hint))
     if origin is typing.Annotated:
@@ -122,6 +133,8 @@ def _check_for(hint: Any) -> Check | None:
         return _real
     if hint is complex:
         return _complex
+    if origin is collections.abc.Callable:
+        return _function(*typing.get_args(hint))
     if origin is tuple:
         return _tuple(typing.get_args(hint))
     if origin in (collections.abc.Sequence, list, collections.abc.Iterable):
@@ -139,7 +152,9 @@ def _check_for(hint: Any) -> Check | None:
 
 def array_like(name: str, value: object) -> InvalidInputError | None:
     """Return what keeps a value from being read as an array of numbers, if anything does."""
-    if isinstance(value, numbers.Number | np.generic) and not isinstance(value, bool | np.bool_):
+    if isinstance(value, numbers.Number | np.number) and not isinstance(
+        value, bool | np.longdouble | np.clongdouble
+    ):
         return None  # which numbers will do is for the function to say
     if isinstance(value, np.ma.MaskedArray):
         return DTypeError(name, "an array without a mask", "a masked array", "fill or drop what is masked")
@@ -147,8 +162,13 @@ def array_like(name: str, value: object) -> InvalidInputError | None:
         return problem
     if isinstance(value, list | tuple):
         return _nested(name, value)
+    if getattr(value, "requires_grad", False):
+        return DTypeError(name, "numbers without a gradient", "a tensor that requires one", "call .detach()")
     if hasattr(type(value), "__array__") and hasattr(value, "dtype") and hasattr(value, "shape"):
-        return None
+        dtype = np.asarray(value).dtype
+        if dtype.kind in "fiucbO" and dtype not in (np.longdouble, np.clongdouble):
+            return None  # which of these will do is for the function to say
+        return DTypeError(name, "an array of numbers", f"dtype {dtype}", "convert it to float64")
     return _refused(name, "an array or nested numbers", value, error=DTypeError)
 
 
@@ -191,8 +211,12 @@ def _array(hint: Any) -> Check:
     return check
 
 
-def _unusable(name: str, value: object) -> DTypeError | None:
-    """Refuse tensors without data, sparse ones and half precision, in which squares overflow; arrays have none of these."""
+def _unusable(name: str, value: object) -> InvalidInputError | None:
+    """Refuse what is too large to read, and tensors without data, sparse, or in half precision, in which squares overflow."""
+    if isinstance(value, np.ndarray) and value.size > LARGEST_ARRAY:
+        return ShapeError(
+            name, f"at most {LARGEST_ARRAY} entries", f"shape {value.shape}", "pass a smaller array"
+        )
     if not hasattr(value, "layout"):
         return None
     if str(value.layout) != "torch.strided":
@@ -205,15 +229,17 @@ def _unusable(name: str, value: object) -> DTypeError | None:
 
 
 def _any_of(hints: tuple[Any, ...]) -> Check | None:
-    checks = [_check_for(hint) for hint in hints]
-    if None in checks:
+    checks = [check for hint in hints if (check := _check_for(hint)) is not None]
+    if len(checks) < len(hints):
         return None
     expected = " or ".join(_described(hint) for hint in hints)
 
     def check(name: str, value: object) -> InvalidInputError | None:
-        errors = [each(name, value) for each in checks if each is not None]
-        if any(error is None for error in errors):
-            return None
+        errors: list[InvalidInputError] = []
+        for each in checks:
+            if (error := each(name, value)) is None:
+                return None
+            errors.append(error)
         telling = next((error for error in errors if isinstance(error, DTypeError | ShapeError)), None)
         return telling or _refused(name, expected, value)
 
@@ -228,6 +254,36 @@ def _one_of(values: tuple[Any, ...]) -> Check:
         return None if fits else _refused(name, expected, value, "check the spelling")
 
     return check
+
+
+def _function(inputs: Any, _: Any = None) -> Check:
+    """Check that a value can be called with as many arguments as its annotation lists."""
+    count = len(inputs) if isinstance(inputs, list) else None
+    expected = "a function" if count is None else f"a function of {count} argument{'s' * (count != 1)}"
+
+    def check(name: str, value: object) -> InvalidInputError | None:
+        return None if takes(value, count) else _refused(name, expected, value)
+
+    return check
+
+
+def takes(value: object, count: int | None) -> bool:
+    """Return whether a value is a function that takes `count` arguments (None: any), as far as its signature tells.
+
+    A class whose signature cannot be read, such as int, is a conversion and not a function of ours.
+    """
+    if not callable(value):
+        return False
+    if count is None:
+        return True
+    try:
+        # Calling a torch module passes everything on to its method forward.
+        inspect.signature(getattr(value, "forward", value)).bind(*[None] * count)
+    except ValueError:
+        return not inspect.isclass(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _boolean(name: str, value: object) -> InvalidInputError | None:
@@ -245,8 +301,8 @@ def _integer(name: str, value: object) -> InvalidInputError | None:
 
 
 def _real(name: str, value: object) -> InvalidInputError | None:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        return _refused(name, "a real number", value)
+    if isinstance(value, bool | np.longdouble) or not isinstance(value, numbers.Real):
+        return _refused(name, "a real number of at most 64 bits", value)
     if isinstance(value, numbers.Rational) and abs(value) >= 2**1023:
         return _refused(name, "a number within the range of float64", value, "pass a smaller one")
     return None if not math.isnan(value) else _refused(name, "a number", value, "remove NaN")

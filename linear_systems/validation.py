@@ -106,31 +106,54 @@ def positive_float(argument: str, value: object, *, allow_zero: bool = False) ->
     return number
 
 
-def step_sizes(step_size: object) -> tuple[float, float]:
+def step_sizes(step_size: object, argument: str = "step_size") -> tuple[float, float]:
     """Return the pair (η_s, η_a) from one step size or a pair; refuse what is not positive and finite."""
     pair = step_size if isinstance(step_size, tuple) else (step_size, step_size)
     if len(pair) != 2:
         raise StepSizeError(
-            "step_size", "one number or a pair (states, actions)", repr(step_size), "pass (eta_s, eta_a)"
+            argument, "one number or a pair (states, actions)", repr(step_size), "pass (eta_s, eta_a)"
         )
-    values = [_real_number("step_size", value) for value in pair]
+    values = [_real_number(argument, value) for value in pair]
     if not all(np.isfinite(value) and value > 0 for value in values):
-        raise StepSizeError("step_size", "positive finite numbers", repr(step_size), "pass a step size > 0")
+        raise StepSizeError(argument, "positive finite numbers", repr(step_size), "pass a step size > 0")
     return values[0], values[1]
 
 
-def goal_weights(beta: ArrayLike, horizon: int) -> NDArray[np.float64]:
+def goal_weights(beta: ArrayLike, horizon: int, argument: str = "beta") -> NDArray[np.float64]:
     """Return the goal weights β_t, t = 0..T-1, from one number or T numbers; refuse β_t < 0."""
     array = np.asarray(beta)
     if array.ndim == 0:
-        return np.full(horizon, positive_float("beta", array.item(), allow_zero=True))
-    weights = vector("beta", beta, horizon)
+        return np.full(horizon, positive_float(argument, array.item(), allow_zero=True))
+    weights = vector(argument, beta, horizon)
     if weights.min() < 0:
-        raise ParameterError("beta", "weights >= 0", f"minimum {weights.min()}", "pass weights β_t >= 0")
+        raise ParameterError(argument, "weights >= 0", f"minimum {weights.min()}", "pass weights β_t >= 0")
     return weights
 
 
 def _real_number(argument: str, value: object) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise ParameterError(argument, "a real number", repr(value), "pass an int or a float")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ParameterError(
+            argument, "a number within the range of float64", "one beyond it", "pass a smaller one"
+        ) from error
+
+
+def fraction(argument: str, value: object, *, ends: bool = False) -> float:
+    """Return `value` as a float in (0, 1), or in [0, 1] with `ends`."""
+    number = _real_number(argument, value)
+    if not (0.0 <= number <= 1.0 if ends else 0.0 < number < 1.0):
+        domain = "[0, 1]" if ends else "(0, 1)"
+        raise ParameterError(argument, f"a number in {domain}", repr(value), f"pass a number in {domain}")
+    return number
+
+
+def square(argument: str, value: float) -> float:
+    """Return x² of a validated number; refuse one whose square overflows."""
+    if abs(value) > 1e154:
+        raise ParameterError(
+            argument, "a number whose square float64 can hold", repr(value), "choose other units"
+        )
+    return value**2

@@ -20,7 +20,7 @@ from grasp_theory.smoothing.norms import Measured, exponent, points_in
 from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.validation import positive_float, real_array
+from linear_systems.validation import positive_float, real_array, square
 
 INFINITE = Measured(math.inf, 0.0)
 """The logarithm of an infinite norm."""
@@ -74,7 +74,7 @@ class Gaussian:
 
     def smoothed(self, sigma: float) -> Gaussian:
         """Return L_σ."""
-        variance = self.variance + positive_float("sigma", sigma) ** 2
+        variance = self.variance + square("sigma", positive_float("sigma", sigma))
         lost = 0.5 * self.dim * math.log1p(sigma**2 / self.variance)
         return Gaussian(self.center, variance, self.log_amplitude - lost)
 

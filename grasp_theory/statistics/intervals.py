@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import norm
 
 from linear_systems.checked import checked
+from linear_systems.validation import fraction, positive_float
 
 LEVEL = 0.05
 """Level of every test; 1 − LEVEL is the confidence of every interval."""
@@ -46,7 +47,8 @@ def wilson(share: float, n: float, level: float = LEVEL) -> Estimate:
 
     Source: Wilson, Probable inference, the law of succession, and statistical inference (1927).
     """
-    z = float(norm.ppf(1 - level / 2))
+    fraction("share", share, ends=True), positive_float("n", n)
+    z = float(norm.ppf(1 - fraction("level", level) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     # Rounding must not take 0 or 1 out of the interval of a share that attains it.

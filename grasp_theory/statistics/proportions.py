@@ -19,11 +19,13 @@ from scipy import stats
 from grasp_theory.statistics.paired_trials import holm as holm
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
+from linear_systems.validation import fraction, positive_float, positive_integer
 
 CONFIDENCE = 0.95
 
 
 def _check_counts(trials: int, **counts: int) -> None:
+    positive_integer("trials", trials)
     for name, count in counts.items():
         if not 0 <= count <= trials:
             raise ParameterError(
@@ -232,13 +234,17 @@ def half_width(interval: str, successes: int, trials: int) -> float:
 @checked
 def round_half_width(points: float, rounding: str) -> float:
     """Return a half-width to one decimal, "nearest" or "up" (outwards, which keeps the coverage)."""
+    positive_float("points", points, allow_zero=True)
+    if rounding not in ("nearest", "up"):
+        raise ParameterError("rounding", "'nearest' or 'up'", repr(rounding), "'nearest'")
     return round(points, 1) if rounding == "nearest" else ceil(10 * points) / 10
 
 
 @checked
 def wald_coverage(probability: float, trials: int) -> float:
     """Return the exact coverage of the nominal 95% Wald interval at a success probability."""
-    counts = np.arange(trials + 1)
+    fraction("probability", probability, ends=True)
+    counts = np.arange(positive_integer("trials", trials) + 1)
     ends = np.array([_wald(int(count), trials) for count in counts])
     covered = (ends[:, 0] <= probability) & (probability <= ends[:, 1])
     return float(stats.binom.pmf(counts[covered], trials, probability).sum())
@@ -251,6 +257,9 @@ def lattice_probability(step: int, trials: int) -> float:
     Counts of none and of all, which every step divides, are left out.  The maximum is over a grid of rates
     twenty times finer than the spacing of the counts.
     """
+    positive_integer("trials", trials, minimum=2)
+    if positive_integer("step", step) >= trials:
+        raise ParameterError("step", f"a number below the {trials} trials", str(step), "pass a smaller one")
     counts = np.arange(step, trials, step)
     rates = np.linspace(0.0, 1.0, 20 * trials + 1)
     return float(stats.binom.pmf(counts[:, None], trials, rates).sum(axis=0).max())

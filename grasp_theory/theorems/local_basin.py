@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grasp_theory.boundary import check_finite
 from grasp_theory.theorems.record import TheoremCheck
-from linear_systems.checked import checked
-from linear_systems.errors import ParameterError
+from linear_systems.checked import checked, shown
+from linear_systems.errors import DTypeError, ParameterError, ShapeError
 from linear_systems.rounding import EPS
 from linear_systems.stop_gradient.basin import block_growth, contraction_basin
 from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes
@@ -29,7 +30,7 @@ def stop_gradient_step(
     model: Model, start: Tensor, goal: Tensor, beta: float, step_size: StepSize, plan: Float[Tensor, "T d"]
 ) -> Float[Tensor, "T d"]:
     """Return the plan y_t = (s_{t+1}, a_t) after one iteration of Eq. (11)-(12) without noise, s_T free."""
-    block = _block(model, goal, beta, step_size)
+    block = _block(model, start, goal, beta, step_size, plan)
     before = torch.cat([start[None], plan[:-1, : start.numel()]])
     return torch.vmap(block)(before, plan)
 
@@ -42,7 +43,7 @@ def block_derivatives(
 
     For a nonlinear model D_t holds second derivatives of F in the action, times what is left of the goal.
     """
-    block, n = _block(model, goal, beta, step_size), start.numel()
+    block, n = _block(model, start, goal, beta, step_size, plan), start.numel()
     before = torch.cat([start[None], plan[:-1, :n]])
     in_state, D = torch.vmap(torch.func.jacrev(block, argnums=(0, 1)))(before, plan)
     E = torch.zeros_like(D)
@@ -123,11 +124,31 @@ def local_contraction(
 
 
 def _block(
-    model: Model, goal: Tensor, beta: float, step_size: StepSize
+    model: Model, start: Tensor, goal: Tensor, beta: float, step_size: StepSize, plan: Tensor
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return f: (s_t, (s_{t+1}, a_t)) -> the new (s_{t+1}, a_t)."""
+    """Return f: (s_t, (s_{t+1}, a_t)) -> the new (s_{t+1}, a_t), after seeing that its inputs fit together."""
     eta_s, eta_a = step_sizes(step_size)
-    n = goal.numel()
+    positive_float("beta", beta, allow_zero=True)
+    n = start.numel()
+    for name, tensor, expected in (
+        ("start", start, (n,)),
+        ("goal", goal, (n,)),
+        ("plan", plan, (len(plan), plan.shape[-1])),
+    ):
+        if tensor.shape != expected or not tensor.numel() or (name == "plan" and tensor.shape[1] <= n):
+            needed = f"shape (T, {n} + m)" if name == "plan" else f"shape ({n or 'n'},)"
+            raise ShapeError(
+                name, needed, f"shape {tuple(tensor.shape)}", "one state, one goal, and rows (s_{t+1}, a_t)"
+            )
+        if tensor.dtype != start.dtype or not tensor.is_floating_point():
+            raise DTypeError(name, "floating point like start", f"{tensor.dtype}", "convert it")
+        check_finite(name, tensor)
+    with torch.no_grad():
+        following = model(start.detach(), plan[0, n:].detach())
+    if not isinstance(following, Tensor) or following.shape != start.shape:
+        raise ShapeError(
+            "model", f"a next state of shape {tuple(start.shape)}", shown(following), "one state, one action"
+        )
 
     def block(before: Tensor, own: Tensor) -> Tensor:
         state, action = own[:n], own[n:]

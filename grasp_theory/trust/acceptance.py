@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
+from grasp_theory.boundary import as_tensor
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.intervals import LEVEL, Estimate, wilson
 from grasp_theory.statistics.learn_then_test import clopper_pearson, fewest_trials, loosest_threshold
@@ -326,7 +327,7 @@ def _table(plans: Plans, names: tuple[str, ...]) -> Float[np.ndarray, "B F"]:
 
 
 def _outcomes(outcomes: Any, count: int) -> Bool[np.ndarray, " B"]:
-    answer = outcomes.detach().cpu().numpy() if isinstance(outcomes, Tensor) else np.asarray(outcomes)
+    answer = as_tensor("outcomes", outcomes, torch.zeros((), dtype=torch.bool)).detach().cpu().numpy()
     if answer.dtype != bool or answer.shape != (count,):
         raise ShapeError(
             "outcomes",

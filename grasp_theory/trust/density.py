@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.boundary import as_tensor, check_finite, check_states
-from grasp_theory.dynamics import TimeVaryingDynamics, as_dynamics
+from grasp_theory.dynamics import TimeVaryingDynamics, adapted
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.agreement import checked_actions, end_distance
 from linear_systems.checked import checked
@@ -58,7 +58,7 @@ class Transitions:
         neighbours: int = 8,
         action_weight: float = 0.5,
     ) -> None:
-        model = as_dynamics(dynamics)
+        model = adapted("dynamics", dynamics)
         if isinstance(model, TimeVaryingDynamics):
             raise ParameterError(
                 "dynamics",

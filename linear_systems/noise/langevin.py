@@ -29,7 +29,7 @@ from linear_systems.conditioning.reachability import unreachable_dimension
 from linear_systems.errors import NotSymmetricError, ParameterError, ShapeError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, horizon_of, positive_float, real_array, step_sizes
+from linear_systems.validation import StepSize, horizon_of, positive_float, real_array, square, step_sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def inverse_temperature(step_size: StepSize, sigma: float) -> float:
     Raises
         StepSizeError; ParameterError: σ is not positive.
     """
-    return 2 * step_sizes(step_size)[0] / positive_float("sigma", sigma) ** 2
+    return 2 * step_sizes(step_size)[0] / square("sigma", positive_float("sigma", sigma))
 
 
 @checked

@@ -21,7 +21,7 @@ from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.stop_gradient.transients import uniform_rate
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, step_sizes
+from linear_systems.validation import StepSize, positive_float, square, step_sizes
 
 __all__ = ["LiveLimits", "adam_least_variance", "adam_tube_variance", "live_limits"]
 
@@ -101,12 +101,15 @@ def adam_tube_variance(learning_rate: float, sigma: float, momentum: float = 0.0
     Raises
         StepSizeError, ParameterError.
     """
-    rate, b = step_sizes(learning_rate)[0], positive_float("momentum", momentum, allow_zero=True)
+    rate, b = (
+        step_sizes(learning_rate, "learning_rate")[0],
+        positive_float("momentum", momentum, allow_zero=True),
+    )
     if b >= 1.0:
         raise ParameterError("momentum", "a number below 1", repr(momentum), "0.9, as is usual")
-    square = positive_float("sigma", sigma, allow_zero=True) ** 2
-    size = (1.0 - b) / (1.0 + b) * rate**2 + square
-    width = size + math.sqrt(size**2 + 16.0 * b * square * rate**2 / (1.0 - b**2))
+    noise = square("sigma", positive_float("sigma", sigma, allow_zero=True))
+    size = (1.0 - b) / (1.0 + b) * rate**2 + noise
+    width = size + math.sqrt(size**2 + 16.0 * b * noise * rate**2 / (1.0 - b**2))
     return (width / (4.0 * rate)) ** 2
 
 
@@ -122,6 +125,6 @@ def adam_least_variance(learning_rate: float, sigma: float) -> float:
     Raises
         StepSizeError, ParameterError.
     """
-    if sigma >= step_sizes(learning_rate)[0]:
+    if sigma >= step_sizes(learning_rate, "learning_rate")[0]:
         return adam_tube_variance(learning_rate, sigma)
     return positive_float("sigma", sigma, allow_zero=True) ** 2

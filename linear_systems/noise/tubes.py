@@ -33,6 +33,7 @@ from linear_systems.validation import (
     positive_float,
     positive_integer,
     real_array,
+    square,
     step_sizes,
     vector,
 )
@@ -167,7 +168,9 @@ def continuous_tube_variance(rate: float, sigma: float) -> float:
     Raises
         ParameterError: λ = `rate` is not positive, or σ is negative.
     """
-    return positive_float("sigma", sigma, allow_zero=True) ** 2 / (2 * positive_float("rate", rate))
+    return square("sigma", positive_float("sigma", sigma, allow_zero=True)) / (
+        2 * positive_float("rate", rate)
+    )
 
 
 @checked

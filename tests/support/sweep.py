@@ -90,7 +90,7 @@ INTERNAL = {
     "log_bound", "log_geometric_bound", "state_gradient", "lifted_value", "checked_actions", "end_distance",
     "smooth_step", "bump", "constant", "jacobian_pair", "separation", "depth", "with_goal", "stacked_frames",
     "sample_angles", "require_stable_greedy_loop", "time_invariant", "synchronised", "unbiasedness_by_sampling",
-    "exact_update_blocks", "right_hand_side",
+    "exact_update_blocks", "right_hand_side", "adapted", "gradient_steps",
 }  # fmt: skip
 
 
@@ -134,6 +134,7 @@ def public() -> Iterator[tuple[str, Callable[..., Any]]]:
 def calls() -> list[Call]:
     """Return all public callables with what makes valid arguments for them."""
     found = [Call(name, item, lambda n=name, i=item: valid(n, i)) for name, item in public()]
+    found.append(Call("gradient_steps", _gradient_steps, lambda: valid("gradient_steps", _gradient_steps)))
     for owner, method in _methods():
         bound = getattr(owner(), method)
         name = f"{type(owner()).__name__ if not inspect.isclass(owner()) else owner().__name__}.{method}"
@@ -206,6 +207,12 @@ def _problem(**changes: Any) -> Any:
 
 def _near(states: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
     return (states - goals).norm(dim=1) < 0.1
+
+
+def _gradient_steps(system: Any, beta: Any, cycle: Any) -> Any:
+    from linear_systems.stop_gradient.parallel_iterations import gradient_steps
+
+    return gradient_steps(system, beta, cycle, 0.1)
 
 
 def _bootstrap() -> Any:
@@ -342,7 +349,7 @@ _VALID: dict[str, Callable[[], Any]] = {
     "problems": lambda: ((3, 0, 1),), "first_only": lambda: 1, "second_only": lambda: 0,
     "PairedTrials.problems": lambda: ((1, 1, 1),),
     "records": lambda: [_lazily("grasp_theory.statistics.paired_trials", "PairedTrials")(((1, 1, 1),), 1, 0)],
-    "p_values": lambda: [0.1, 0.02], "first": lambda: 7, "fisher.second": lambda: 5, "mcnemar.second": lambda: 5, "pairing.second": lambda: 5,
+    "p_values": lambda: [0.1, 0.02], "first": lambda: 7, "fisher.second": lambda: 5, "cycle": lambda: 0.1, "barnard.second": lambda: 5, "diagnose.states": _T(2, 4, 2), "diagnose.actions": _T(2, 3, 2), "local_contraction.model": lambda: (lambda s, a: s + a), "mcnemar.second": lambda: 5, "pairing.second": lambda: 5,
     "pairs": lambda: [(3, 5)], "pair": lambda: (3, 5), "other": lambda: (4, 5), "interval": lambda: "Wald", "successes": lambda: 3,
     "rounding": lambda: "nearest", "probability": lambda: 0.5, "lattice_probability.step": lambda: 2,
     "round_half_width.points": lambda: 4.3,
