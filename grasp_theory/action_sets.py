@@ -6,7 +6,7 @@ unchanged.
 
 from __future__ import annotations
 
-import math
+import numbers
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from grasp_theory.boundary import as_tensor
 from linear_systems.checked import checked
-from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_integer
 
 _FLOAT64 = torch.empty((), dtype=torch.float64)
@@ -53,12 +53,23 @@ class Box:
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            if isinstance(bound := getattr(self, name), float | int):
-                positive_float(name, abs(bound) if abs(bound) != math.inf else 0.0, allow_zero=True)
-            else:
+            bound = getattr(self, name)
+            if isinstance(bound, numbers.Complex) and not isinstance(bound, numbers.Real):
+                raise DTypeError(name, "real numbers", repr(bound), "pass floats")
+            if isinstance(bound, int):
+                positive_float(name, abs(bound), allow_zero=True)  # within the range of float64
+            elif not isinstance(bound, float):
                 object.__setattr__(self, name, as_tensor(name, bound, _FLOAT64))
+        for name in ("low", "high"):
+            if torch.as_tensor(getattr(self, name)).dtype in (torch.bool, torch.complex64, torch.complex128):
+                raise DTypeError(name, "real numbers", repr(getattr(self, name)), "pass floats")
         low, high = (torch.as_tensor(bound, dtype=torch.float64).cpu() for bound in (self.low, self.high))
-        if low.ndim > 1 or high.ndim > 1 or (low.ndim and high.ndim and low.shape != high.shape):
+        if (
+            low.ndim > 1
+            or high.ndim > 1
+            or 0 in (low.numel(), high.numel())
+            or (low.ndim and high.ndim and low.shape != high.shape)
+        ):
             raise ShapeError(
                 "low, high", "numbers, or one number for each component of an action",
                 f"shapes {tuple(low.shape)} and {tuple(high.shape)}", "pass bounds of shape () or (m,)",
@@ -178,9 +189,9 @@ class Held:
 
 
 def _groups(actions: Float[Tensor, "*batch m"], size: int) -> Float[Tensor, "*batch k size"]:
-    if actions.shape[-1] % size:
+    if actions.shape[-1] % size or not actions.numel():
         raise ShapeError(
-            "actions", f"a multiple of {size} components", f"{actions.shape[-1]}",
+            "actions", f"actions of a multiple of {size} components", f"shape {tuple(actions.shape)}",
             "let size divide the components of an action",
         )  # fmt: skip
     return actions.reshape(*actions.shape[:-1], -1, size)

@@ -272,6 +272,8 @@ class GymnasiumWorld:
                 shown(environments),
                 "gymnasium.make(...)",
             )
+        if seed is not None:
+            positive_integer("seed", seed, minimum=0)
         if (seed is None) == (observations is None):
             raise ParameterError(
                 "seed, observations", "one of both", "neither or both", "give one of seed and observations"
@@ -279,7 +281,7 @@ class GymnasiumWorld:
         self._encode, self._block = encode, positive_integer("action_block", action_block)
         self._solved = _solved_by_info if solved is None else solved
         first = (
-            [each.reset(seed=seed + i)[0] for i, each in enumerate(environments)]
+            [each.reset(seed=int(seed) + i)[0] for i, each in enumerate(environments)]
             if seed is not None
             else list(observations or ())
         )

@@ -131,17 +131,20 @@ class ModelDynamics:
     def step(self, state: Tensor, action: Float[Tensor, "*batch m"]) -> Tensor:
         """Return the model's next states (..., *S) for states (..., *S) and actions (..., m)."""
         axes = action.ndim - 1
-        batch = _broadcast("state", state.shape[:axes], action.shape[:-1])
+        batch = broadcast("state", state.shape[:axes], action.shape[:-1])
         states = state.expand(*batch, *state.shape[axes:]).reshape(-1, *state.shape[axes:])
         actions = action.expand(*batch, action.shape[-1]).reshape(-1, action.shape[-1])
         following = self.model(states, actions)
         if not isinstance(following, Tensor):
             raise ShapeError(
-                "model", "a tensor of next states", type(following).__name__, "return the next states alone"
+                "dynamics",
+                "a tensor of next states",
+                type(following).__name__,
+                "return the next states alone",
             )
         if following.shape != states.shape:
             raise ShapeError(
-                "model", f"next states of shape {tuple(states.shape)}, that of the states",
+                "dynamics", f"next states of shape {tuple(states.shape)}, that of the states",
                 f"shape {tuple(following.shape)}", "return one next state for every state",
             )  # fmt: skip
         return following.reshape(*batch, *state.shape[axes:])
@@ -160,7 +163,7 @@ def as_dynamics(model: Model) -> AnyDynamics:
     return adapted("model", model)
 
 
-def adapted(argument: str, model: Model) -> AnyDynamics:
+def adapted(argument: str, model: object) -> AnyDynamics:
     """Return `as_dynamics` of a model that the caller knows by another name.
 
     Raises
@@ -226,7 +229,7 @@ def trajectory(
     """
     _check_trajectory("initial_state", initial_state, actions)
     axes = actions.ndim - 2
-    batch = _broadcast("initial_state", initial_state.shape[:axes], actions.shape[:axes])
+    batch = broadcast("initial_state", initial_state.shape[:axes], actions.shape[:axes])
     state = initial_state.expand(*batch, *initial_state.shape[axes:])
     horizon = actions.shape[-2]
     if noise is not None:
@@ -363,7 +366,12 @@ def _check_trajectory(argument: str, states: Tensor, actions: Tensor) -> None:
         )  # fmt: skip
 
 
-def _broadcast(argument: str, first: torch.Size, second: torch.Size) -> tuple[int, ...]:
+def broadcast(argument: str, first: torch.Size, second: torch.Size) -> tuple[int, ...]:
+    """Return the batch axes that two shapes have together.
+
+    Raises
+        ShapeError: they do not broadcast.
+    """
     try:
         return np.broadcast_shapes(first, second)
     except ValueError as error:

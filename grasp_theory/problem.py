@@ -112,7 +112,7 @@ class PlanningProblem:
         goal = as_tensor("goal", goal, state)
         check_states("goal", goal, state)
         horizon = positive_horizon("horizon", horizon)
-        if reached_when not in ("last", "any"):
+        if not isinstance(reached_when, str) or reached_when not in ("last", "any"):
             raise ParameterError(
                 "reached_when", '"last" or "any"', repr(reached_when), "name when the goal counts"
             )
@@ -272,6 +272,8 @@ class PlanningProblem:
         zeros = self.initial_state.new_zeros(1, 1, self.action_dim)
         try:
             if self.action_bounds is not None:
+                if not isinstance(self.action_bounds, tuple | list):
+                    raise TypeError("no pair")
                 low, high = self.action_bounds
                 chosen = Box(low, high)
             if isinstance(chosen, Box):

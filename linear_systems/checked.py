@@ -12,10 +12,11 @@ import inspect
 import math
 import numbers
 import os
+import pathlib
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jaxtyping
@@ -119,7 +120,9 @@ def _check_for(hint: Any) -> Check | None:
     if origin in (typing.Union, types.UnionType):
         members = typing.get_args(hint)
         if set(members) >= _ARRAY_LIKE:  # a union of unions is flat
-            members = (ArrayLike, *(each for each in members if each not in _ARRAY_LIKE))
+            members = (*(each for each in members if each not in _ARRAY_LIKE), ArrayLike)
+        if pathlib.Path in members and types.NoneType not in members:
+            return _path
         return _any_of(members)
     if origin is typing.Literal:
         return _one_of(typing.get_args(hint))
@@ -147,14 +150,51 @@ def _check_for(hint: Any) -> Check | None:
         getattr(hint, "_is_protocol", False) and not getattr(hint, "_is_runtime_protocol", False)
     ):
         return None
+    if hint.__name__ == "Tensor":
+        return _tensor(hint)
+    if getattr(hint, "_is_protocol", False):
+        return _protocol(hint)
     return _instance(hint, _described(hint))
+
+
+def _tensor(hint: Any) -> Check:
+    def check(name: str, value: object) -> InvalidInputError | None:
+        return (
+            _unusable(name, value)
+            if isinstance(value, hint)
+            else _refused(name, "a tensor", value, error=DTypeError)
+        )
+
+    return check
+
+
+def _protocol(hint: Any) -> Check:
+    """Check that a value has a protocol's methods; a range has a `step` too, but it is a number."""
+    methods = [
+        name for name, item in vars(hint).items() if inspect.isfunction(item) and not name.startswith("_")
+    ]
+
+    def check(name: str, value: object) -> InvalidInputError | None:
+        fits = isinstance(value, hint) and all(_has(value, method, vars(hint)[method]) for method in methods)
+        return None if fits else _refused(name, _described(hint), value)
+
+    return check
+
+
+def _has(value: object, method: str, promised: Callable[..., Any]) -> bool:
+    """Return whether a value has a method that takes as many arguments as the protocol's."""
+    needed = [each for each in inspect.signature(promised).parameters.values() if each.default is each.empty]
+    named = [each.name for each in needed if each.kind is each.KEYWORD_ONLY]
+    return takes(getattr(value, method), len(needed) - 1 - len(named), named)
 
 
 def array_like(name: str, value: object) -> InvalidInputError | None:
     """Return what keeps a value from being read as an array of numbers, if anything does."""
-    if isinstance(value, numbers.Number | np.number) and not isinstance(
+    if isinstance(value, numbers.Complex | np.number) and not isinstance(
         value, bool | np.longdouble | np.clongdouble
     ):
+        if isinstance(value, numbers.Rational) and abs(value) > LARGEST:
+            return _refused(name, "a float, or a fraction of 64 bits", value, "write it as a float")
         return None  # which numbers will do is for the function to say
     if isinstance(value, np.ma.MaskedArray):
         return DTypeError(name, "an array without a mask", "a masked array", "fill or drop what is masked")
@@ -165,7 +205,14 @@ def array_like(name: str, value: object) -> InvalidInputError | None:
     if getattr(value, "requires_grad", False):
         return DTypeError(name, "numbers without a gradient", "a tensor that requires one", "call .detach()")
     if hasattr(type(value), "__array__") and hasattr(value, "dtype") and hasattr(value, "shape"):
-        dtype = np.asarray(value).dtype
+        dtype = value.dtype
+        if not isinstance(dtype, np.dtype):  # a tensor's
+            where = getattr(getattr(value, "device", None), "type", "cpu")
+            return (
+                None
+                if where == "cpu"
+                else DTypeError(name, "a tensor on the CPU", f"one on {where}", "call .cpu()")
+            )
         if dtype.kind in "fiucbO" and dtype not in (np.longdouble, np.clongdouble):
             return None  # which of these will do is for the function to say
         return DTypeError(name, "an array of numbers", f"dtype {dtype}", "convert it to float64")
@@ -256,6 +303,16 @@ def _one_of(values: tuple[Any, ...]) -> Check:
     return check
 
 
+def _path(name: str, value: object) -> InvalidInputError | None:
+    if (
+        not isinstance(value, str | os.PathLike)
+        or "\0" in (text := os.fspath(value))
+        or not 0 < len(text) < 4096
+    ):
+        return _refused(name, "a path that the system can hold", value)
+    return None
+
+
 def _function(inputs: Any, _: Any = None) -> Check:
     """Check that a value can be called with as many arguments as its annotation lists."""
     count = len(inputs) if isinstance(inputs, list) else None
@@ -267,8 +324,8 @@ def _function(inputs: Any, _: Any = None) -> Check:
     return check
 
 
-def takes(value: object, count: int | None) -> bool:
-    """Return whether a value is a function that takes `count` arguments (None: any), as far as its signature tells.
+def takes(value: object, count: int | None, named: Sequence[str] = ()) -> bool:
+    """Return whether a value is a function of `count` arguments (None: any) and named ones, as far as its signature tells.
 
     A class whose signature cannot be read, such as int, is a conversion and not a function of ours.
     """
@@ -278,7 +335,7 @@ def takes(value: object, count: int | None) -> bool:
         return True
     try:
         # Calling a torch module passes everything on to its method forward.
-        inspect.signature(getattr(value, "forward", value)).bind(*[None] * count)
+        inspect.signature(getattr(value, "forward", value)).bind(*[None] * count, **dict.fromkeys(named))
     except ValueError:
         return not inspect.isclass(value)
     except TypeError:
@@ -303,16 +360,16 @@ def _integer(name: str, value: object) -> InvalidInputError | None:
 def _real(name: str, value: object) -> InvalidInputError | None:
     if isinstance(value, bool | np.longdouble) or not isinstance(value, numbers.Real):
         return _refused(name, "a real number of at most 64 bits", value)
-    if isinstance(value, numbers.Rational) and abs(value) >= 2**1023:
-        return _refused(name, "a number within the range of float64", value, "pass a smaller one")
+    if isinstance(value, numbers.Rational) and abs(value) > LARGEST:
+        return _refused(name, "a float, or a fraction of 64 bits", value, "write it as a float")
     return None if not math.isnan(value) else _refused(name, "a number", value, "remove NaN")
 
 
 def _complex(name: str, value: object) -> InvalidInputError | None:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Complex):
+    if isinstance(value, bool | np.longdouble | np.clongdouble) or not isinstance(value, numbers.Complex):
         return _refused(name, "a complex number", value)
-    if isinstance(value, numbers.Rational) and abs(value) >= 2**1023:
-        return _refused(name, "a number within the range of float64", value, "pass a smaller one")
+    if isinstance(value, numbers.Rational) and abs(value) > LARGEST:
+        return _refused(name, "a complex number, or a fraction of 64 bits", value, "write it as a float")
     return None if np.isfinite(complex(value)) else _refused(name, "a finite number", value)
 
 

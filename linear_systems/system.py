@@ -156,26 +156,26 @@ def _freeze(system: AnySystem, a: NDArray[np.float64], b: NDArray[np.float64]) -
         object.__setattr__(system, name, array)
 
 
-def _states(system: AnySystem, state: ArrayLike) -> NDArray[np.float64]:
-    s = real_array("state", state)
+def _states(system: AnySystem, state: ArrayLike, argument: str = "state") -> NDArray[np.float64]:
+    s = real_array(argument, state)
     if s.ndim < 1 or s.shape[-1] != system.state_dim:
         raise ShapeError(
-            "state", f"a last axis of length {system.state_dim}", f"shape {s.shape}", "put the state last"
+            argument, f"a last axis of length {system.state_dim}", f"shape {s.shape}", "put the state last"
         )
     return s
 
 
-def _actions(system: AnySystem, action: ArrayLike) -> NDArray[np.float64]:
-    a = real_array("action", action)
+def _actions(system: AnySystem, action: ArrayLike, argument: str = "action") -> NDArray[np.float64]:
+    a = real_array(argument, action)
     if a.ndim < 1 or a.shape[-1] != system.action_dim:
         raise ShapeError(
-            "action", f"a last axis of length {system.action_dim}", f"shape {a.shape}", "put the action last"
+            argument, f"a last axis of length {system.action_dim}", f"shape {a.shape}", "put the action last"
         )
     return a
 
 
 def _rollout(system: AnySystem, initial_state: ArrayLike, actions: ArrayLike) -> NDArray[np.float64]:
-    state, acts = _states(system, initial_state), _actions(system, actions)
+    state, acts = _states(system, initial_state, "initial_state"), _actions(system, actions, "actions")
     if acts.ndim < 2:
         raise ShapeError("actions", "shape (..., T, m)", f"shape {acts.shape}", "add a time axis")
     A, B = system.matrices(acts.shape[-2])

@@ -69,7 +69,7 @@ class HistoryDynamics:
             positive_integer("frame_shape", size)
         positive_integer("model.window", self.model.window)
         positive_integer("action_dim", self.action_dim)
-        positive_float("memory_scale", self.memory_scale)
+        object.__setattr__(self, "memory_scale", positive_float("memory_scale", self.memory_scale))
 
     def step(
         self, state: Float[Tensor, "*#batch size"], action: Float[Tensor, "*#batch m"]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import norm
 
 from linear_systems.checked import checked
+from linear_systems.errors import ParameterError
 from linear_systems.validation import fraction, positive_float
 
 LEVEL = 0.05
@@ -47,7 +48,9 @@ def wilson(share: float, n: float, level: float = LEVEL) -> Estimate:
 
     Source: Wilson, Probable inference, the law of succession, and statistical inference (1927).
     """
-    fraction("share", share, ends=True), positive_float("n", n)
+    fraction("share", share, ends=True)
+    if positive_float("n", n) < 1e-100:
+        raise ParameterError("n", "a number of trials", repr(n), "count the trials")
     z = float(norm.ppf(1 - fraction("level", level) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))

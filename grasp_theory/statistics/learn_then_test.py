@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, log
+from math import ceil, log, log1p
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -38,7 +38,7 @@ def clopper_pearson(count: int, trials: int, level: float) -> Estimate:
 @checked
 def fewest_trials(alpha: float, delta: float) -> int:
     """Return the fewest trials without an error that show an error rate of at most alpha with confidence 1 − delta."""
-    return ceil(log(fraction("delta", delta)) / log(1 - fraction("alpha", alpha)))
+    return ceil(log(fraction("delta", delta)) / log1p(-fraction("alpha", alpha)))
 
 
 @checked
@@ -54,7 +54,7 @@ def risk_p_values(
     p = P(Bin(N, α) <= E) is at most u with probability at most u if R(λ) > α.  Equivalently p <= δ where Clopper and
     Pearson's upper end for E / N, of confidence 1 − δ, is at most α.
     """
-    fraction("alpha", alpha)
+    alpha = fraction("alpha", alpha)
     if len(scores) != len(wrong):
         raise ShapeError(
             "scores, wrong", "equally many of both", f"{len(scores)} and {len(wrong)}", "pass pairs"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from math import floor, inf, sqrt
@@ -198,16 +198,15 @@ class PairedTrials:
 
 
 @checked
-def pooled(records: Iterable[PairedTrials]) -> PairedTrials:
+def pooled(records: Sequence[PairedTrials]) -> PairedTrials:
     """Return the record of several, whose problems are different ones.
 
     Raises
         ParameterError: no record.
     """
-    found = list(records)
-    if not found:
+    if not records:
         raise ParameterError("records", "at least one", "none", "pool what has been tried")
-    return reduce(operator.add, found)
+    return reduce(operator.add, records)
 
 
 @checked

@@ -45,6 +45,7 @@ def fisher(first: int, second: int, trials: int, second_trials: int | None = Non
     """
     others = trials if second_trials is None else second_trials
     _check_counts(trials, first=first)
+    positive_integer("second_trials", others)
     _check_counts(others, second=second)
     return float(stats.hypergeom.sf(first - 1, trials + others, first + second, trials))
 
@@ -163,6 +164,7 @@ def pairing(first: int, second: int, trials: int, level: float) -> Pairing:
     Raises
         ParameterError: as `mcnemar`.
     """
+    fraction("level", level)
     p = mcnemar(first, second, trials)
     return Pairing(float(p[0]), float(p[-1]), int(np.count_nonzero(p <= level)) - 1, len(p) - 1)
 

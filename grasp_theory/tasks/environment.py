@@ -13,6 +13,7 @@ from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
 from linear_systems.checked import checked
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
+from linear_systems.validation import positive_integer
 
 VIEW_SIZE = 256
 """Side in pixels of the pictures for human eyes."""
@@ -43,6 +44,7 @@ def sample_goals(task: Task, rng: np.random.Generator, count: int) -> Float[np.n
     Raises
         ParameterError: if hardly any of the task's states rests.
     """
+    positive_integer("count", count, minimum=0)
     histories = np.empty((count, depth(task), task.state_dim))
     moving = np.arange(count)
     for _ in range(_ATTEMPTS):
@@ -95,7 +97,7 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's own attribute)
 
     def __init__(self, task: Task | str, size: int = 64, render_mode: str | None = None) -> None:
-        self.task = by_name(task) if isinstance(task, str) else task
+        self.task = by_name(task, "task") if isinstance(task, str) else task
         if size < 1:
             raise ParameterError("size", "a positive number of pixels", f"{size}", "64 is usual")
         if render_mode not in (None, *self.metadata["render_modes"]):

@@ -15,7 +15,7 @@ from linear_systems.checked import checked, shown
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 from linear_systems.rounding import EPS
 from linear_systems.stop_gradient.basin import block_growth, contraction_basin
-from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes
+from linear_systems.validation import StepSize, goal_weight, positive_float, positive_integer, step_sizes
 
 Model = Callable[[Tensor, Tensor], Tensor]
 """(s (n,), a (m,)) -> next state (n,), differentiable, float64."""
@@ -99,7 +99,7 @@ def local_contraction(
         raise ParameterError("curvature", "a positive bound", "0", "the linear theory, which needs no radius")
     moved = stop_gradient_step(model, start, goal, beta, step_size, plan)
     floor = FLOOR * EPS * (1.0 + float(plan.abs().max()))
-    direction = torch.randn(plan.shape, dtype=plan.dtype, generator=torch.Generator().manual_seed(seed))
+    direction = torch.randn(plan.shape, dtype=plan.dtype, generator=torch.Generator().manual_seed(int(seed)))
     error = START * basin.radius * direction / direction.norm(dim=1, keepdim=True)
     first = float(error.norm(dim=1).max())
     growth = q + basin.amplification**2 * curvature * first
@@ -128,7 +128,7 @@ def _block(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Return f: (s_t, (s_{t+1}, a_t)) -> the new (s_{t+1}, a_t), after seeing that its inputs fit together."""
     eta_s, eta_a = step_sizes(step_size)
-    positive_float("beta", beta, allow_zero=True)
+    beta = goal_weight("beta", beta)
     n = start.numel()
     for name, tensor, expected in (
         ("start", start, (n,)),
@@ -143,8 +143,14 @@ def _block(
         if tensor.dtype != start.dtype or not tensor.is_floating_point():
             raise DTypeError(name, "floating point like start", f"{tensor.dtype}", "convert it")
         check_finite(name, tensor)
-    with torch.no_grad():
-        following = model(start.detach(), plan[0, n:].detach())
+    try:
+        with torch.no_grad():
+            following = model(start.detach(), plan[0, n:].detach())
+    except Exception as error:  # whatever a model says of an action or a state that it cannot take
+        found = f"{type(error).__name__}: {error}"
+        raise ParameterError(
+            "model, plan", f"a model of ({n},) and ({plan.shape[1] - n},)", found, "step one state with it"
+        ) from error
     if not isinstance(following, Tensor) or following.shape != start.shape:
         raise ShapeError(
             "model", f"a next state of shape {tuple(start.shape)}", shown(following), "one state, one action"

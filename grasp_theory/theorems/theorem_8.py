@@ -21,7 +21,7 @@ from grasp_theory.theorems.record import TheoremCheck
 from linear_systems.checked import checked
 from linear_systems.errors import ShapeError, StepSizeError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.validation import positive_float, real_array
+from linear_systems.validation import positive_float, real_array, square
 
 RANK_TOLERANCE = 1e-12
 """Eigenvalues of P below this fraction of the largest count as zero: P = J Jᵀ squares the rounding of J."""
@@ -71,7 +71,11 @@ def action_step(
     """
     eta = positive_float("action_step_size", action_step_size)
     gamma = positive_float("goal_weight", goal_weight, allow_zero=True)
-    if not state.ndim == action.ndim == 1 or not state.shape == next_state.shape == goal.shape:
+    if (
+        not state.ndim == action.ndim == 1
+        or 0 in (state.numel(), action.numel())
+        or not state.shape == next_state.shape == goal.shape
+    ):
         raise ShapeError(
             "state, action, next_state and goal",
             "vectors (n,), (m,), (n,), (n,)",
@@ -179,8 +183,12 @@ def omitted_covariance(
         StepSizeError, ParameterError, ShapeError, DTypeError, NonFiniteError.
     """
     G = real_array("state_jacobian", state_jacobian, ndim=2)
+    if G.shape != (len(G), len(G)) or not G.size:
+        raise ShapeError("state_jacobian", "a square matrix, n >= 1", f"shape {G.shape}", "pass G (n, n)")
     eta = _state_step(state_step_size)
-    return np.asarray(positive_float("sigma", sigma, allow_zero=True) ** 2 / (1.0 - eta) * G @ G.T)
+    return np.asarray(
+        square("sigma", positive_float("sigma", sigma, allow_zero=True)) / (1.0 - eta) * G @ G.T
+    )
 
 
 @checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +21,9 @@ from grasp_theory.boundary import as_tensor
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.intervals import LEVEL, Estimate, wilson
 from grasp_theory.statistics.learn_then_test import clopper_pearson, fewest_trials, loosest_threshold
-from linear_systems.checked import checked
+from linear_systems.checked import checked, shown
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
+from linear_systems.validation import fraction
 
 Plans = Mapping[str, Any]
 """Feature name -> (B,) numbers, one a plan: what `evidence` returns, or features of one's own; ±∞ is taken."""
@@ -116,6 +118,17 @@ class Acceptance:
     alpha: float
     confidence: float
     calibration: Trial
+
+    def __post_init__(self) -> None:
+        fraction("alpha", self.alpha), fraction("confidence", self.confidence)
+        if not math.isfinite(self.intercept):
+            raise NonFiniteError("intercept", "a finite number", repr(self.intercept), "calibrate")
+        for name in ("centre", "scale", "weights"):
+            numbers = getattr(self, name)
+            if len(numbers) != len(self.names) or not all(map(math.isfinite, numbers)):
+                raise ParameterError(
+                    name, f"{len(self.names)} finite numbers, one a feature", shown(numbers), "calibrate"
+                )
 
     @classmethod
     @checked
@@ -262,9 +275,9 @@ class Acceptance:
             ParameterError: the file is not a rule of this format.
             OSError: it cannot be read.
         """
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
         try:
-            stored = json.loads(text)
+            stored = json.loads(content)
             if stored.pop("format") != FORMAT:
                 raise ValueError("another format")
             trial = Trial(**{name: int(count) for name, count in stored.pop("calibration").items()})
@@ -277,7 +290,7 @@ class Acceptance:
             if {len(centre), len(scale), len(weights)} != {len(names)} or not np.isfinite(values).all():
                 raise ValueError("parts that do not fit together")
             return cls(names, centre, scale, weights, **numbers, calibration=trial)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise ParameterError(
                 "path",
                 "a file of Acceptance.save",

@@ -85,6 +85,7 @@ class Transitions:
             )
         if not (action_weight >= 0 and action_weight < float("inf")):
             raise ParameterError("action_weight", "a number >= 0", repr(action_weight), "0.5 is usual")
+        action_weight = float(action_weight)
         self.model = model
         self._state_scale, self._action_scale = (
             _scale(states.flatten(1)),

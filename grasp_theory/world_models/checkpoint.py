@@ -21,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from grasp_theory.boundary import as_device
 from grasp_theory.files import atomic_file
 from grasp_theory.world_models.card import Card
 from grasp_theory.world_models.model import WorldModel
@@ -169,7 +170,7 @@ def load(
     names = _names(shipped)
     if wanted not in names:
         raise ParameterError(
-            "name", f"one of {names} (task-kind-latent-seed)", repr(wanted),
+            "name, kind, latent, seed", f"one of {names} (task-kind-latent-seed)", repr(wanted),
             "arguments that spell one of these, or load_file for a model of your own",
         )  # fmt: skip
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
@@ -219,6 +220,7 @@ def _load(
 ) -> WorldModel:
     if dtype not in (None, torch.float32, torch.float64):
         raise DTypeError("dtype", "torch.float32 or torch.float64", str(dtype), "leave it out for float32")
+    where = None if device is None else as_device("device", device)
     card = _read_card(card_file)
     weights = _read(weights_file)
     if _sha256(weights) != card.sha256:
@@ -245,7 +247,7 @@ def _load(
     _check_tensors(weights_file.name, tensors, model.state_dict(), _stored_types(model, card))
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     model.card = card
-    return model.eval().requires_grad_(False).to(device=device, dtype=dtype)
+    return model.eval().requires_grad_(False).to(device=where, dtype=dtype)
 
 
 def _stored_types(model: WorldModel, card: Card) -> dict[str, torch.dtype]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
+from grasp_theory.dynamics import broadcast
 from grasp_theory.world_models.architecture import Architecture
 from grasp_theory.world_models.card import Card
 from grasp_theory.world_models.encoders import own_encoder
@@ -161,12 +162,12 @@ class WorldModel(nn.Module):
             ShapeError: if the trailing axes are not the model's.
         """
         shape = self.architecture.state_shape
-        batch = torch.broadcast_shapes(self._batch(state), action.shape[:-1])  # type: ignore[no-untyped-call]
         if action.shape[-1] != self.architecture.action_dim:
             raise ShapeError(
                 "action", f"a last axis of {self.architecture.action_dim}", f"shape {tuple(action.shape)}",
                 "stack as many environment actions as one model step takes",
             )  # fmt: skip
+        batch = broadcast("action", self._batch(state), action.shape[:-1])
         states = state.expand(*batch, *shape).reshape(-1, *shape)
         actions = action.expand(*batch, action.shape[-1]).reshape(-1, action.shape[-1])
         change: Tensor = self.predictor(states, actions / self.action_scale)

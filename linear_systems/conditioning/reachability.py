@@ -11,6 +11,7 @@ from linear_systems.exact.balls import resolved
 from linear_systems.exact.eigenvalue_counts import residual_gram_counter
 from linear_systems.rounding import rounding_allowance
 from linear_systems.system import AnySystem, LinearSystem, TimeVaryingLinearSystem
+from linear_systems.validation import horizon_of
 
 
 @checked
@@ -42,9 +43,10 @@ def reachable_basis(system: LinearSystem, horizon: int) -> Float[np.ndarray, "n 
     range(C_{t+1}) = range(C_t) + A range(C_t) never shrinks and stops growing after n steps (Cayley–Hamilton).
     Each step judges A / ‖A‖ acting on an orthonormal basis: what a rounding of A or B could produce counts as zero.
     """
+    steps = horizon_of(system, horizon)
     basis = _orthonormal(system.B)
     norm = float(np.linalg.norm(system.A, 2))
-    for _ in range(min(horizon, system.state_dim) - 1):
+    for _ in range(min(steps, system.state_dim) - 1):
         if norm > 0.0:
             basis = _orthonormal(np.hstack([basis, system.A @ basis / norm]))
     return basis

@@ -311,7 +311,7 @@ def _rational(argument: str, value: object) -> Fraction:
     """Return a real number as the exact fraction that it is."""
     if isinstance(value, fmpq | fmpz):
         return Fraction(int(value.numerator), int(value.denominator))
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    if isinstance(value, bool | np.longdouble) or not isinstance(value, numbers.Real):
         raise ParameterError(
             argument, "a rational number", repr(value), "pass a float, int, Fraction or fmpq"
         )

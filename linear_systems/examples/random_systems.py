@@ -32,6 +32,7 @@ def random_system(rng: np.random.Generator, n: int, m: int, kind: Kind) -> Linea
     "defective": one Jordan block; "non_normal": stable with eigenvector condition number 1e6;
     "rank_deficient": stable, with rank(B) < min(n, m) (B = 0 where min(n, m) = 1).
     """
+    positive_integer("n", n), positive_integer("m", m)
     eigenvalues = rng.uniform(-0.95, 0.95, size=n)
     condition = EIGENVECTOR_CONDITION if kind == "non_normal" else 3.0
     core = np.diag(eigenvalues)

@@ -72,7 +72,7 @@ def ornstein_uhlenbeck(
         HorizonError, StepSizeError, ParameterError.
     """
     eta_s, eta_a = step_sizes(step_size)
-    noise = positive_float("sigma", sigma, allow_zero=True)
+    variance = square("sigma", positive_float("sigma", sigma, allow_zero=True))
     M, rank, states = _residual_matrix(system, horizon)
     scale = np.sqrt(np.repeat((eta_s, eta_a), (states, M.shape[1] - states)))
     u, s, vt = np.linalg.svd(M * scale)
@@ -80,7 +80,7 @@ def ornstein_uhlenbeck(
     flat, s = v_s[:, rank:], s[:rank]
 
     ratios = s[:, None] * s / (s[:, None] ** 2 + s**2)
-    core = noise**2 / (2 * eta_s) * ratios * (v_s[:, :rank].T @ v_s[:, :rank])
+    core = variance / (2 * eta_s) * ratios * (v_s[:, :rank].T @ v_s[:, :rank])
     covariance = u[:, :rank] @ core @ u[:, :rank].T
 
     # The flat directions, turned to the principal axes of their state parts.  Exactly dim ker M_a have none.
@@ -88,7 +88,7 @@ def ornstein_uhlenbeck(
     conserved = _kernel_dimension(system, horizon)
     directions = scale[:, None] * (vt[rank:].T @ axes.T)[:, ::-1]
     rates = np.zeros(directions.shape[1])
-    rates[directions.shape[1] - sizes.size :] = noise**2 / eta_s * sizes[::-1] ** 2
+    rates[directions.shape[1] - sizes.size :] = variance / eta_s * sizes[::-1] ** 2
     return OrnsteinUhlenbeckLaw(
         residual_covariance=(covariance + covariance.T) / 2,
         mean_energy=float(np.trace(covariance)),

@@ -21,7 +21,7 @@ from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.stop_gradient.transients import uniform_rate
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, square, step_sizes
+from linear_systems.validation import StepSize, goal_weight, positive_float, square, step_sizes
 
 __all__ = ["LiveLimits", "adam_least_variance", "adam_tube_variance", "live_limits"]
 
@@ -52,7 +52,7 @@ def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: floa
         UndecidedError: r is too close to 1 for the quadrature.
         ParameterError: the system is time-varying, or beta or sigma is negative.
     """
-    pair, weight = step_sizes(step_size), positive_float("beta", beta, allow_zero=True)
+    pair, weight = step_sizes(step_size), goal_weight("beta", beta)
     variance = positive_float("sigma", sigma, allow_zero=True) ** 2
     radius = uniform_rate(system, weight, pair)
     if radius >= 1.0:

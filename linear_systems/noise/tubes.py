@@ -74,7 +74,7 @@ def tube_variance(step_size: float, sigma: float) -> float:
     Raises
         StepSizeError: η_s lies outside (0, 1), where the iteration has no stationary law.
     """
-    return positive_float("sigma", sigma, allow_zero=True) ** 2 / _tube_decay(step_size)
+    return square("sigma", positive_float("sigma", sigma, allow_zero=True)) / _tube_decay(step_size)
 
 
 @checked
@@ -111,7 +111,7 @@ def tube_variances(step_size: float, sigma: float, iterations: int) -> Float[np.
         StepSizeError, ParameterError; FloatOverflowError: a variance exceeds float64.
     """
     eta = step_sizes(step_size)[0]
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    variance = square("sigma", positive_float("sigma", sigma, allow_zero=True))
     k = np.arange(positive_integer("iterations", iterations, minimum=0) + 1, dtype=np.float64)
     decay = 4 * eta * (1 - eta)
     if decay == 0:

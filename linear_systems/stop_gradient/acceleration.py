@@ -46,7 +46,7 @@ def anderson(
     points = [np.array(real_array("start", start, ndim=2))]
     images: list[NDArray[np.float64]] = []
     for _ in range(count):
-        images.append(iteration(points[-1]))
+        images.append(real_array("iteration", iteration(points[-1]), ndim=2))
         last = slice(max(len(images) - kept - 1, 0), None)
         residuals = [(f - x).ravel() for f, x in zip(images[last], points[last], strict=True)]
         steps = np.stack([residuals[-1] - r for r in residuals[:-1]] or [0.0 * residuals[-1]], axis=1)

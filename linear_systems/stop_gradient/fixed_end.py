@@ -19,7 +19,7 @@ from linear_systems.stop_gradient.map import update_matrix
 from linear_systems.stop_gradient.uniform_bounds import UniformBound
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, step_sizes
+from linear_systems.validation import StepSize, goal_weight, step_sizes
 
 __all__ = ["fixed_end_bound", "fixed_end_matrix", "last_action_block"]
 
@@ -46,7 +46,7 @@ def last_action_block(system: AnySystem, beta: float, step_size: StepSize) -> Fl
         StepSizeError, ParameterError: the system is time-varying, or beta is negative.
     """
     B = time_invariant(system).B
-    weight = positive_float("beta", beta, allow_zero=True)
+    weight = goal_weight("beta", beta)
     return np.asarray(np.eye(B.shape[1]) - 2.0 * step_sizes(step_size)[1] * (1.0 + weight) * (B.T @ B))
 
 

@@ -27,6 +27,7 @@ from linear_systems.stop_gradient.uniform_convergence import require_stable_gree
 from linear_systems.system import AnySystem
 from linear_systems.validation import (
     StepSize,
+    goal_weight,
     goal_weights,
     positive_float,
     positive_integer,
@@ -83,7 +84,7 @@ def gradient_steps(system: AnySystem, beta: ArrayLike, *cycle: StepSize) -> Iter
     if not cycle:
         raise ParameterError("cycle", "at least one step size", "none", "pass (eta_s, eta_a)")
     steps = all_steps(system, beta)
-    blocks = [update_blocks(steps, step_sizes(step)) for step in cycle]
+    blocks = [update_blocks(steps, step_sizes(step, "cycle")) for step in cycle]
 
     def advance(error: Errors, k: int) -> Errors:
         D, E = blocks[k % len(blocks)]
@@ -115,7 +116,7 @@ def minimised_actions(system: AnySystem, beta: float, state_step: float) -> Iter
     On the states its symbol is (1 − 2η_s) I + (2η_s/(1+β)) BB⁺ + 2η_s z K; B may have any rank.
     """
     A, B, inverse, n = _matrices(system)
-    weight = positive_float("beta", beta, allow_zero=True)
+    weight = goal_weight("beta", beta)
     eta = positive_float("state_step", state_step)
 
     def advance(error: Errors, k: int) -> Errors:
@@ -216,7 +217,7 @@ def minimised_action_rate(system: AnySystem, beta: float, state_step: float) -> 
 
     The first term stands for range(B) and is absent if B = 0, the second for its complement, absent if B has rank n.
     """
-    weight = positive_float("beta", beta, allow_zero=True)
+    weight = goal_weight("beta", beta)
     eta = positive_float("state_step", state_step)
     along, across = _parts(system)
     terms = [abs(1.0 - 2.0 * eta * weight / (1.0 + weight))] if along else []

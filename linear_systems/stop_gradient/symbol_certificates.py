@@ -6,12 +6,16 @@ import numpy as np
 from flint import acb, acb_mat, arb, fmpq_mat
 
 from linear_systems.checked import checked
+from linear_systems.errors import ParameterError
 from linear_systems.exact.certificates import exact_matrix
 from linear_systems.stop_gradient import uniform_convergence
 from linear_systems.system import LinearSystem
+from linear_systems.validation import positive_integer
 
 SAMPLES = 8
 """Points on the circle for each power of the symbol."""
+LARGEST_POWER = 2**12
+"""The norm is taken at eight times as many points: a power beyond this takes hours."""
 SQUARINGS = 10
 """`expands` looks at the powers 2, 4, …, 2^SQUARINGS."""
 
@@ -43,6 +47,9 @@ def contracts(system: LinearSystem, beta: float, step_size: StepSizes, power: in
     The norm is taken at N = 8k points.  By M. Riesz's lemma it is nowhere larger than there by more than the factor
     1/cos(πk/(2N)).
     """
+    power = positive_integer("power", power)
+    if power & (power - 1) or power > LARGEST_POWER:
+        raise ParameterError("power", f"a power of 2, at most {LARGEST_POWER}", str(power), "a smaller one")
     D, E = exact_update_blocks(system, beta, step_size)
     points = SAMPLES * power
     limit = (arb.pi() / (2 * SAMPLES)).cos() ** 2

@@ -20,7 +20,14 @@ from linear_systems.stop_gradient.blocks import (
 from linear_systems.stop_gradient.level_sets import largest_spectral_radius
 from linear_systems.stop_gradient.orbits import first_within, log_norms_of_powers
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes, vector
+from linear_systems.validation import (
+    StepSize,
+    goal_weight,
+    positive_float,
+    positive_integer,
+    step_sizes,
+    vector,
+)
 
 
 @checked
@@ -139,4 +146,4 @@ def uniform_rate(system: AnySystem, beta: float, step_size: StepSize) -> float:
 def _time_invariant(system: AnySystem, beta: float) -> Steps:
     if system.length is not None:
         raise ParameterError("system", "a LinearSystem", "a time-varying system", "fix one of its time steps")
-    return all_steps(system, positive_float("beta", beta, allow_zero=True))
+    return all_steps(system, goal_weight("beta", beta))

@@ -19,7 +19,7 @@ from linear_systems.stop_gradient import map as stop_gradient
 from linear_systems.stop_gradient.blocks import all_steps, prediction_gain, update_blocks
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes
+from linear_systems.validation import StepSize, goal_weight, positive_float, positive_integer, step_sizes
 
 __all__ = ["UniformBound", "uniform_bound", "uniform_power_norms"]
 
@@ -66,7 +66,7 @@ def uniform_power_norms(
         ParameterError, StepSizeError.
     """
     pair, count = step_sizes(step_size), positive_integer("iterations", iterations, minimum=0)
-    steps = all_steps(time_invariant(system), positive_float("beta", beta, allow_zero=True))
+    steps = all_steps(time_invariant(system), goal_weight("beta", beta))
     D, E = (blocks[0] for blocks in update_blocks(steps, pair))
     points = OVERSAMPLING * max(count, 1)
     # Conjugate points have the same norm, so half a circle is enough.

@@ -35,7 +35,14 @@ from linear_systems.rounding import EPS, rounding_allowance
 from linear_systems.stop_gradient import map as stop_gradient
 from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.system import AnySystem, LinearSystem
-from linear_systems.validation import StepSize, positive_float, positive_integer, real_array, step_sizes
+from linear_systems.validation import (
+    StepSize,
+    goal_weight,
+    positive_float,
+    positive_integer,
+    real_array,
+    step_sizes,
+)
 
 __all__ = [
     "best_uniform_step_size",
@@ -194,12 +201,15 @@ def uniform_region(
     Raises
         ParameterError, ShapeError, StepSizeError.
     """
-    weight = positive_float("beta", beta, allow_zero=True)
+    weight = goal_weight("beta", beta)
     angles = sample_angles(system)
     states, actions = (
         real_array(name, steps, ndim=1)
         for name, steps in (("state_steps", state_steps), ("action_steps", action_steps))
     )
+    for name, steps in (("state_steps", states), ("action_steps", actions)):
+        if not steps.size or steps.min() <= 0.0:
+            raise StepSizeError(name, "positive numbers, at least one", f"{steps[:5]}", "pass step sizes > 0")
     rates = np.empty((states.size, actions.size))
     for i, eta_s in enumerate(states):
         for j, eta_a in enumerate(actions):
@@ -215,7 +225,7 @@ def uniform_spectrum(
 ) -> Complex[np.ndarray, "K d"]:
     """Return the eigenvalues μ of (I − D − zE)/η_s at z = e^{iθ}, with η_a = ratio · η_s; those of D + zE are 1 − η_s μ."""
     points = real_array("angles", angles, ndim=1)
-    steps = all_steps(time_invariant(system), positive_float("beta", beta, allow_zero=True))
+    steps = all_steps(time_invariant(system), goal_weight("beta", beta))
     D, E = update_blocks(steps, (1.0, positive_float("ratio", ratio)))
     return np.asarray(
         np.linalg.eigvals(np.eye(steps.block_size) - D[0] - np.exp(1j * points)[:, None, None] * E[0])

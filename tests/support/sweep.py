@@ -90,7 +90,8 @@ INTERNAL = {
     "log_bound", "log_geometric_bound", "state_gradient", "lifted_value", "checked_actions", "end_distance",
     "smooth_step", "bump", "constant", "jacobian_pair", "separation", "depth", "with_goal", "stacked_frames",
     "sample_angles", "require_stable_greedy_loop", "time_invariant", "synchronised", "unbiasedness_by_sampling",
-    "exact_update_blocks", "right_hand_side", "adapted", "gradient_steps",
+    "exact_update_blocks", "right_hand_side", "adapted",
+    "broadcast", "gradient_steps",
 }  # fmt: skip
 
 
@@ -311,7 +312,7 @@ _VALID: dict[str, Callable[[], Any]] = {
     "rate": lambda: 0.9, "slope": lambda: 1.0, "second": lambda: 1.0, "third": lambda: 1.0, "residual": lambda: 1.0,
     "wasserstein2.first": lambda: np.eye(2), "wasserstein2.second": lambda: np.eye(2),
     "symbol.z": lambda: 1.0 + 0.0j, "metric": lambda: np.eye(2), "state_step": lambda: 0.1, "action_step": lambda: 0.1,
-    "power": lambda: 3, "contracts.step_size": lambda: (0.05, 0.3), "expands.step_size": lambda: (0.05, 0.3), "benchmarks.load.name": lambda: "double_integrator", "every": lambda: 2, "sync_step": lambda: 0.1, "window": lambda: 2, "ratio": lambda: 1.0,
+    "power": lambda: 4, "contracts.step_size": lambda: (0.05, 0.3), "expands.step_size": lambda: (0.05, 0.3), "benchmarks.load.name": lambda: "double_integrator", "every": lambda: 2, "sync_step": lambda: 0.1, "window": lambda: 2, "ratio": lambda: 1.0,
     "state_steps": lambda: np.array([0.1]), "action_steps": lambda: np.array([0.1]), "angles": lambda: np.array([0.5]),
     "free": _free, "fixed_end_bound.step_size": lambda: (0.05, 0.3), "inverse_temperature": lambda: 1.0,
     "learning_rate": lambda: 0.01, "centers": _ZEROS(3, 2), "tube_means.start": _ZEROS(2),
@@ -426,7 +427,14 @@ class Answer:
     detail: str
 
 
-TYPED, UNNAMED, RAW, ACCEPTED, HUNG = "typed", "typed without the name", "raw", "accepted", "hung"
+TYPED, UNNAMED, RAW, ACCEPTED, HUNG, OWN = (
+    "typed",
+    "typed without the name",
+    "raw",
+    "accepted",
+    "hung",
+    "the caller's own",
+)
 
 
 def answer(call: Call, parameter: str, kind: str) -> Answer:
@@ -448,16 +456,20 @@ def answer(call: Call, parameter: str, kind: str) -> Answer:
     except InvalidInputError as error:
         named = re.search(rf"(?<!\w){parameter}(?!\w)", error.argument)
         outcome, detail = (TYPED if named else UNNAMED), str(error)
+    except OSError as error:  # what `Raises` says of paths; it names the file
+        outcome, detail = (TYPED if error.filename and parameter == "path" else RAW), str(error)[:200]
     except (FloatOverflowError, PrecisionLossError, UndecidedError) as error:
         outcome, detail = ACCEPTED, f"{type(error).__name__}"
     except Hang:
         outcome, detail = HUNG, ""
-    except (Exception, RecursionError, MemoryError) as error:
+    except Exception as error:
         last = error.__traceback__
         while last is not None and last.tb_next is not None:
             last = last.tb_next
         where = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else ""
         outcome, detail = RAW, f"{type(error).__name__} at {where}: {error}"[:200]
+        if "raised by the function that was given" in str(error):
+            outcome = OWN  # it comes through as it is
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     return Answer(call.name, parameter, kind, outcome, detail)
