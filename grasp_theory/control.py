@@ -137,7 +137,9 @@ def control(
             "problem", "dynamics that are the same at all times", "time-varying dynamics",
             "add the time to the state",
         )  # fmt: skip
-    if world is not None and (not isinstance(world, Tensor | np.ndarray) or len(world) != problem.batch):
+    if world is not None and (
+        not isinstance(world, Tensor | np.ndarray) or world.shape[:1] != (problem.batch,)
+    ):
         raise ShapeError(
             "world",
             f"a tensor or an array of {problem.batch} systems, one a problem",

@@ -24,7 +24,7 @@ from linear_systems.errors import FloatOverflowError, UnstableSystemError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.stop_gradient.blocks import scaled_eigenvectors, steps_of, update_blocks
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, step_sizes
+from linear_systems.validation import StepSize, positive_float, square, step_sizes
 
 BlockRow = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Blocks (t+1, d, d) of row t, s = 0..t, and binary exponents e (t+1,): block s is worth 2^(e[t] + e[s])."""
@@ -80,7 +80,7 @@ def _block_rows(
 ) -> Iterator[BlockRow]:
     """Yield the block rows t = 0..T−1 of the covariance, in the original coordinates."""
     steps, pair = steps_of(system, horizon, beta), step_sizes(step_size)
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    variance = square("sigma", positive_float("sigma", sigma, allow_zero=True))
     values, vectors = scaled_eigenvectors(steps.B, steps.beta, pair)
     _require_stationarity(values)
     n, m = steps.B.shape[-2:]

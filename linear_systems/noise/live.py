@@ -53,7 +53,7 @@ def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: floa
         ParameterError: the system is time-varying, or beta or sigma is negative.
     """
     pair, weight = step_sizes(step_size), goal_weight("beta", beta)
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    variance = square("sigma", positive_float("sigma", sigma, allow_zero=True))
     radius = uniform_rate(system, weight, pair)
     if radius >= 1.0:
         raise StepSizeError(
@@ -127,4 +127,4 @@ def adam_least_variance(learning_rate: float, sigma: float) -> float:
     """
     if sigma >= step_sizes(learning_rate, "learning_rate")[0]:
         return adam_tube_variance(learning_rate, sigma)
-    return positive_float("sigma", sigma, allow_zero=True) ** 2
+    return square("sigma", positive_float("sigma", sigma, allow_zero=True))
