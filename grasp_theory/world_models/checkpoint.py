@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from grasp_theory.boundary import as_device
-from grasp_theory.files import atomic_file
+from grasp_theory.files import atomic_file, read_whole
 from grasp_theory.world_models.card import Card
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.checked import checked
@@ -272,13 +272,15 @@ def _check_tensors(
                 file, f"{name} of shape {tuple(tensor.shape)} and {types[name]}",
                 f"shape {shape} and {dtype}", hint,
             )  # fmt: skip
+        if not bool(torch.isfinite(found[name]).all()):
+            raise CheckpointError(file, f"finite entries in {name}", "NaN or infinity", hint)
 
 
 def _read_card(file: Traversable) -> Card:
     text = _read(file)
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(file.name, "a JSON card", str(error), "a card as `save` writes it") from error
     if not isinstance(values, dict):
         raise CheckpointError(
@@ -297,7 +299,7 @@ def _read_card(file: Traversable) -> Card:
 
 def _read(file: Traversable) -> bytes:
     try:
-        return file.read_bytes()
+        return read_whole(file) if isinstance(file, Path) else file.read_bytes()
     except OSError as error:
         raise CheckpointError(
             file.name, "a file that can be read", f"{type(error).__name__}: {error}",
