@@ -51,6 +51,8 @@ def as_tensor(argument: str, value: object, like: Tensor | None = None) -> Tenso
         if isinstance(value, np.ndarray):
             return torch.tensor(value, device=device)
         dtype = torch.get_default_dtype() if like is None else like.dtype
+        if dtype != torch.bool and torch.tensor(value).dtype == torch.bool:
+            raise TypeError("truth values")
         return torch.tensor(value, dtype=dtype, device=device)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise DTypeError(

@@ -198,6 +198,8 @@ def array_like(name: str, value: object) -> InvalidInputError | None:
         return None  # which numbers will do is for the function to say
     if isinstance(value, np.ma.MaskedArray):
         return DTypeError(name, "an array without a mask", "a masked array", "fill or drop what is masked")
+    if isinstance(value, np.bool_):
+        return _refused(name, "an array or nested numbers", value, error=DTypeError)
     if (problem := _unusable(name, value)) is not None:
         return problem
     if isinstance(value, list | tuple):

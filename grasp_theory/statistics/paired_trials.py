@@ -23,6 +23,7 @@ from scipy.optimize import bisect, brentq
 from grasp_theory.statistics.intervals import LEVEL
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.validation import fraction
 
 POWER = 0.8
 """The power at which a difference counts as detectable."""
@@ -212,6 +213,8 @@ def pooled(records: Sequence[PairedTrials]) -> PairedTrials:
 @checked
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values: rejecting those below a level keeps the family-wise error there."""
+    for p in p_values:
+        fraction("p_values", p, ends=True)
     order = np.argsort(p_values)
     adjusted = np.empty(len(p_values))
     running = 0.0

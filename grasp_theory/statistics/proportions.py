@@ -79,6 +79,8 @@ def stratified(pairs: Sequence[tuple[int, int]], trials: int) -> float:
     Raises
         ParameterError: if a count is not between 0 and `trials`.
     """
+    if not pairs:
+        raise ParameterError("pairs", "at least one setting", "none", "pass (first, second) of each")
     law, offset = np.ones(1), 0
     for first, second in pairs:
         _check_counts(trials, first=first, second=second)

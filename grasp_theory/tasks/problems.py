@@ -72,6 +72,7 @@ class Problems:
 
     def __post_init__(self) -> None:
         _check_words(self.kind, self.purpose)
+        positive_integer("seed", self.seed, minimum=0)
         task = by_name(self.task, "task")
         count = len(self.horizon)
         stacked = (count, len(task.frame_offsets), task.state_dim)

@@ -93,6 +93,7 @@ def local_contraction(
         ParameterError, StepSizeError, UndecidedError: no power of J up to `iterations` contracts at the rate q.
     """
     count, q = positive_integer("iterations", iterations), positive_float("rate", rate)
+    positive_integer("seed", seed, minimum=0)
     D, E = block_derivatives(model, start, goal, beta, step_size, plan)
     basin = contraction_basin(block_growth(D, E, count), curvature, q)
     if not np.isfinite(basin.radius):

@@ -121,6 +121,7 @@ class Acceptance:
 
     def __post_init__(self) -> None:
         fraction("alpha", self.alpha), fraction("confidence", self.confidence)
+        fraction("threshold", self.threshold, ends=True)
         if not math.isfinite(self.intercept):
             raise NonFiniteError("intercept", "a finite number", repr(self.intercept), "calibrate")
         for name in ("centre", "scale", "weights"):

@@ -108,6 +108,8 @@ def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: f
     N = real_array("growth", growth, ndim=1)
     if not N.size:
         raise ShapeError("growth", "N_0 at least", "none", "pass what block_growth returns")
+    if N.min() <= 0.0:
+        raise ParameterError("growth", "norms > 0", f"{N.min()}", "pass what block_growth returns")
     if not reach > 0.0:
         raise ParameterError(
             "reach", "a number > 0, or inf", repr(reach), "leave it out where M holds everywhere"

@@ -10,7 +10,7 @@ from linear_systems.errors import ParameterError
 from linear_systems.exact.certificates import exact_matrix
 from linear_systems.stop_gradient import uniform_convergence
 from linear_systems.system import LinearSystem
-from linear_systems.validation import positive_integer
+from linear_systems.validation import goal_weight, positive_integer, step_sizes
 
 SAMPLES = 8
 """Points on the circle for each power of the symbol."""
@@ -25,6 +25,7 @@ StepSizes = tuple[float, float]
 
 def exact_update_blocks(system: LinearSystem, beta: float, step_size: StepSizes) -> tuple[fmpq_mat, fmpq_mat]:
     """Return D and E in exact rationals, every float taken at its exact value."""
+    goal_weight("beta", beta), step_sizes(step_size)
     A, B = exact_matrix(system.A), exact_matrix(system.B)
     n, m = system.B.shape
     two_s, two_a, weight = (2 * exact_matrix([[value]])[0, 0] for value in (*step_size, float(beta) / 2.0))

@@ -485,16 +485,14 @@ def _jaxtyping_off() -> Iterator[None]:
         jaxtyping.config.update("jaxtyping_disable", former)
 
 
-def sweep(
-    share: float, seed: int, only: str = "", excuse: Callable[[], None] | None = None
-) -> Iterator[Answer]:
+def sweep(share: float, seed: int, only: str = "", kind: str | None = None) -> Iterator[Answer]:
     """Yield the answers to a sample of all bad values."""
     rng = random.Random(seed)
     for call in calls():
         for parameter in inspect.signature(call.function).parameters:
-            for kind in BAD:
+            for each in BAD if kind is None else [kind]:
                 if rng.random() < share and only in call.name and _applies(call, parameter):
-                    yield answer(call, parameter, kind)
+                    yield answer(call, parameter, each)
 
 
 def _applies(call: Call, parameter: str) -> bool:
