@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from figures.style import save
+from linear_systems.errors import MissingPackageError
 
 
 class MissingError(Exception):
@@ -93,6 +94,8 @@ def produce(name: str, folder: Path) -> tuple[Path, Path]:
     entry = FIGURES[name]
     try:
         figure, _ = importlib.import_module(entry.module).make()
+    except MissingPackageError as error:
+        raise MissingError(str(error)) from error
     except ModuleNotFoundError as error:
         if error.name == entry.module:
             raise MissingError(f"{entry.module} is not written yet") from error

@@ -6,6 +6,7 @@ unchanged.
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,9 +15,12 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from grasp_theory.boundary import as_tensor
+from linear_systems.checked import checked
+from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_integer
 
+_FLOAT64 = torch.empty((), dtype=torch.float64)
 Bound = Tensor | ArrayLike
 """A number for all components of an action, or one for each, (m,)."""
 
@@ -29,6 +33,7 @@ class ActionSet(Protocol):
         """Return actions (..., m) moved into the set; those inside stay as they are, and NaN stays NaN."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Box:
     """{a : low <= a <= high} in each component; low = high holds a component still.
@@ -48,11 +53,23 @@ class Box:
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            if not isinstance(bound := getattr(self, name), float | int):
-                tensor = bound if isinstance(bound, Tensor) else torch.as_tensor(bound, dtype=torch.float64)
-                object.__setattr__(self, name, tensor)
+            bound = getattr(self, name)
+            if isinstance(bound, numbers.Complex) and not isinstance(bound, numbers.Real):
+                raise DTypeError(name, "real numbers", repr(bound), "pass floats")
+            if isinstance(bound, int):
+                positive_float(name, abs(bound), allow_zero=True)  # within the range of float64
+            elif not isinstance(bound, float):
+                object.__setattr__(self, name, as_tensor(name, bound, _FLOAT64))
+        for name in ("low", "high"):
+            if torch.as_tensor(getattr(self, name)).dtype in (torch.bool, torch.complex64, torch.complex128):
+                raise DTypeError(name, "real numbers", repr(getattr(self, name)), "pass floats")
         low, high = (torch.as_tensor(bound, dtype=torch.float64).cpu() for bound in (self.low, self.high))
-        if low.ndim > 1 or high.ndim > 1 or (low.ndim and high.ndim and low.shape != high.shape):
+        if (
+            low.ndim > 1
+            or high.ndim > 1
+            or 0 in (low.numel(), high.numel())
+            or (low.ndim and high.ndim and low.shape != high.shape)
+        ):
             raise ShapeError(
                 "low, high", "numbers, or one number for each component of an action",
                 f"shapes {tuple(low.shape)} and {tuple(high.shape)}", "pass bounds of shape () or (m,)",
@@ -67,6 +84,7 @@ class Box:
                 "low, high", "low <= high", f"{low.tolist()} and {high.tolist()}", "swap them"
             )
 
+    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the actions clipped to the bounds.
 
@@ -94,6 +112,7 @@ class Box:
         return replace(self, low=_as(self.low, like), high=_as(self.high, like))
 
 
+@checked
 @dataclass(frozen=True)
 class Balls:
     """Consecutive groups of `size` components, each of Euclidean length <= `radius`; longer ones are shortened.
@@ -115,6 +134,7 @@ class Balls:
         positive_float("radius", self.radius, allow_zero=True)
         positive_integer("size", self.size)
 
+    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the actions with every group shortened to the radius, up to rounding.
 
@@ -128,6 +148,7 @@ class Balls:
         return (groups * shorter).reshape(actions.shape)
 
 
+@checked
 @dataclass(frozen=True)
 class Held:
     """The actions of another set whose consecutive groups of `size` components are all the same.
@@ -158,6 +179,7 @@ class Held:
                 "pass a Box or Balls",
             )
 
+    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the nearest held actions of the set.
 
@@ -171,9 +193,9 @@ class Held:
 
 
 def _groups(actions: Float[Tensor, "*batch m"], size: int) -> Float[Tensor, "*batch k size"]:
-    if actions.shape[-1] % size:
+    if actions.shape[-1] % size or not actions.numel():
         raise ShapeError(
-            "actions", f"a multiple of {size} components", f"{actions.shape[-1]}",
+            "actions", f"actions of a multiple of {size} components", f"shape {tuple(actions.shape)}",
             "let size divide the components of an action",
         )  # fmt: skip
     return actions.reshape(*actions.shape[:-1], -1, size)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from grasp_theory.dynamics import AnyDynamics, TimeVaryingDynamics, untouched
+from linear_systems.checked import shown
 from linear_systems.errors import (
     DTypeError,
     InvalidInputError,
@@ -38,6 +39,10 @@ def as_tensor(argument: str, value: object, like: Tensor | None = None) -> Tenso
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
             raise DTypeError(argument, "a dense tensor", f"layout {value.layout}", "call .to_dense()")
+        if value.is_meta:
+            raise ParameterError(argument, "a tensor with entries", "one on meta", "move it to a real device")
+        if value.dtype in (torch.float16, torch.bfloat16):
+            raise DTypeError(argument, "float32 or float64", f"{value.dtype}", "convert it: .float()")
         return value.clone() if value.is_inference() and not torch.is_inference_mode_enabled() else value
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(argument, "an array without a mask", "a masked array", "fill or drop what is masked")
@@ -46,11 +51,36 @@ def as_tensor(argument: str, value: object, like: Tensor | None = None) -> Tenso
         if isinstance(value, np.ndarray):
             return torch.tensor(value, device=device)
         dtype = torch.get_default_dtype() if like is None else like.dtype
+        if dtype != torch.bool and torch.tensor(value).dtype == torch.bool:
+            raise TypeError("truth values")
         return torch.tensor(value, dtype=dtype, device=device)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise DTypeError(
             argument, "a tensor, an array or nested numbers", type(value).__name__, hint
         ) from error
+
+
+def as_device(argument: str, value: torch.device | str) -> torch.device:
+    """Return a device of this machine that holds numbers.
+
+    Raises
+        ParameterError: there is none of that name, or it is `meta`.
+    """
+
+    def refuse(found: str) -> ParameterError:
+        return ParameterError(
+            argument, "cpu, cuda or cuda:<index> of this machine", found, "leave it out for the CPU"
+        )
+
+    try:
+        device = torch.device(value)
+    except RuntimeError as error:
+        raise refuse(shown(value)) from error
+    if device.type == "meta" or (device.type == "cpu" and device.index):
+        raise refuse(shown(str(value)))
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise refuse(f"{shown(str(value))} of {torch.cuda.device_count()} CUDA devices")
+    return device
 
 
 def check_states(argument: str, tensor: Tensor, like: Tensor) -> None:
@@ -71,8 +101,6 @@ def check_states(argument: str, tensor: Tensor, like: Tensor) -> None:
         raise ParameterError(
             argument, f"a tensor on {like.device}", f"one on {tensor.device}", "move it: .to(initial_state)"
         )
-    if tensor.is_meta:
-        raise ParameterError(argument, "a tensor with entries", "one on meta", "move it to a real device")
     check_finite(argument, tensor)
 
 

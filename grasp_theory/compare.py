@@ -20,6 +20,7 @@ from grasp_theory.planners import Plan, Planner
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.statistics.intervals import Estimate, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials, holm
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
 
@@ -167,6 +168,7 @@ class Comparison:
         return "\n".join(lines)
 
 
+@checked
 def compare(
     planners: Mapping[str, Planner] | Sequence[Planner],
     problem: PlanningProblem,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,9 +13,11 @@ from jaxtyping import Bool, Float, Int
 from rich.progress import Progress
 from torch import Tensor
 
+from grasp_theory.boundary import as_tensor
 from grasp_theory.dynamics import TimeVaryingDynamics
 from grasp_theory.planners import Plan
 from grasp_theory.problem import PlanningProblem
+from linear_systems.checked import checked, shown
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_integer
 
@@ -79,6 +81,7 @@ class ControlRun:
         )
 
 
+@checked
 def control(
     planner: MakesPlans,
     problem: PlanningProblem,
@@ -134,6 +137,15 @@ def control(
             "problem", "dynamics that are the same at all times", "time-varying dynamics",
             "add the time to the state",
         )  # fmt: skip
+    if world is not None and (
+        not isinstance(world, Tensor | np.ndarray) or world.shape[:1] != (problem.batch,)
+    ):
+        raise ShapeError(
+            "world",
+            f"a tensor or an array of {problem.batch} systems, one a problem",
+            shown(world),
+            "one row a system",
+        )
     most = 2 * problem.horizon if steps is None else positive_integer("steps", steps)
     began = time.perf_counter()
     now = problem.initial_state if world is None else world
@@ -200,7 +212,7 @@ def _select(world: World, rows: Bool[Tensor, " N"]) -> World:
 
 
 def _booleans(found: Any, count: int) -> Bool[Tensor, " N"]:
-    answer = torch.as_tensor(found).detach().cpu()
+    answer = as_tensor("success", found, torch.zeros((), dtype=torch.bool)).detach().cpu()
     if answer.dtype != torch.bool or answer.shape != (count,):
         raise ParameterError(
             "success", f"{count} booleans, one a system", f"shape {tuple(answer.shape)} of {answer.dtype}",
@@ -210,7 +222,7 @@ def _booleans(found: Any, count: int) -> Bool[Tensor, " N"]:
 
 
 def _observed(found: Any, like: Tensor) -> Tensor:
-    state = torch.as_tensor(found).detach().to(like)
+    state = as_tensor("step", found, like).detach().to(like)
     if state.shape != like.shape:
         raise ShapeError(
             "step", f"states of shape {tuple(like.shape)}, those of the systems that are left",
@@ -223,6 +235,7 @@ def _observed(found: Any, like: Tensor) -> Tensor:
     return state
 
 
+@checked
 class GymnasiumWorld:
     """Gymnasium environments, one a problem, as the `world`, `step`, `observe` and `success` of `control`.
 
@@ -246,25 +259,33 @@ class GymnasiumWorld:
 
     def __init__(
         self,
-        environments: Any,
+        environments: Sequence[Any],
         *,
         encode: Callable[[Any], Any] | None = None,
         action_block: int = 1,
         seed: int | None = None,
-        observations: Any = None,
+        observations: Sequence[Any] | None = None,
         solved: Callable[[dict[str, Any]], bool] | None = None,
     ) -> None:
-        environments = list(environments)
+        if not environments or not all(callable(getattr(each, "reset", None)) for each in environments):
+            raise ParameterError(
+                "environments",
+                "environments with a method reset, at least one",
+                shown(environments),
+                "gymnasium.make(...)",
+            )
+        if seed is not None:
+            positive_integer("seed", seed, minimum=0)
         if (seed is None) == (observations is None):
             raise ParameterError(
-                "seed", "a seed, or the observations", "neither or both", "give one of seed and observations"
+                "seed, observations", "one of both", "neither or both", "give one of seed and observations"
             )
         self._encode, self._block = encode, positive_integer("action_block", action_block)
         self._solved = _solved_by_info if solved is None else solved
         first = (
-            [each.reset(seed=seed + i)[0] for i, each in enumerate(environments)]
+            [each.reset(seed=int(seed) + i)[0] for i, each in enumerate(environments)]
             if seed is not None
-            else list(observations)
+            else list(observations or ())
         )
         if len(first) != len(environments):
             raise ShapeError(

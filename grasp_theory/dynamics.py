@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute_in_backward
 
+from linear_systems.checked import checked, shown, takes
 from linear_systems.errors import (
     DTypeError,
     HorizonError,
@@ -53,6 +54,7 @@ Model = AnyDynamics | LinearSystem | TimeVaryingLinearSystem | Callable[[Tensor,
 """Whatever `as_dynamics` turns into dynamics."""
 
 
+@checked
 class LinearDynamics(torch.nn.Module):
     """F(s, a) = A s + B a.  Source: Eq. (16).
 
@@ -85,6 +87,7 @@ class LinearDynamics(torch.nn.Module):
         return _apply(self.A, state) + _apply(self.B, action)
 
 
+@checked
 class TimeVaryingLinearDynamics(torch.nn.Module):
     """F_t(s, a) = A_t s + B_t a for t = 0..length-1.
 
@@ -133,17 +136,20 @@ class ModelDynamics:
     def step(self, state: Tensor, action: Float[Tensor, "*batch m"]) -> Tensor:
         """Return the model's next states (..., *S) for states (..., *S) and actions (..., m)."""
         axes = action.ndim - 1
-        batch = _broadcast("state", state.shape[:axes], action.shape[:-1])
+        batch = broadcast("state", state.shape[:axes], action.shape[:-1])
         states = state.expand(*batch, *state.shape[axes:]).reshape(-1, *state.shape[axes:])
         actions = action.expand(*batch, action.shape[-1]).reshape(-1, action.shape[-1])
         following = self.model(states, actions)
         if not isinstance(following, Tensor):
             raise ShapeError(
-                "model", "a tensor of next states", type(following).__name__, "return the next states alone"
+                "dynamics",
+                "a tensor of next states",
+                type(following).__name__,
+                "return the next states alone",
             )
         if following.shape != states.shape:
             raise ShapeError(
-                "model", f"next states of shape {tuple(states.shape)}, that of the states",
+                "dynamics", f"next states of shape {tuple(states.shape)}, that of the states",
                 f"shape {tuple(following.shape)}", "return one next state for every state",
             )  # fmt: skip
         return following.reshape(*batch, *state.shape[axes:])
@@ -159,20 +165,31 @@ def as_dynamics(model: Model) -> AnyDynamics:
     Raises
         ParameterError: if it is none of these.
     """
+    return adapted("model", model)
+
+
+def adapted(argument: str, model: object) -> AnyDynamics:
+    """Return `as_dynamics` of a model that the caller knows by another name.
+
+    Raises
+        ParameterError: it is none.
+    """
     if isinstance(model, LinearSystem):
         return LinearDynamics(torch.tensor(model.A), torch.tensor(model.B))
     if isinstance(model, TimeVaryingLinearSystem):
         return TimeVaryingLinearDynamics(torch.tensor(model.A), torch.tensor(model.B))
-    if isinstance(model, Dynamics | TimeVaryingDynamics):
+    stepped = "at" if isinstance(model, TimeVaryingDynamics) else "step"
+    if isinstance(model, Dynamics | TimeVaryingDynamics) and callable(getattr(model, stepped)):
         return model
-    if callable(model):
+    if takes(model, 2):
         return ModelDynamics(model)
     raise ParameterError(
-        "dynamics", "an object with a method step, a linear system or a callable", type(model).__name__,
+        argument, "an object with a method step, a linear system or a function of 2 arguments", shown(model),
         "pass a function of (state, action), a torch.nn.Module or an object with step(state, action)",
     )  # fmt: skip
 
 
+@checked
 def rollout(
     dynamics: Model,
     initial_state: Tensor,
@@ -217,7 +234,7 @@ def trajectory(
     """
     _check_trajectory("initial_state", initial_state, actions)
     axes = actions.ndim - 2
-    batch = _broadcast("initial_state", initial_state.shape[:axes], actions.shape[:axes])
+    batch = broadcast("initial_state", initial_state.shape[:axes], actions.shape[:axes])
     state = initial_state.expand(*batch, *initial_state.shape[axes:])
     horizon = actions.shape[-2]
     if noise is not None:
@@ -226,7 +243,7 @@ def trajectory(
             raise ShapeError(
                 "noise", f"shape {expected}", f"shape {tuple(noise.shape)}", "draw one noise a step"
             )
-    model = _within_horizon(as_dynamics(dynamics), horizon)
+    model = _within_horizon(adapted("dynamics", dynamics), horizon)
     steps = (
         [model.at(t).step for t in range(horizon)]
         if isinstance(model, TimeVaryingDynamics)
@@ -267,7 +284,7 @@ def one_step_predictions(dynamics: Model, states: Tensor, actions: Tensor) -> Fl
             "states", f"leading axes {(*actions.shape[:axes], horizon + 1)}: the actions' and T+1 states",
             f"shape {tuple(states.shape)}", "pass s_0, ..., s_T for actions a_0, ..., a_{T-1}",
         )  # fmt: skip
-    model = _within_horizon(as_dynamics(dynamics), horizon)
+    model = _within_horizon(adapted("dynamics", dynamics), horizon)
     return untouched(_steps(model, slice(0, horizon)), states.narrow(axes, 0, horizon), actions)
 
 
@@ -354,7 +371,12 @@ def _check_trajectory(argument: str, states: Tensor, actions: Tensor) -> None:
         )  # fmt: skip
 
 
-def _broadcast(argument: str, first: torch.Size, second: torch.Size) -> tuple[int, ...]:
+def broadcast(argument: str, first: torch.Size, second: torch.Size) -> tuple[int, ...]:
+    """Return the batch axes that two shapes have together.
+
+    Raises
+        ShapeError: they do not broadcast.
+    """
     try:
         return np.broadcast_shapes(first, second)
     except ValueError as error:

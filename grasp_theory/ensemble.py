@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from grasp_theory.dynamics import Dynamics, TimeVaryingDynamics, as_dynamics
+from grasp_theory.dynamics import Dynamics, TimeVaryingDynamics, adapted
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 
 
+@checked
 class Ensemble(nn.Module):
     """Models F_1, ..., F_K that share actions, as one model of their concatenated states:
 
@@ -35,7 +37,7 @@ class Ensemble(nn.Module):
 
     def __init__(self, models: Sequence[Any], shapes: Sequence[tuple[int, ...]] | None = None) -> None:
         super().__init__()
-        members = [as_dynamics(each) for each in models]
+        members = [adapted("models", each) for each in models]
         if not members:
             raise ParameterError("models", "at least one", "none", "pass a sequence of models")
         self.members: list[Dynamics] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import zlib
@@ -9,6 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises
+        OSError: it is missing, cannot be read, or is no regular file: a pipe would be waited for.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return path.read_bytes()
 
 
 @contextmanager

@@ -19,10 +19,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from grasp_theory.dynamics import Model, known_not_finite, one_step_predictions, rollout
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, NonFiniteError, ShapeError
 from linear_systems.validation import goal_weights
 
 
+@checked
 def rollout_loss(
     dynamics: Model,
     initial_state: Tensor,
@@ -51,6 +53,7 @@ def rollout_loss(
     return squared_distance(final, _goal(goal, final, axes), axes)
 
 
+@checked
 def dynamics_loss(
     dynamics: Model, states: Tensor, actions: Tensor, *, stop_state_gradient: bool
 ) -> Float[Tensor, "*batch"]:
@@ -73,6 +76,7 @@ def dynamics_loss(
     return step_defects(predictions, states, axes).sum(-1)
 
 
+@checked
 def goal_loss(
     dynamics: Model,
     states: Tensor,
@@ -101,6 +105,7 @@ def goal_loss(
     return _goal_terms(predictions, goal, axes).sum(-1)
 
 
+@checked
 def lifted_loss(
     dynamics: Model,
     states: Tensor,
@@ -133,7 +138,7 @@ def lifted_loss(
     consistency = step_defects(predictions, states, axes).sum(-1)
     errors = _goal_terms(predictions, goal, axes)
     weights = torch.as_tensor(
-        goal_weights(goal_weight, errors.shape[-1]), dtype=errors.dtype, device=errors.device
+        goal_weights(goal_weight, errors.shape[-1], "goal_weight"), dtype=errors.dtype, device=errors.device
     )
     return consistency + errors @ weights
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from grasp_theory.action_sets import ActionSet, Bound, Box
 from grasp_theory.boundary import as_tensor, check_finite, check_states, try_model
-from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, as_dynamics
+from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, adapted
 from grasp_theory.objectives import squared_distance
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, HorizonError, InvalidInputError, ParameterError, ShapeError
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
 from linear_systems.validation import positive_horizon, positive_integer
@@ -27,6 +28,7 @@ GoalDistance = Callable[[Tensor, Tensor], Tensor]
 """(states (N, *S), goals (N, *S)) -> (N,): how far each state is from its goal."""
 
 
+@checked
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class PlanningProblem:
     """B goal-reaching problems for one model: find a_0..a_{T-1} with s_T = g.  Source: Eq. (1)-(3).
@@ -110,7 +112,7 @@ class PlanningProblem:
         goal = as_tensor("goal", goal, state)
         check_states("goal", goal, state)
         horizon = positive_horizon("horizon", horizon)
-        if reached_when not in ("last", "any"):
+        if not isinstance(reached_when, str) or reached_when not in ("last", "any"):
             raise ParameterError(
                 "reached_when", '"last" or "any"', repr(reached_when), "name when the goal counts"
             )
@@ -221,7 +223,7 @@ class PlanningProblem:
 
     def _checked_model(self) -> AnyDynamics:
         state = self.initial_state
-        model = as_dynamics(self.dynamics)
+        model = adapted("dynamics", self.dynamics)
         if isinstance(self.dynamics, LinearSystem | TimeVaryingLinearSystem):
             assert isinstance(model, torch.nn.Module)
             model.to(state)
@@ -290,6 +292,8 @@ class PlanningProblem:
         zeros = self.initial_state.new_zeros(1, 1, self.action_dim)
         try:
             if self.action_bounds is not None:
+                if not isinstance(self.action_bounds, tuple | list):
+                    raise TypeError("no pair")
                 low, high = self.action_bounds
                 chosen = Box(low, high)
             if isinstance(chosen, Box):

@@ -11,11 +11,45 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
 
 import torch
 
 _PR_SET_PDEATHSIG = 1
 """Linux's prctl option: the signal that this process gets when the thread that started it ends."""
+
+
+class _Tie(str):
+    """The name of a process that ties it to its parent when it reads it, before it imports anything.
+
+    A spawned process first loads the main module again, which takes seconds; killed in that time, its parent would leave
+    it behind.  What it reads before that is its name.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        if sys.platform != "linux":
+            return str, (str(self),)
+        tie = f"__import__('ctypes').CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGKILL)})"
+        # The parent may be gone already, and then there is no signal.
+        orphan = f"__import__('os').getppid() != {os.getpid()} and __import__('os')._exit(1)"
+        return eval, (f"({tie}, {orphan}, {str(self)!r})[-1]",)
+
+
+class TiedProcess(SpawnProcess):
+    """A spawned process that ends with its parent from its first moment on, on Linux."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.name = _Tie(self.name)
+
+
+class TiedContext(SpawnContext):
+    """What `multiprocessing.get_context("spawn")` gives, with processes that end with their parent."""
+
+    Process = TiedProcess  # type: ignore[assignment]
 
 
 _HAS_MASKS = hasattr(signal, "pthread_sigmask")
@@ -31,7 +65,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         workers: how many processes, at least 1.
     """
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), be_a_worker)
+    pool = ProcessPoolExecutor(workers, TiedContext(), be_a_worker)
     try:
         with interrupts_wait():
             for _ in range(workers):  # a process is started with a task

@@ -69,6 +69,10 @@ class NotSymmetricError(InvalidInputError):
     """A matrix that must be exactly symmetric is not."""
 
 
+class MissingPackageError(InvalidInputError, ModuleNotFoundError):
+    """A package that an optional part needs is missing, or has a version that does not fit."""
+
+
 class FloatOverflowError(OverflowError):
     """The result exceeds the range of float64; the message names the version on a log scale."""
 

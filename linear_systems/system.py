@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.errors import EmptySystemError, ShapeError
 from linear_systems.validation import horizon_of, real_array
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class LinearSystem:
     """Time-invariant dynamics s_{t+1} = A s_t + B a_t.  Source: Eq. (16).
@@ -48,6 +50,7 @@ class LinearSystem:
         """None: a time-invariant system has every horizon."""
         return None
 
+    @checked
     def matrices(self, horizon: int) -> tuple[Float[np.ndarray, "T n n"], Float[np.ndarray, "T n m"]]:
         """Return A_t and B_t for t = 0..T-1 as read-only views (no copy is made).
 
@@ -59,6 +62,7 @@ class LinearSystem:
             self.B, (steps, *self.B.shape)
         )
 
+    @checked
     def step(self, state: ArrayLike, action: ArrayLike) -> Float[np.ndarray, "*batch n"]:
         """Return A s + B a for states (..., n) and actions (..., m); the leading axes broadcast.
 
@@ -69,11 +73,13 @@ class LinearSystem:
         s, a = _states(self, state), _actions(self, action)
         return s @ self.A.T + a @ self.B.T
 
+    @checked
     def rollout(self, initial_state: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, "*batch steps n"]:
         """Return the states (..., T+1, n) visited from `initial_state` (..., n) under `actions` (..., T, m)."""
         return _rollout(self, initial_state, actions)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class TimeVaryingLinearSystem:
     """Time-varying dynamics s_{t+1} = A_t s_t + B_t a_t for t = 0..length-1.
@@ -114,6 +120,7 @@ class TimeVaryingLinearSystem:
         """The number of time steps, which no horizon may exceed."""
         return int(self.A.shape[0])
 
+    @checked
     def matrices(self, horizon: int) -> tuple[Float[np.ndarray, "T n n"], Float[np.ndarray, "T n m"]]:
         """Return A_t and B_t for t = 0..T-1 as read-only views.
 
@@ -123,6 +130,7 @@ class TimeVaryingLinearSystem:
         steps = horizon_of(self, horizon)
         return self.A[:steps], self.B[:steps]
 
+    @checked
     def step(self, state: ArrayLike, action: ArrayLike, time: int) -> Float[np.ndarray, "*batch n"]:
         """Return A_t s + B_t a at t = `time` for states (..., n) and actions (..., m).
 
@@ -135,6 +143,7 @@ class TimeVaryingLinearSystem:
         s, a = _states(self, state), _actions(self, action)
         return np.asarray(s @ self.A[time].T + a @ self.B[time].T)
 
+    @checked
     def rollout(self, initial_state: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, "*batch steps n"]:
         """Return the states (..., T+1, n) visited from `initial_state` (..., n) under `actions` (..., T, m)."""
         return _rollout(self, initial_state, actions)
@@ -166,26 +175,26 @@ def _freeze(system: AnySystem, a: NDArray[np.float64], b: NDArray[np.float64]) -
         object.__setattr__(system, name, array)
 
 
-def _states(system: AnySystem, state: ArrayLike) -> NDArray[np.float64]:
-    s = real_array("state", state)
+def _states(system: AnySystem, state: ArrayLike, argument: str = "state") -> NDArray[np.float64]:
+    s = real_array(argument, state)
     if s.ndim < 1 or s.shape[-1] != system.state_dim:
         raise ShapeError(
-            "state", f"a last axis of length {system.state_dim}", f"shape {s.shape}", "put the state last"
+            argument, f"a last axis of length {system.state_dim}", f"shape {s.shape}", "put the state last"
         )
     return s
 
 
-def _actions(system: AnySystem, action: ArrayLike) -> NDArray[np.float64]:
-    a = real_array("action", action)
+def _actions(system: AnySystem, action: ArrayLike, argument: str = "action") -> NDArray[np.float64]:
+    a = real_array(argument, action)
     if a.ndim < 1 or a.shape[-1] != system.action_dim:
         raise ShapeError(
-            "action", f"a last axis of length {system.action_dim}", f"shape {a.shape}", "put the action last"
+            argument, f"a last axis of length {system.action_dim}", f"shape {a.shape}", "put the action last"
         )
     return a
 
 
 def _rollout(system: AnySystem, initial_state: ArrayLike, actions: ArrayLike) -> NDArray[np.float64]:
-    state, acts = _states(system, initial_state), _actions(system, actions)
+    state, acts = _states(system, initial_state, "initial_state"), _actions(system, actions, "actions")
     if acts.ndim < 2:
         raise ShapeError("actions", "shape (..., T, m)", f"shape {acts.shape}", "add a time axis")
     A, B = system.matrices(acts.shape[-2])

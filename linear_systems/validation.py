@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import LARGEST, shown
 from linear_systems.errors import (
     DTypeError,
     HorizonError,
@@ -26,6 +27,9 @@ class HasLength(Protocol):
     def length(self) -> int | None:
         """The number of steps, or None where every horizon will do."""
 
+
+_LARGEST_WEIGHT = 1e150
+"""Squares of larger numbers overflow."""
 
 StepSize = float | tuple[float, float]
 """One step size for states and actions alike, or the pair (states, actions)."""
@@ -70,17 +74,21 @@ def vector(argument: str, value: ArrayLike, length: int) -> NDArray[np.float64]:
 
 def positive_integer(argument: str, value: object, minimum: int = 1) -> int:
     """Return `value` as an int that is at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers.Integral)
+        or not minimum <= int(value) <= LARGEST
+    ):
         raise ParameterError(
-            argument, f"an integer >= {minimum}", repr(value), f"pass an integer of at least {minimum}"
+            argument, f"an integer >= {minimum}", shown(value), f"pass an integer of at least {minimum}"
         )
     return int(value)
 
 
 def positive_horizon(argument: str, value: object) -> int:
     """Return a horizon as an int; refuse what is no integer >= 1."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
-        raise HorizonError(argument, "an integer >= 1", repr(value), "pass the number of model steps T")
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 1 <= int(value) <= LARGEST:
+        raise HorizonError(argument, "an integer >= 1", shown(value), "pass the number of model steps T")
     return int(value)
 
 
@@ -106,31 +114,61 @@ def positive_float(argument: str, value: object, *, allow_zero: bool = False) ->
     return number
 
 
-def step_sizes(step_size: object) -> tuple[float, float]:
+def step_sizes(step_size: object, argument: str = "step_size") -> tuple[float, float]:
     """Return the pair (η_s, η_a) from one step size or a pair; refuse what is not positive and finite."""
     pair = step_size if isinstance(step_size, tuple) else (step_size, step_size)
     if len(pair) != 2:
         raise StepSizeError(
-            "step_size", "one number or a pair (states, actions)", repr(step_size), "pass (eta_s, eta_a)"
+            argument, "one number or a pair (states, actions)", repr(step_size), "pass (eta_s, eta_a)"
         )
-    values = [_real_number("step_size", value) for value in pair]
-    if not all(np.isfinite(value) and value > 0 for value in values):
-        raise StepSizeError("step_size", "positive finite numbers", repr(step_size), "pass a step size > 0")
+    values = [_real_number(argument, value) for value in pair]
+    if not all(0 < value <= _LARGEST_WEIGHT for value in values):
+        raise StepSizeError(argument, "positive finite numbers", repr(step_size), "pass a step size > 0")
     return values[0], values[1]
 
 
-def goal_weights(beta: ArrayLike, horizon: int) -> NDArray[np.float64]:
+def goal_weights(beta: ArrayLike, horizon: int, argument: str = "beta") -> NDArray[np.float64]:
     """Return the goal weights β_t, t = 0..T-1, from one number or T numbers; refuse β_t < 0."""
     array = np.asarray(beta)
     if array.ndim == 0:
-        return np.full(horizon, positive_float("beta", array.item(), allow_zero=True))
-    weights = vector("beta", beta, horizon)
-    if weights.min() < 0:
-        raise ParameterError("beta", "weights >= 0", f"minimum {weights.min()}", "pass weights β_t >= 0")
+        return np.full(horizon, goal_weight(argument, array.item()))
+    weights = vector(argument, beta, horizon)
+    for weight in (weights.min(), weights.max()):
+        goal_weight(argument, float(weight))
     return weights
 
 
+def goal_weight(argument: str, value: object) -> float:
+    """Return one goal weight β >= 0, as a float whose square float64 can hold."""
+    weight = positive_float(argument, value, allow_zero=True)
+    square(argument, weight)
+    return weight
+
+
 def _real_number(argument: str, value: object) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise ParameterError(argument, "a real number", repr(value), "pass an int or a float")
-    return float(value)
+    if isinstance(value, bool | np.longdouble) or not isinstance(value, numbers.Real):
+        raise ParameterError(argument, "a real number", shown(value), "pass an int or a float")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ParameterError(
+            argument, "a number within the range of float64", "one beyond it", "pass a smaller one"
+        ) from error
+
+
+def fraction(argument: str, value: object, *, ends: bool = False) -> float:
+    """Return `value` as a float in (0, 1), or in [0, 1] with `ends`."""
+    number = _real_number(argument, value)
+    if not (0.0 <= number <= 1.0 if ends else 0.0 < number < 1.0):
+        domain = "[0, 1]" if ends else "(0, 1)"
+        raise ParameterError(argument, f"a number in {domain}", repr(value), f"pass a number in {domain}")
+    return number
+
+
+def square(argument: str, value: float) -> float:
+    """Return x² of a validated number; refuse one whose square overflows."""
+    if abs(value) > _LARGEST_WEIGHT:
+        raise ParameterError(
+            argument, "a number whose square float64 can hold", repr(value), "choose other units"
+        )
+    return value**2

@@ -13,7 +13,7 @@ from experiments.study.trials.settings import (
     Settings,
     untuned,
 )
-from grasp_theory.files import atomic_file
+from grasp_theory.files import atomic_file, read_whole
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
 
@@ -77,7 +77,7 @@ class Tuned:
         if not path.exists():
             return cls({})
         try:
-            entries = json.loads(path.read_bytes())
+            entries = json.loads(read_whole(path))
         except (ValueError, RecursionError) as error:  # bad JSON and bad UTF-8 are ValueErrors
             raise damaged(path, "JSON", f"{type(error).__name__}: {error}") from error
         if not isinstance(entries, dict):

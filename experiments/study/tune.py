@@ -92,9 +92,7 @@ def _tune_alone(
     handed: Sequence[Settings],
     progress: bool,
 ) -> Mapping[str, Any]:
-    study = optuna.create_study(
-        study_name=target.name, storage=storage, direction="maximize", load_if_exists=True
-    )
+    study = _study(target, storage, store.folder)
     fixed = {"model_hash": model_hash(target.model), "problems": problems}
     known = {name: study.user_attrs.get(name, value) for name, value in fixed.items()}
     if known != fixed:
@@ -137,6 +135,30 @@ def _tune_alone(
         "trials": len(own), "handed": len(complete) - len(own),
         "codes": sorted({trial.user_attrs.get("code") or "?" for trial in complete}), **fixed,
     }  # fmt: skip
+
+
+def _study(target: Target, storage: optuna.storages.RDBStorage, folder: Path) -> optuna.Study:
+    """Return a target's study, all that is stored of it read once.
+
+    Raises
+        ParameterError: `tuning.db` holds what no tuning has written.
+    """
+    try:
+        study = optuna.create_study(
+            study_name=target.name, storage=storage, direction="maximize", load_if_exists=True
+        )
+        for trial in study.get_trials(deepcopy=False):
+            if trial.state == TrialState.COMPLETE:
+                make_planner(target.planner, tuple(trial.user_attrs["settings"].items()))
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        raise
+    except (
+        Exception
+    ) as error:  # what Optuna raises where it relies on its own records differs from place to place
+        raise damaged(
+            folder / "tuning.db", "Optuna's database", f"{type(error).__name__}: {error}"[:200]
+        ) from error
+    return study
 
 
 def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

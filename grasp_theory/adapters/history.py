@@ -20,6 +20,7 @@ from grasp_theory.action_sets import ActionSet, Bound
 from grasp_theory.boundary import as_tensor, check_states
 from grasp_theory.dynamics import Dynamics, ModelDynamics
 from grasp_theory.problem import PlanningProblem
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_horizon, positive_integer
 
@@ -36,6 +37,7 @@ class WindowModel(Protocol):
         """Return the next frames (N, *F) for frames (N, k, *F) and actions (N, k, m), differentiably."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class HistoryDynamics:
     """Markov dynamics s_{t+1} = F(s_t, a_t) of a model with a window of K frames.
@@ -67,7 +69,7 @@ class HistoryDynamics:
             positive_integer("frame_shape", size)
         positive_integer("model.window", self.model.window)
         positive_integer("action_dim", self.action_dim)
-        positive_float("memory_scale", self.memory_scale)
+        object.__setattr__(self, "memory_scale", positive_float("memory_scale", self.memory_scale))
 
     def step(
         self, state: Float[Tensor, "*#batch size"], action: Float[Tensor, "*#batch m"]
@@ -186,6 +188,7 @@ class HistoryDynamics:
         return self.pack(repeated, still)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class GrowingHistory:
     """The same dynamics while the window still fills: at time t the model sees min(K, context + t) frames.
@@ -257,6 +260,7 @@ class _StepsSideBySide:
             yield window, first, end
 
 
+@checked
 def history_problem(
     model: Any,
     frames: Any,

@@ -11,12 +11,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grasp_theory.action_sets import ActionSet, Bound
+from grasp_theory.action_sets import ActionSet, Bound, Box
 from grasp_theory.adapters.history import history_problem
 from grasp_theory.adapters.world_models import GoalEncodingModel, LeWMModel, PreJEPAModel
 from grasp_theory.boundary import as_tensor
 from grasp_theory.planners import Planner
-from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.checked import checked
+from linear_systems.errors import InvalidInputError, ParameterError, ShapeError
 from linear_systems.validation import positive_float, positive_horizon, positive_integer
 
 
@@ -188,6 +189,7 @@ class StableWorldModelSolver:
         return self._sizes
 
 
+@checked
 def as_stable_worldmodel_solver(
     planner: Planner,
     model: Any,
@@ -223,6 +225,11 @@ def as_stable_worldmodel_solver(
     """
     if not isinstance(planner, Planner):
         raise ParameterError("planner", "a planner", repr(planner), "pass GRASP(), CEM() or the like")
+    if action_bounds is not None:
+        try:
+            Box(*action_bounds)
+        except InvalidInputError as error:
+            raise type(error)("action_bounds", error.expected, error.found, error.hint) from error
     return StableWorldModelSolver(
         planner=planner,
         model=_adapted(model),

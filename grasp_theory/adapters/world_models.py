@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from grasp_theory.adapters.history import WindowModel
 from grasp_theory.boundary import as_tensor
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 
 Observations = Mapping[str, Any]
@@ -46,6 +47,7 @@ class GoalEncodingModel(WindowModel, Protocol):
         """
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class LeWMModel:
     """LeWM of stable-worldmodel (and PLDM, which has its interface): flat latents of `pixels`.
@@ -100,6 +102,7 @@ class LeWMModel:
         return latents
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class PreJEPAModel:
     """PreJEPA of stable-worldmodel: patch latents, with embeddings of other sources repeated on every patch.
@@ -174,6 +177,7 @@ class PreJEPAModel:
         return frames
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class DINOWMModel:
     """DINO-WM's world model: patch latents and proprioception, with actions as a token or on every patch.

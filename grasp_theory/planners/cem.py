@@ -13,10 +13,12 @@ from grasp_theory.planners.loop.planner import Planner
 from grasp_theory.planners.loop.rows import NormalStream, Rows
 from grasp_theory.planners.loop.search import Incumbents, Search
 from grasp_theory.planners.loop.settings import check_numbers
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class CEM(Planner):
     """The cross-entropy method: sample plans, keep the elites, refit a Gaussian to them.
@@ -76,6 +78,7 @@ class CEM(Planner):
         return CEMSearch(self, rows)
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class ICEM(CEM):
     """iCEM: CEM with noise that is correlated in time, remembered elites and a shrinking population.

@@ -15,8 +15,10 @@ from grasp_theory.planners.loop.settings import (
     check_numbers,
     require_distinct_restarts,
 )
+from linear_systems.checked import checked
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class GradientDescent(Planner):
     """a ← a − η ∇_a ‖s_T(a, s_0) − g‖², by backpropagation through the rollout.  Source: Eq. (3), (106)-(107).

@@ -27,9 +27,11 @@ from grasp_theory.planners.loop.settings import (
     require_distinct_restarts,
 )
 from grasp_theory.problem import PlanningProblem
+from linear_systems.checked import checked
 from linear_systems.validation import positive_integer
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class GRASP(LiftedPlanner):
     """GRASP.  Source: Algorithm 1; the joint step is Eq. (11)-(12) on the loss (10), the sync Eq. (13)-(15).

@@ -13,10 +13,12 @@ from grasp_theory.planners.loop.evaluations import rollout_gradient, sample_loss
 from grasp_theory.planners.loop.optimizers import Adam
 from grasp_theory.planners.loop.rows import GRADIENT, Rows
 from grasp_theory.planners.loop.search import Incumbents, Search
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class CEMGD(CEM):
     """CEM with gradient refinement: the best elites take Adam steps on their loss, Eq. (3), before the refit.

@@ -14,12 +14,14 @@ from grasp_theory.planners.loop.optimizers import OptimizerName
 from grasp_theory.planners.loop.rows import GRADIENT, Rows
 from grasp_theory.planners.loop.search import Incumbents, Search
 from grasp_theory.planners.loop.settings import check_choices, check_numbers, require_distinct_restarts
+from linear_systems.checked import checked
 from linear_systems.validation import positive_integer
 
 MULTIPLIER_RANGE = (1e-6, 1e6)
 """Limits of the multipliers, so that a constraint that cannot be met does not overflow them."""
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class LatCo(LiftedPlanner):
     """Collocation with c_t = ‖F(s_t, a_t) − s_{t+1}‖², the state gradient kept.  Source: Eq. (4).

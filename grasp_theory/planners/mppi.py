@@ -13,9 +13,11 @@ from grasp_theory.planners.loop.planner import Planner
 from grasp_theory.planners.loop.rows import Rows
 from grasp_theory.planners.loop.search import Incumbents, Search
 from grasp_theory.planners.loop.settings import check_fractions, check_numbers
+from linear_systems.checked import checked
 from linear_systems.validation import positive_integer
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class MPPI(Planner):
     """Model predictive path integral control on a fixed horizon.

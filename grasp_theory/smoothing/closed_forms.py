@@ -17,14 +17,16 @@ from scipy.special import erf
 
 from grasp_theory.smoothing.constants import SUPREMUM_GAIN, log_gaussian_slope
 from grasp_theory.smoothing.norms import Measured, exponent, points_in
+from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.validation import positive_float, real_array
+from linear_systems.validation import positive_float, real_array, square
 
 INFINITE = Measured(math.inf, 0.0)
 """The logarithm of an infinite norm."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Gaussian:
     """L(s) = exp(log_amplitude − ‖s − center‖²/(2 variance)), in every L^p.
@@ -76,7 +78,7 @@ class Gaussian:
         Arguments
             sigma: σ > 0 of the kernel, in units of the argument.
         """
-        variance = self.variance + positive_float("sigma", sigma) ** 2
+        variance = self.variance + square("sigma", positive_float("sigma", sigma))
         lost = 0.5 * self.dim * math.log1p(sigma**2 / self.variance)
         return Gaussian(self.center, variance, self.log_amplitude - lost)
 
@@ -96,6 +98,7 @@ class Gaussian:
         return rounding_allowance(1.0 + abs(self.log_amplitude) + abs(term), 4)
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class FourierMode:
     """L(s) = amplitude cos(wave_vector · s + phase); smoothing multiplies the amplitude by e^{−σ²‖k‖²/2}.
@@ -240,6 +243,7 @@ class Ridge(ABC):
         return np.asarray(np.sign(x) if self.width == 0.0 else erf(x / (math.sqrt(2.0) * self.width)))
 
 
+@checked
 class Step(Ridge):
     """L(s) = E sign(u · s − offset + τ Z): the half-space step, which attains the constant √(2/π) at p = ∞."""
 
@@ -282,6 +286,7 @@ class _Corner(Ridge):
         return log_of(float(np.linalg.norm(self.direction)), self.dim)
 
 
+@checked
 class Absolute(_Corner):
     """L(s) = E |u · s − offset + τ Z|, for τ = 0 the distance from a hyperplane."""
 
@@ -292,6 +297,7 @@ class Absolute(_Corner):
         return self._sign(x)
 
 
+@checked
 class Hinge(_Corner):
     """L(s) = E max(u · s − offset + τ Z, 0)."""
 

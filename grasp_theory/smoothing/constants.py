@@ -47,6 +47,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
 from grasp_theory.smoothing.norms import exponent
+from linear_systems.checked import checked
 from linear_systems.validation import positive_integer
 
 SUPREMUM_GAIN = math.sqrt(2.0 / math.pi)
@@ -61,6 +62,7 @@ _STIRLING_FROM = 10.0
 _STIRLING = Polynomial([1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360])
 
 
+@checked
 def mean_norm(dim: int) -> float:
     """Return c_d = E‖Z‖ = √2 Γ((d+1)/2) / Γ(d/2) for Z ~ N(0, I_d), without overflow for any d.
 
@@ -76,6 +78,7 @@ def mean_norm(dim: int) -> float:
     return math.sqrt(2.0) * math.exp(_log_gamma_ratio(d / 2, 0.5))
 
 
+@checked
 def angular_bound(p: float, dim: int) -> float:
     """Return c_d (E|U_1|^{p'})^{1/p'}, an upper bound on the gain C_p(d); the proof is number 4 of the module.
 
@@ -89,6 +92,7 @@ def angular_bound(p: float, dim: int) -> float:
     return math.exp(_log_angular_bound(exponent(p), positive_integer("dim", dim)))
 
 
+@checked
 def interpolated_bound(p: float, dim: int) -> float:
     """Return the Riesz–Thorin bound on C_p(d) through the exact e^{−1/2} at p = 2; number 5 of the module.
 
@@ -115,6 +119,7 @@ def interpolated_bound(p: float, dim: int) -> float:
     return math.exp(min(float(best.fun), log_bound(1.0), log_bound(1.0 / q)))
 
 
+@checked
 def nonnegative_bound(p: float) -> float:
     """Return an upper bound, the same in every dimension, on the gain of losses L ≥ 0; number 6 of the module.
 
@@ -130,6 +135,7 @@ def nonnegative_bound(p: float) -> float:
     return WAVE_GAIN / math.sqrt(q - 1.0) if 1.0 < q <= 2.0 else math.inf
 
 
+@checked
 def gain_upper_bound(p: float, dim: int, *, nonnegative: bool = False) -> float:
     """Return the best upper bound proved here on C_p(d) = sup_L σ ‖∇L_σ‖_p / ‖L‖_p; exact at p = 1, 2, ∞.
 
@@ -145,6 +151,7 @@ def gain_upper_bound(p: float, dim: int, *, nonnegative: bool = False) -> float:
     return min(bound, nonnegative_bound(p)) if nonnegative else bound
 
 
+@checked
 def gaussian_gain(p: float, dim: int) -> float:
     """Return the largest gain of L(s) = exp(−‖s‖²/(2v)) over v > 0; the best width is v = d σ²/p'.
 
@@ -163,6 +170,7 @@ def gaussian_gain(p: float, dim: int) -> float:
     return math.exp(log_gaussian_slope(q, d) - shrink)
 
 
+@checked
 def gain_lower_bound(p: float, dim: int) -> float:
     """Return the largest gain that a closed form attains or approaches: number 7 of the module.
 

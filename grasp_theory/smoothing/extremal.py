@@ -14,8 +14,9 @@ from scipy import fft
 
 from grasp_theory.smoothing.norms import Measured, exponent, gradient_gain
 from grasp_theory.smoothing.periodic import PeriodicLoss
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
-from linear_systems.validation import positive_float, positive_integer
+from linear_systems.validation import positive_float, positive_integer, real_array
 
 STALLED = 1e-10
 """The ascent stops when a step raises the gain by less than this."""
@@ -36,6 +37,7 @@ class Extremal:
     iterations: int
 
 
+@checked
 def maximise_gain(start: ArrayLike, period: float, p: float, iterations: int = 300) -> Extremal:
     """Climb from `start` to a loss of locally largest gain at σ = 1, by the power method for p-norms.
 
@@ -55,7 +57,7 @@ def maximise_gain(start: ArrayLike, period: float, p: float, iterations: int = 3
     q, limit = exponent(p), positive_integer("iterations", iterations)
     if not 1.0 < q < math.inf:
         raise ParameterError("p", "1 < p < inf", repr(p), "C_1 = c_d and C_inf = sqrt(2/pi) are known")
-    loss = PeriodicLoss(start, positive_float("period", period))
+    loss = PeriodicLoss(real_array("start", start), positive_float("period", period))
     values, symbols, gain, steps = loss.values, _symbols(loss), 0.0, 0
     if not np.any(values):
         raise ParameterError("start", "a loss that is not zero", "zeros", "start from noise")

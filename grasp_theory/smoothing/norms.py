@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 from linear_systems.validation import positive_float, real_array
 
@@ -65,6 +66,7 @@ class Loss(Protocol):
         """
 
 
+@checked
 def gradient_gain(loss: Loss, sigma: float, p: float) -> Measured:
     """Return the scale-free gain σ ‖∇L_σ‖_p / ‖L‖_p, which Eq. (42) bounds by c_d.
 
@@ -84,6 +86,7 @@ def gradient_gain(loss: Loss, sigma: float, p: float) -> Measured:
     return _ratio(loss.smoothed(scale).log_gradient_norm(q), loss.log_norm(q), scale)
 
 
+@checked
 def gradient_contraction_ratio(loss: Loss, sigma: float, p: float) -> Measured:
     """Return ‖∇L_σ‖_p / ‖∇L‖_p, which Eq. (41) bounds by 1; NaN where both norms are infinite.
 

@@ -21,6 +21,7 @@ from scipy import fft
 
 from grasp_theory.smoothing.norms import Measured, exponent
 from grasp_theory.smoothing.quadrature import Function
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, PrecisionLossError, ShapeError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import positive_float, positive_integer, real_array
@@ -32,6 +33,7 @@ NORM_TOLERANCE = 1e-6
 """A norm's grid is refined until the error of its logarithm is at most this."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class PeriodicLoss:
     """A trigonometric polynomial L on the torus (R/PZ)^d, d = 1 or 2.

@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from grasp_theory.smoothing.closed_forms import INFINITE, log_of
 from grasp_theory.smoothing.norms import Measured, exponent, points_in
+from linear_systems.checked import checked
 from linear_systems.errors import ShapeError
 from linear_systems.validation import positive_float, real_array
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Polynomial:
     """L(s) = Σ coefficients[i_1, ..., i_d] s_1^{i_1} ⋯ s_d^{i_d}; smoothing is exp(σ²Δ/2), a finite sum.

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import roots_hermitenorm
 
 from grasp_theory.smoothing.norms import points_in
+from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError, PrecisionLossError, ShapeError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import positive_float, real_array
@@ -42,6 +43,7 @@ class Expectation:
     order: int
 
 
+@checked
 def smooth(
     loss: Function, sigma: float, points: ArrayLike, dim: int, tolerance: float = DEFAULT_TOLERANCE
 ) -> Expectation:
@@ -65,6 +67,7 @@ def smooth(
     return _expect(lambda nodes, moved: _loss_values(loss, moved), sigma, points, dim, tolerance)
 
 
+@checked
 def smooth_gradient(
     loss: Function, sigma: float, points: ArrayLike, dim: int, tolerance: float = DEFAULT_TOLERANCE
 ) -> Expectation:
@@ -84,6 +87,7 @@ def smooth_gradient(
     return _expect(integrand, scale, points, dim, tolerance)
 
 
+@checked
 def expected_gradient(
     gradient: Function, sigma: float, points: ArrayLike, dim: int, tolerance: float = DEFAULT_TOLERANCE
 ) -> Expectation:

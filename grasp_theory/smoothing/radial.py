@@ -29,6 +29,7 @@ from grasp_theory.smoothing.log_quadrature import (
 )
 from grasp_theory.smoothing.noncentral_chi import log_bessel_ratio, log_noncentral_chi
 from grasp_theory.smoothing.norms import Measured, exponent
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import positive_float, positive_integer
@@ -39,6 +40,7 @@ _LARGEST_P = 100.0
 """For larger p the mass of L^p lies where ℓ itself is largest, for the purpose of a starting point."""
 
 
+@checked
 @dataclass(frozen=True)
 class RadialLoss:
     """L(s) = ℓ(‖s‖) ≥ 0 on R^d, given by log ℓ.

@@ -7,9 +7,12 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
 from grasp_theory.statistics.intervals import LEVEL, Estimate, Json, wilson
-from linear_systems.errors import NonFiniteError, ParameterError
+from linear_systems.checked import checked
+from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from linear_systems.validation import positive_integer
 
 
+@checked
 class Bootstrap:
     """Resamples of E clusters with replacement, the same ones for every estimate; percentile intervals.
 
@@ -22,11 +25,9 @@ class Bootstrap:
     """
 
     def __init__(self, clusters: Int[np.ndarray, " N"], rng: np.random.Generator, resamples: int) -> None:
-        if not len(clusters) or resamples < 1:
-            found = f"{len(clusters)} values and {resamples} resamples"
-            raise ParameterError(
-                "clusters", "at least one value and one resample", found, "draw a larger sample"
-            )
+        positive_integer("resamples", resamples)
+        if not len(clusters):
+            raise ParameterError("clusters", "at least one value", "none", "draw a larger sample")
         labels, self._cluster = np.unique(clusters, return_inverse=True)
         self._times = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=resamples)
         self._sizes = self._times @ np.bincount(self._cluster)
@@ -36,12 +37,14 @@ class Bootstrap:
         """E, the number of different clusters."""
         return int(self._times.shape[1])
 
+    @checked
     def mean(self, values: Float[np.ndarray, " N"]) -> Estimate:
         """Return the mean over all values, each resample's being its sum over its number of values.
 
         Raises
             NonFiniteError: if a value is not finite.
         """
+        self._fitting(values)
         if not np.isfinite(values).all():
             raise NonFiniteError(
                 "values", "finite numbers", "NaN or infinity", "see whether the model diverges"
@@ -49,12 +52,14 @@ class Bootstrap:
         sums = self._times @ np.bincount(self._cluster, weights=values)
         return _estimate(float(values.mean()), sums / self._sizes)
 
+    @checked
     def median(self, values: Float[np.ndarray, " N"]) -> Estimate:
         """Return the median over all values; infinite values are allowed and NaN is not.
 
         Raises
             NonFiniteError: if a value is NaN.
         """
+        self._fitting(values)
         if np.isnan(values).any():
             raise NonFiniteError("values", "numbers", "NaN", "see whether the model diverges")
         order = np.argsort(values, kind="stable")
@@ -64,7 +69,17 @@ class Bootstrap:
         upper = ranked[(reached > self._sizes[:, None]).argmax(axis=1)]
         return _estimate(float(np.median(values)), (lower + upper) / 2)
 
+    def _fitting(self, values: Float[np.ndarray, " N"]) -> None:
+        if len(values) != len(self._cluster):
+            raise ShapeError(
+                "values",
+                f"{len(self._cluster)} values, one for each cluster given",
+                f"{len(values)}",
+                "pass them all",
+            )
 
+
+@checked
 def rank_correlation(
     x: Float[np.ndarray, " N"], y: Float[np.ndarray, " N"], rng: np.random.Generator, resamples: int
 ) -> Estimate:
@@ -74,6 +89,9 @@ def rank_correlation(
         NonFiniteError: if a value is not finite.
         ParameterError: if all values of x or of y are equal, as the distances of collapsed latents are.
     """
+    positive_integer("resamples", resamples)
+    if len(x) < 2 or len(x) != len(y):
+        raise ShapeError("x, y", "equally many values, at least 2", f"{len(x)} and {len(y)}", "pass pairs")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise NonFiniteError("x, y", "finite numbers", "NaN or infinity", "see whether the model diverges")
     if np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -82,6 +100,7 @@ def rank_correlation(
     return _estimate(_spearman(x, y), np.array([_spearman(x[row], y[row]) for row in drawn]))
 
 
+@checked
 def proportion(happened: Bool[np.ndarray, " N"]) -> dict[str, Json]:
     """Return the share of independent trials in which something happened, with Wilson's interval, and N."""
     count = len(happened)

@@ -8,6 +8,10 @@ from math import sqrt
 import numpy as np
 from scipy.stats import norm
 
+from linear_systems.checked import checked
+from linear_systems.errors import ParameterError
+from linear_systems.validation import fraction, positive_float
+
 LEVEL = 0.05
 """Level of every test; 1 − LEVEL is the confidence of every interval."""
 
@@ -33,6 +37,7 @@ class Estimate:
         return {name: plain(getattr(self, name)) for name in ("value", "low", "high")}
 
 
+@checked
 def wilson(share: float, n: float, level: float = LEVEL) -> Estimate:
     """Return a share with Wilson's interval of confidence 1 − level.
 
@@ -43,7 +48,10 @@ def wilson(share: float, n: float, level: float = LEVEL) -> Estimate:
 
     Source: Wilson, Probable inference, the law of succession, and statistical inference (1927).
     """
-    z = float(norm.ppf(1 - level / 2))
+    fraction("share", share, ends=True)
+    if positive_float("n", n) < 1e-100:
+        raise ParameterError("n", "a number of trials", repr(n), "count the trials")
+    z = float(norm.ppf(1 - fraction("level", level) / 2))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     # Rounding must not take 0 or 1 out of the interval of a share that attains it.

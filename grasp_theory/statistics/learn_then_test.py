@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from math import ceil, log
+from math import ceil, log, log1p
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
 from grasp_theory.statistics.intervals import Estimate
-from linear_systems.errors import ParameterError
+from linear_systems.checked import checked
+from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.validation import fraction, positive_integer
 
 
+@checked
 def clopper_pearson(count: int, trials: int, level: float) -> Estimate:
     """Return a share with Clopper and Pearson's exact interval: each end errs with probability at most level / 2.
 
@@ -24,18 +27,21 @@ def clopper_pearson(count: int, trials: int, level: float) -> Estimate:
 
     Source: Clopper & Pearson, The use of confidence or fiducial limits (1934).
     """
-    if not 0 <= count <= trials or trials < 1:
-        raise ParameterError("count", f"from 0 to {trials} of at least one trial", f"{count}", "give counts")
+    positive_integer("trials", trials), fraction("level", level)
+    if not 0 <= count <= trials:
+        raise ParameterError("count", f"from 0 to {trials}, the trials", f"{count}", "give counts")
     low = stats.beta.ppf(level / 2, count, trials - count + 1) if count else 0.0
     high = stats.beta.ppf(1 - level / 2, count + 1, trials - count) if count < trials else 1.0
     return Estimate(count / trials, float(low), float(high))
 
 
+@checked
 def fewest_trials(alpha: float, delta: float) -> int:
     """Return the fewest trials without an error that show an error rate of at most alpha with confidence 1 − delta."""
-    return ceil(log(delta) / log(1 - alpha))
+    return ceil(log(fraction("delta", delta)) / log1p(-fraction("alpha", alpha)))
 
 
+@checked
 def risk_p_values(
     scores: Float[np.ndarray, " n"],
     wrong: Bool[np.ndarray, " n"],
@@ -48,6 +54,11 @@ def risk_p_values(
     p = P(Bin(N, α) <= E) is at most u with probability at most u if R(λ) > α.  Equivalently p <= δ where Clopper and
     Pearson's upper end for E / N, of confidence 1 − δ, is at most α.
     """
+    alpha = fraction("alpha", alpha)
+    if len(scores) != len(wrong):
+        raise ShapeError(
+            "scores, wrong", "equally many of both", f"{len(scores)} and {len(wrong)}", "pass pairs"
+        )
     order = np.sort(scores)
     accepted = len(scores) - np.searchsorted(order, thresholds, side="left")
     right = np.sort(scores[~wrong])
@@ -55,6 +66,7 @@ def risk_p_values(
     return np.asarray(np.where(accepted > 0, stats.binom.cdf(errors, np.maximum(accepted, 1), alpha), 1.0))
 
 
+@checked
 def loosest_threshold(
     learned: tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]],
     tested: tuple[Float[np.ndarray, " m"], Bool[np.ndarray, " m"]],
@@ -73,6 +85,11 @@ def loosest_threshold(
     Source: Angelopoulos, Bates, Candès, Jordan & Lei, Learn then Test: calibrating predictive algorithms to achieve risk
     control (2021), fixed-sequence testing.
     """
+    fraction("delta", delta)
+    for name, (scores, wrong) in (("learned", learned), ("tested", tested)):
+        if not len(scores) or len(scores) != len(wrong):
+            found = f"{len(scores)} and {len(wrong)}"
+            raise ShapeError(name, "equally many scores and outcomes, at least one", found, "pass pairs")
     candidates = np.unique(learned[0])[::-1]
     start = int(np.argmin(risk_p_values(*learned, candidates, alpha)))
     sequence = candidates[start:]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from math import floor, inf, sqrt
@@ -21,12 +21,15 @@ from scipy import stats
 from scipy.optimize import bisect, brentq
 
 from grasp_theory.statistics.intervals import LEVEL
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.validation import fraction
 
 POWER = 0.8
 """The power at which a difference counts as detectable."""
 
 
+@checked
 @dataclass(frozen=True)
 class PairedTrials:
     """The differences of paired trials, gathered by problem; problems with equal figures are counted together.
@@ -195,20 +198,23 @@ class PairedTrials:
         return steps
 
 
-def pooled(records: Iterable[PairedTrials]) -> PairedTrials:
+@checked
+def pooled(records: Sequence[PairedTrials]) -> PairedTrials:
     """Return the record of several, whose problems are different ones.
 
     Raises
         ParameterError: no record.
     """
-    found = list(records)
-    if not found:
+    if not records:
         raise ParameterError("records", "at least one", "none", "pool what has been tried")
-    return reduce(operator.add, found)
+    return reduce(operator.add, records)
 
 
+@checked
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values: rejecting those below a level keeps the family-wise error there."""
+    for p in p_values:
+        fraction("p_values", p, ends=True)
     order = np.argsort(p_values)
     adjusted = np.empty(len(p_values))
     running = 0.0

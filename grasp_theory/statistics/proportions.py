@@ -17,12 +17,15 @@ from jaxtyping import Float, Int
 from scipy import stats
 
 from grasp_theory.statistics.paired_trials import holm as holm
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
+from linear_systems.validation import fraction, positive_float, positive_integer
 
 CONFIDENCE = 0.95
 
 
 def _check_counts(trials: int, **counts: int) -> None:
+    positive_integer("trials", trials)
     for name, count in counts.items():
         if not 0 <= count <= trials:
             raise ParameterError(
@@ -30,6 +33,7 @@ def _check_counts(trials: int, **counts: int) -> None:
             )
 
 
+@checked
 def fisher(first: int, second: int, trials: int, second_trials: int | None = None) -> float:
     """Return Fisher's exact one-sided p-value: P(X >= first) for X hypergeometric given the total.
 
@@ -41,10 +45,12 @@ def fisher(first: int, second: int, trials: int, second_trials: int | None = Non
     """
     others = trials if second_trials is None else second_trials
     _check_counts(trials, first=first)
+    positive_integer("second_trials", others)
     _check_counts(others, second=second)
     return float(stats.hypergeom.sf(first - 1, trials + others, first + second, trials))
 
 
+@checked
 @lru_cache(maxsize=256)
 def barnard(first: int, second: int, trials: int) -> float:
     """Return the one-sided p-value of Barnard's unconditional test, usually smaller than Fisher's.
@@ -60,6 +66,7 @@ def barnard(first: int, second: int, trials: int) -> float:
     return float(stats.barnard_exact(table, alternative="greater").pvalue)
 
 
+@checked
 def stratified(pairs: Sequence[tuple[int, int]], trials: int) -> float:
     """Return the exact one-sided p-value for a difference common to several settings.
 
@@ -72,6 +79,8 @@ def stratified(pairs: Sequence[tuple[int, int]], trials: int) -> float:
     Raises
         ParameterError: if a count is not between 0 and `trials`.
     """
+    if not pairs:
+        raise ParameterError("pairs", "at least one setting", "none", "pass (first, second) of each")
     law, offset = np.ones(1), 0
     for first, second in pairs:
         _check_counts(trials, first=first, second=second)
@@ -82,6 +91,7 @@ def stratified(pairs: Sequence[tuple[int, int]], trials: int) -> float:
     return float(min(1.0, law[observed:].sum()))
 
 
+@checked
 def homogeneity(pair: tuple[int, int], other: tuple[int, int], trials: int) -> float:
     """Return the exact two-sided p-value for equal odds ratios in two settings (Zelen's test).
 
@@ -129,6 +139,7 @@ class Pairing:
     most_possible: int
 
 
+@checked
 def mcnemar(first: int, second: int, trials: int) -> Float[np.ndarray, " joint"]:
     """Return McNemar's exact one-sided p-value for every joint table with the given margins.
 
@@ -148,12 +159,14 @@ def mcnemar(first: int, second: int, trials: int) -> Float[np.ndarray, " joint"]
     return np.asarray(stats.binom.sf(lead + lost - 1, lead + 2 * lost, 0.5))
 
 
+@checked
 def pairing(first: int, second: int, trials: int, level: float) -> Pairing:
     """Return the range of McNemar's one-sided p-value over all joint tables with the given margins.
 
     Raises
         ParameterError: as `mcnemar`.
     """
+    fraction("level", level)
     p = mcnemar(first, second, trials)
     return Pairing(float(p[0]), float(p[-1]), int(np.count_nonzero(p <= level)) - 1, len(p) - 1)
 
@@ -208,6 +221,7 @@ INTERVALS: Mapping[str, Interval] = {
 """The usual 95% intervals for a proportion."""
 
 
+@checked
 def half_width(interval: str, successes: int, trials: int) -> float:
     """Return half the length of a 95% interval of `INTERVALS`, in percentage points.
 
@@ -221,25 +235,35 @@ def half_width(interval: str, successes: int, trials: int) -> float:
     return 50 * (upper - lower)
 
 
+@checked
 def round_half_width(points: float, rounding: str) -> float:
     """Return a half-width to one decimal, "nearest" or "up" (outwards, which keeps the coverage)."""
+    positive_float("points", points, allow_zero=True)
+    if rounding not in ("nearest", "up"):
+        raise ParameterError("rounding", "'nearest' or 'up'", repr(rounding), "'nearest'")
     return round(points, 1) if rounding == "nearest" else ceil(10 * points) / 10
 
 
+@checked
 def wald_coverage(probability: float, trials: int) -> float:
     """Return the exact coverage of the nominal 95% Wald interval at a success probability."""
-    counts = np.arange(trials + 1)
+    fraction("probability", probability, ends=True)
+    counts = np.arange(positive_integer("trials", trials) + 1)
     ends = np.array([_wald(int(count), trials) for count in counts])
     covered = (ends[:, 0] <= probability) & (probability <= ends[:, 1])
     return float(stats.binom.pmf(counts[covered], trials, probability).sum())
 
 
+@checked
 def lattice_probability(step: int, trials: int) -> float:
     """Return the largest probability, over the success probability, of a count divisible by `step`.
 
     Counts of none and of all, which every step divides, are left out.  The maximum is over a grid of rates
     twenty times finer than the spacing of the counts.
     """
+    positive_integer("trials", trials, minimum=2)
+    if positive_integer("step", step) >= trials:
+        raise ParameterError("step", f"a number below the {trials} trials", str(step), "pass a smaller one")
     counts = np.arange(step, trials, step)
     rates = np.linspace(0.0, 1.0, 20 * trials + 1)
     return float(stats.binom.pmf(counts[:, None], trials, rates).sum(axis=0).max())

@@ -8,14 +8,17 @@ from __future__ import annotations
 from importlib import import_module
 
 from grasp_theory.tasks.task import Task
-from linear_systems.errors import ParameterError
+from linear_systems.checked import checked
+from linear_systems.errors import MissingPackageError, ParameterError
 
 try:
     from grasp_theory.tasks import gymnasium_ids  # noqa: F401  registers them
 except ModuleNotFoundError as missing:
-    raise ModuleNotFoundError(
-        "the tasks need gymnasium and the physics, which the extra `tasks` brings: pip install 'grasp-theory[tasks]'",
-        name=missing.name,
+    raise MissingPackageError(
+        "tasks",
+        "gymnasium and the physics",
+        f"no package {missing.name}",
+        "pip install 'grasp-theory[tasks]'",
     ) from missing
 
 __all__ = ["TASKS", "by_name"]
@@ -32,14 +35,26 @@ TASKS = tuple(_PRESETS)
 """The names of all tasks."""
 
 
-def by_name(name: str) -> Task:
-    """Return a task by its name.
+@checked
+def by_name(name: str, argument: str = "name") -> Task:
+    """Return a task by its name, which errors call by the argument's.
 
     Raises
         ParameterError: if there is no such task; it lists the names.
+        MissingPackageError: its physics is not installed, or in a version that does not fit.
     """
     if name not in _PRESETS:
-        raise ParameterError("name", f"one of {', '.join(TASKS)}", repr(name), "check the spelling")
+        raise ParameterError(argument, f"one of {', '.join(TASKS)}", repr(name), "check the spelling")
     module, preset = _PRESETS[name].split(":")
-    task: Task = getattr(import_module(f"{__name__}.{module}"), preset)
+    try:
+        task: Task = getattr(import_module(f"{__name__}.{module}"), preset)
+    except MissingPackageError:
+        raise
+    except ModuleNotFoundError as missing:
+        raise MissingPackageError(
+            "name",
+            f"the physics of {name}",
+            f"no package {missing.name}",
+            "pip install 'grasp-theory[tasks]'",
+        ) from missing
     return task

@@ -11,7 +11,9 @@ from jaxtyping import Float, UInt8
 
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
+from linear_systems.checked import checked
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
+from linear_systems.validation import positive_integer
 
 VIEW_SIZE = 256
 """Side in pixels of the pictures for human eyes."""
@@ -26,11 +28,13 @@ def depth(task: Task) -> int:
     return max(task.frame_offsets) + 1
 
 
+@checked
 def sample_histories(task: Task, rng: np.random.Generator, count: int) -> Float[np.ndarray, "N depth S"]:
     """Return the last states, newest first, of random states that were left to themselves with zero actions."""
     return _left_alone(task, task.sample_states(rng, count))
 
 
+@checked
 def sample_goals(task: Task, rng: np.random.Generator, count: int) -> Float[np.ndarray, "N depth S"]:
     """Return histories, newest first, of random states at rest: under zero actions they stay where they are.
 
@@ -40,6 +44,7 @@ def sample_goals(task: Task, rng: np.random.Generator, count: int) -> Float[np.n
     Raises
         ParameterError: if hardly any of the task's states rests.
     """
+    positive_integer("count", count, minimum=0)
     histories = np.empty((count, depth(task), task.state_dim))
     moving = np.arange(count)
     for _ in range(_ATTEMPTS):
@@ -65,6 +70,7 @@ def with_goal(
     return marked
 
 
+@checked
 class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.ndarray, " A"]]):
     """A task as a Gymnasium environment: pictures in, actions out, success ends the episode.
 
@@ -91,7 +97,7 @@ class TaskEnv(gymnasium.Env[UInt8[np.ndarray, "*frames size size 3"], Float[np.n
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (Gymnasium's own attribute)
 
     def __init__(self, task: Task | str, size: int = 64, render_mode: str | None = None) -> None:
-        self.task = by_name(task) if isinstance(task, str) else task
+        self.task = by_name(task, "task") if isinstance(task, str) else task
         if size < 1:
             raise ParameterError("size", "a positive number of pixels", f"{size}", "64 is usual")
         if render_mode not in (None, *self.metadata["render_modes"]):

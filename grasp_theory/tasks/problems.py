@@ -20,7 +20,9 @@ from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.environment import depth, sample_goals, sample_histories
 from grasp_theory.tasks.task import FRAMESKIP, Task
-from linear_systems.errors import HorizonError, InvalidInputError, ParameterError
+from linear_systems.checked import checked
+from linear_systems.errors import InvalidInputError, ParameterError
+from linear_systems.validation import positive_horizon, positive_integer
 
 Kind = Literal["random", "trajectory", "long"]
 Purpose = Literal["tuning", "reporting", "training"]
@@ -36,6 +38,7 @@ class ProblemFileError(InvalidInputError):
     """A file does not hold a problem set, or not a valid one."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Problems:
     """N planning problems of one task; K frames a state, newest first, at the task's `frame_offsets`.
@@ -69,7 +72,8 @@ class Problems:
 
     def __post_init__(self) -> None:
         _check_words(self.kind, self.purpose)
-        task = by_name(self.task)
+        positive_integer("seed", self.seed, minimum=0)
+        task = by_name(self.task, "task")
         count = len(self.horizon)
         stacked = (count, len(task.frame_offsets), task.state_dim)
         for name, shape, scalar in (
@@ -160,6 +164,7 @@ class Rooms(Protocol):
         """Return the room that each state lies in."""
 
 
+@checked
 def make_problems(
     task: str, kind: Kind, *, horizon: int, count: int, purpose: Purpose, seed: int = 0
 ) -> Problems:
@@ -177,15 +182,10 @@ def make_problems(
         ParameterError: for an unknown name, a count or seed out of range, or if the task hardly has such problems.
         HorizonError: if the horizon is no positive number of model steps.
     """
-    chosen = by_name(task)
+    chosen = by_name(task, "task")
     _check_words(kind, purpose)
-    if horizon < 1:
-        raise HorizonError(
-            "horizon", "at least one model step", f"{horizon}", "count model, not environment, steps"
-        )
-    if count < 1 or seed < 0:
-        found = f"count {count}, seed {seed}"
-        raise ParameterError("count, seed", "count >= 1 and seed >= 0", found, "give whole numbers in range")
+    positive_horizon("horizon", horizon)
+    positive_integer("count", count), positive_integer("seed", seed, minimum=0)
     rng = np.random.default_rng(_stream(task, kind, horizon, purpose, seed))
     propose = _PROPOSALS[kind]
     accepted: list[tuple[np.ndarray, ...]] = []

@@ -6,10 +6,12 @@ import numpy as np
 
 from grasp_theory.theorems.record import TheoremCheck
 from linear_systems import AnySystem, noise
+from linear_systems.checked import checked
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import StepSize, horizon_of
 
 
+@checked
 def state_noise_law(system: AnySystem, horizon: int, step_size: StepSize, sigma: float) -> TheoremCheck:
     """Compare the stationary energy under state-only noise with that of the law that Eq. (57) suggests.
 

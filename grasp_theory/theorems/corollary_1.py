@@ -19,6 +19,7 @@ from grasp_theory.smoothing.quadrature import (
     smooth_gradient,
 )
 from grasp_theory.theorems.record import TheoremCheck
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import positive_float, positive_integer, vector
@@ -34,6 +35,7 @@ class PointwiseLoss(Loss, Protocol):
         """Return ∇L at points (..., d)."""
 
 
+@checked
 def unbiasedness(
     loss: Function, gradient: Function, sigma: float, point: ArrayLike, tolerance: float = DEFAULT_TOLERANCE
 ) -> TheoremCheck:
@@ -144,6 +146,7 @@ def unbiasedness_by_sampling(
     )
 
 
+@checked
 def smoothed_gradient_bound(loss: PointwiseLoss, sigma: float, point: ArrayLike) -> TheoremCheck:
     """Compare σ ‖∇L_σ(s)‖ / ‖L‖_∞ with c_d.
 

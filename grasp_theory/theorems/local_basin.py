@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grasp_theory.boundary import check_finite
 from grasp_theory.theorems.record import TheoremCheck
-from linear_systems.errors import ParameterError
+from linear_systems.checked import checked, shown
+from linear_systems.errors import DTypeError, ParameterError, ShapeError
 from linear_systems.rounding import EPS
 from linear_systems.stop_gradient.basin import block_growth, contraction_basin
-from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes
+from linear_systems.validation import StepSize, goal_weight, positive_float, positive_integer, step_sizes
 
 Model = Callable[[Tensor, Tensor], Tensor]
 """(s (n,), a (m,)) -> next state (n,), differentiable, float64."""
@@ -23,15 +25,17 @@ START = 0.9
 """Size of the error that the iteration starts from, relative to the radius, in each of the T blocks."""
 
 
+@checked
 def stop_gradient_step(
     model: Model, start: Tensor, goal: Tensor, beta: float, step_size: StepSize, plan: Float[Tensor, "T d"]
 ) -> Float[Tensor, "T d"]:
     """Return the plan y_t = (s_{t+1}, a_t) after one iteration of Eq. (11)-(12) without noise, s_T free."""
-    block = _block(model, goal, beta, step_size)
+    block = _block(model, start, goal, beta, step_size, plan)
     before = torch.cat([start[None], plan[:-1, : start.numel()]])
     return torch.vmap(block)(before, plan)
 
 
+@checked
 def block_derivatives(
     model: Model, start: Tensor, goal: Tensor, beta: float, step_size: StepSize, plan: Float[Tensor, "T d"]
 ) -> tuple[Float[np.ndarray, "T d d"], Float[np.ndarray, "T d d"]]:
@@ -39,7 +43,7 @@ def block_derivatives(
 
     For a nonlinear model D_t holds second derivatives of F in the action, times what is left of the goal.
     """
-    block, n = _block(model, goal, beta, step_size), start.numel()
+    block, n = _block(model, start, goal, beta, step_size, plan), start.numel()
     before = torch.cat([start[None], plan[:-1, :n]])
     in_state, D = torch.vmap(torch.func.jacrev(block, argnums=(0, 1)))(before, plan)
     E = torch.zeros_like(D)
@@ -47,6 +51,7 @@ def block_derivatives(
     return D.numpy(), E.numpy()
 
 
+@checked
 def local_contraction(
     model: Model,
     start: Tensor,
@@ -88,13 +93,14 @@ def local_contraction(
         ParameterError, StepSizeError, UndecidedError: no power of J up to `iterations` contracts at the rate q.
     """
     count, q = positive_integer("iterations", iterations), positive_float("rate", rate)
+    positive_integer("seed", seed, minimum=0)
     D, E = block_derivatives(model, start, goal, beta, step_size, plan)
     basin = contraction_basin(block_growth(D, E, count), curvature, q)
     if not np.isfinite(basin.radius):
         raise ParameterError("curvature", "a positive bound", "0", "the linear theory, which needs no radius")
     moved = stop_gradient_step(model, start, goal, beta, step_size, plan)
     floor = FLOOR * EPS * (1.0 + float(plan.abs().max()))
-    direction = torch.randn(plan.shape, dtype=plan.dtype, generator=torch.Generator().manual_seed(seed))
+    direction = torch.randn(plan.shape, dtype=plan.dtype, generator=torch.Generator().manual_seed(int(seed)))
     error = START * basin.radius * direction / direction.norm(dim=1, keepdim=True)
     first = float(error.norm(dim=1).max())
     growth = q + basin.amplification**2 * curvature * first
@@ -119,11 +125,37 @@ def local_contraction(
 
 
 def _block(
-    model: Model, goal: Tensor, beta: float, step_size: StepSize
+    model: Model, start: Tensor, goal: Tensor, beta: float, step_size: StepSize, plan: Tensor
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return f: (s_t, (s_{t+1}, a_t)) -> the new (s_{t+1}, a_t)."""
+    """Return f: (s_t, (s_{t+1}, a_t)) -> the new (s_{t+1}, a_t), after seeing that its inputs fit together."""
     eta_s, eta_a = step_sizes(step_size)
-    n = goal.numel()
+    beta = goal_weight("beta", beta)
+    n = start.numel()
+    for name, tensor, expected in (
+        ("start", start, (n,)),
+        ("goal", goal, (n,)),
+        ("plan", plan, (len(plan), plan.shape[-1])),
+    ):
+        if tensor.shape != expected or not tensor.numel() or (name == "plan" and tensor.shape[1] <= n):
+            needed = f"shape (T, {n} + m)" if name == "plan" else f"shape ({n or 'n'},)"
+            raise ShapeError(
+                name, needed, f"shape {tuple(tensor.shape)}", "one state, one goal, and rows (s_{t+1}, a_t)"
+            )
+        if tensor.dtype != start.dtype or not tensor.is_floating_point():
+            raise DTypeError(name, "floating point like start", f"{tensor.dtype}", "convert it")
+        check_finite(name, tensor)
+    try:
+        with torch.no_grad():
+            following = model(start.detach(), plan[0, n:].detach())
+    except Exception as error:  # whatever a model says of an action or a state that it cannot take
+        found = f"{type(error).__name__}: {error}"
+        raise ParameterError(
+            "model, plan", f"a model of ({n},) and ({plan.shape[1] - n},)", found, "step one state with it"
+        ) from error
+    if not isinstance(following, Tensor) or following.shape != start.shape:
+        raise ShapeError(
+            "model", f"a next state of shape {tuple(start.shape)}", shown(following), "one state, one action"
+        )
 
     def block(before: Tensor, own: Tensor) -> Tensor:
         state, action = own[:n], own[n:]

@@ -10,6 +10,7 @@ from scipy.linalg import eig
 
 from grasp_theory.theorems.record import TheoremCheck
 from linear_systems import LinearSystem, shooting
+from linear_systems.checked import checked
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import horizon_of
 
@@ -34,6 +35,7 @@ class Mode:
     condition: float
 
 
+@checked
 def modes(system: LinearSystem) -> tuple[Mode, ...]:
     """Return every left eigenpair of A with its gain μ = ‖B* v‖₂, largest |λ| first."""
     eigenvalues, left, right = eig(system.A, left=True, right=True)
@@ -54,6 +56,7 @@ def modes(system: LinearSystem) -> tuple[Mode, ...]:
     return tuple(sorted(found, key=lambda mode: -abs(mode.eigenvalue)))
 
 
+@checked
 def shooting_smoothness(system: LinearSystem, horizon: int, mode: Mode | None = None) -> TheoremCheck:
     """Compare log L_S with the exponential lower bound of Theorem 2.
 

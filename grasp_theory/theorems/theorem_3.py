@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from grasp_theory.theorems.record import TheoremCheck
 from linear_systems import AnySystem, LinearSystem, lifted
+from linear_systems.checked import checked
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import horizon_of
 
 
+@checked
 def lifted_smoothness(system: AnySystem, horizon: int) -> TheoremCheck:
     """Compare L_L with the horizon-free upper bound of Theorem 3.
 

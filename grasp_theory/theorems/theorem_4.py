@@ -7,8 +7,10 @@ import math
 from grasp_theory.smoothing.constants import gain_lower_bound, gain_upper_bound, mean_norm
 from grasp_theory.smoothing.norms import Loss, exponent, gradient_contraction_ratio, gradient_gain
 from grasp_theory.theorems.record import TheoremCheck
+from linear_systems.checked import checked
 
 
+@checked
 def gradient_contraction(loss: Loss, sigma: float, p: float) -> TheoremCheck:
     """Compare ‖∇L_σ‖_p with ‖∇L‖_p: part 1 of the theorem, as a ratio.
 
@@ -46,6 +48,7 @@ def gradient_contraction(loss: Loss, sigma: float, p: float) -> TheoremCheck:
     )
 
 
+@checked
 def scale_control(loss: Loss, sigma: float, p: float) -> TheoremCheck:
     """Compare σ ‖∇L_σ‖_p / ‖L‖_p with c_d: part 2 of the theorem, scale-free.
 

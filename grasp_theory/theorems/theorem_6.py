@@ -7,10 +7,12 @@ from numpy.typing import ArrayLike
 
 from grasp_theory.theorems.record import TheoremCheck
 from linear_systems import AnySystem, stop_gradient
+from linear_systems.checked import checked
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import StepSize, goal_weights, horizon_of, step_sizes
 
 
+@checked
 def stop_gradient_contraction(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize
 ) -> TheoremCheck:

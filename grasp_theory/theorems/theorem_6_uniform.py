@@ -13,6 +13,7 @@ from linear_systems import (
     uniform_bounds,
     uniform_convergence,
 )
+from linear_systems.checked import checked
 from linear_systems.errors import StepSizeError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import StepSize, step_sizes
@@ -25,6 +26,7 @@ RADII = 40
 """Circles inside the unit circle on which `constant_growth` looks for the best lower bound."""
 
 
+@checked
 def uniform_powers(
     system: LinearSystem, horizon: int, beta: float, step_size: StepSize, iterations: int
 ) -> TheoremCheck:
@@ -63,6 +65,7 @@ def uniform_powers(
     )
 
 
+@checked
 def uniform_contraction(
     system: LinearSystem, horizon: int, beta: float, step_size: StepSize, iterations: int
 ) -> TheoremCheck:
@@ -107,6 +110,7 @@ def uniform_contraction(
     )
 
 
+@checked
 def greedy_necessity(system: LinearSystem, beta: float, step_size: StepSize) -> TheoremCheck:
     """Compare r with 1 for a system whose greedy closed loop is not stable.
 
@@ -140,6 +144,7 @@ def greedy_necessity(system: LinearSystem, beta: float, step_size: StepSize) -> 
     )
 
 
+@checked
 def constant_growth(
     system: LinearSystem, horizon: int, beta: float, step_size: StepSize, iterations: int
 ) -> TheoremCheck:
@@ -181,6 +186,7 @@ def constant_growth(
     )
 
 
+@checked
 def minimised_contraction(system: LinearSystem, beta: float, state_step: float) -> TheoremCheck:
     """Compare the T-free rate with the actions minimised in every iteration with its closed form.
 

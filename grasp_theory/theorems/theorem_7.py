@@ -6,11 +6,13 @@ import numpy as np
 
 from grasp_theory.theorems.record import TheoremCheck
 from linear_systems import AnySystem, state_chain
+from linear_systems.checked import checked
 from linear_systems.noise.tubes import tube_variance
 from linear_systems.rounding import rounding_allowance
-from linear_systems.validation import positive_float, positive_integer
+from linear_systems.validation import positive_float, positive_integer, square
 
 
+@checked
 def gaussian_tube(step_size: float, sigma: float, iterations: int) -> TheoremCheck:
     """Compare the variance after k iterations from a fixed start with the tube's.
 
@@ -38,7 +40,7 @@ def gaussian_tube(step_size: float, sigma: float, iterations: int) -> TheoremChe
     stable = eta < 1.0
     with np.errstate(over="ignore"):
         powers = np.float64(keep * keep) ** np.arange(k)
-        variance = float(positive_float("sigma", sigma, allow_zero=True) ** 2 * powers.sum())
+        variance = float(square("sigma", positive_float("sigma", sigma, allow_zero=True)) * powers.sum())
         bias = float(np.float64(keep) ** k)
     return TheoremCheck(
         computed=variance,
@@ -50,6 +52,7 @@ def gaussian_tube(step_size: float, sigma: float, iterations: int) -> TheoremChe
     )
 
 
+@checked
 def live_tube(system: AnySystem, horizon: int, step_size: float, sigma: float) -> TheoremCheck:
     """Compare the planner's stationary spread, with s̄_t live and the actions frozen, with the tube of Theorem 7.
 

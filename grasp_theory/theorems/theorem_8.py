@@ -18,9 +18,10 @@ from torch import Tensor
 
 from grasp_theory.dynamics import Dynamics
 from grasp_theory.theorems.record import TheoremCheck
+from linear_systems.checked import checked
 from linear_systems.errors import ShapeError, StepSizeError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.validation import positive_float, real_array
+from linear_systems.validation import positive_float, real_array, square
 
 RANK_TOLERANCE = 1e-12
 """Eigenvalues of P below this fraction of the largest count as zero: P = J Jᵀ squares the rounding of J."""
@@ -47,6 +48,7 @@ class ActionStep:
     displacement: float
 
 
+@checked
 def action_step(
     dynamics: Dynamics,
     state: Tensor,
@@ -69,7 +71,11 @@ def action_step(
     """
     eta = positive_float("action_step_size", action_step_size)
     gamma = positive_float("goal_weight", goal_weight, allow_zero=True)
-    if not state.ndim == action.ndim == 1 or not state.shape == next_state.shape == goal.shape:
+    if (
+        not state.ndim == action.ndim == 1
+        or 0 in (state.numel(), action.numel())
+        or not state.shape == next_state.shape == goal.shape
+    ):
         raise ShapeError(
             "state, action, next_state and goal",
             "vectors (n,), (m,), (n,), (n,)",
@@ -95,6 +101,7 @@ def action_step(
     )
 
 
+@checked
 def goal_drift(
     dynamics: Dynamics,
     state: Tensor,
@@ -157,6 +164,7 @@ def goal_drift(
     )
 
 
+@checked
 def omitted_covariance(
     state_jacobian: ArrayLike, state_step_size: float, sigma: float
 ) -> Float[np.ndarray, "n n"]:
@@ -175,10 +183,15 @@ def omitted_covariance(
         StepSizeError, ParameterError, ShapeError, DTypeError, NonFiniteError.
     """
     G = real_array("state_jacobian", state_jacobian, ndim=2)
+    if G.shape != (len(G), len(G)) or not G.size:
+        raise ShapeError("state_jacobian", "a square matrix, n >= 1", f"shape {G.shape}", "pass G (n, n)")
     eta = _state_step(state_step_size)
-    return np.asarray(positive_float("sigma", sigma, allow_zero=True) ** 2 / (1.0 - eta) * G @ G.T)
+    return np.asarray(
+        square("sigma", positive_float("sigma", sigma, allow_zero=True)) / (1.0 - eta) * G @ G.T
+    )
 
 
+@checked
 def joint_mode(gain: float, step_sizes: tuple[float, float], goal_weight: float) -> Float[np.ndarray, "2 2"]:
     """Return the matrix that maps (μ_t − g, s_{t+1} − g) along an eigenvector of P to its next mean.
 
@@ -199,6 +212,7 @@ def joint_mode(gain: float, step_sizes: tuple[float, float], goal_weight: float)
     return np.array([[1.0 - alpha * (1.0 + gamma) * p, alpha * p], [2.0 * eta, 1.0 - 2.0 * eta]])
 
 
+@checked
 def drift_rate(gain: float, step_sizes: tuple[float, float], goal_weight: float) -> float:
     """Return the larger eigenvalue of `joint_mode`: the factor by which μ_t − g really shrinks in the mean.
 
@@ -212,6 +226,7 @@ def drift_rate(gain: float, step_sizes: tuple[float, float], goal_weight: float)
     return float(0.5 * (a + d) + np.sqrt(0.25 * (a - d) ** 2 + b * c))
 
 
+@checked
 def stable_gain_limit(state_step_size: float, goal_weight: float) -> float:
     """Return the c for which `joint_mode` is stable if and only if 0 < αp < c.
 

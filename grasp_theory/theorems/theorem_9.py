@@ -7,10 +7,12 @@ from numpy.typing import ArrayLike
 
 from grasp_theory.theorems.record import TheoremCheck
 from linear_systems import AnySystem, noise
+from linear_systems.checked import checked
 from linear_systems.rounding import rounding_allowance
 from linear_systems.validation import horizon_of, positive_float, vector
 
 
+@checked
 def rollout_mean(system: AnySystem, initial_state: ArrayLike, actions: ArrayLike) -> TheoremCheck:
     """Compare the mean recursion m_{t+1} = A m_t + B a_t with the deterministic rollout in closed form.
 
@@ -60,6 +62,7 @@ def rollout_mean(system: AnySystem, initial_state: ArrayLike, actions: ArrayLike
     )
 
 
+@checked
 def rollout_spread(system: AnySystem, horizon: int, sigma: float) -> TheoremCheck:
     """Compare the covariance recursion with the closed sum over past noises.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
+from grasp_theory.boundary import as_tensor
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.intervals import LEVEL, Estimate, wilson
 from grasp_theory.statistics.learn_then_test import clopper_pearson, fewest_trials, loosest_threshold
+from linear_systems.checked import checked, shown
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
+from linear_systems.validation import fraction
 
 Plans = Mapping[str, Any]
 """Feature name -> (B,) numbers, one a plan: what `evidence` returns, or features of one's own; ±∞ is taken."""
@@ -72,6 +76,7 @@ class Bin:
     plans: int
 
 
+@checked
 @dataclass(frozen=True)
 class Acceptance:
     """A rule that accepts a plan if its score says so, calibrated on problems whose outcomes are known.
@@ -114,7 +119,20 @@ class Acceptance:
     confidence: float
     calibration: Trial
 
+    def __post_init__(self) -> None:
+        fraction("alpha", self.alpha), fraction("confidence", self.confidence)
+        fraction("threshold", self.threshold, ends=True)
+        if not math.isfinite(self.intercept):
+            raise NonFiniteError("intercept", "a finite number", repr(self.intercept), "calibrate")
+        for name in ("centre", "scale", "weights"):
+            numbers = getattr(self, name)
+            if len(numbers) != len(self.names) or not all(map(math.isfinite, numbers)):
+                raise ParameterError(
+                    name, f"{len(self.names)} finite numbers, one a feature", shown(numbers), "calibrate"
+                )
+
     @classmethod
+    @checked
     def calibrate(
         cls, plans: Plans, outcomes: Any, alpha: float = 0.1, *, confidence: float = 0.9, seed: int = 0
     ) -> Acceptance:
@@ -165,6 +183,7 @@ class Acceptance:
             alpha, confidence, _trial(scores[test] >= threshold, true[test]),
         )  # fmt: skip
 
+    @checked
     def probability(self, plans: Plans) -> Float[Tensor, " B"]:
         """Return p(x), float64: how likely each plan is true, as the regression has it; the guarantee is `accept`'s.
 
@@ -178,6 +197,7 @@ class Acceptance:
         z = _standardised(_table(plans, self.names), np.array(self.centre), np.array(self.scale))
         return torch.from_numpy(expit(z @ np.array(self.weights) + self.intercept))
 
+    @checked
     def accept(self, plans: Plans) -> Bool[Tensor, " B"]:
         """Return which plans are accepted: p(x) >= λ.  Errors are those of `probability`."""
         return self.probability(plans) >= self.threshold
@@ -251,6 +271,7 @@ class Acceptance:
         right.legend(loc="lower left", fontsize="small")
         return figure
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write the rule as JSON, whole or not at all; what is loaded again is equal.
 
@@ -263,6 +284,7 @@ class Acceptance:
         write_atomically(Path(path), json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> Acceptance:
         """Read a rule from JSON; runs no code from the file.
 
@@ -273,9 +295,9 @@ class Acceptance:
             ParameterError: the file is not a rule of this format.
             OSError: it cannot be read.
         """
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
         try:
-            stored = json.loads(text)
+            stored = json.loads(content)
             if stored.pop("format") != FORMAT:
                 raise ValueError("another format")
             trial = Trial(**{name: int(count) for name, count in stored.pop("calibration").items()})
@@ -288,7 +310,7 @@ class Acceptance:
             if {len(centre), len(scale), len(weights)} != {len(names)} or not np.isfinite(values).all():
                 raise ValueError("parts that do not fit together")
             return cls(names, centre, scale, weights, **numbers, calibration=trial)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise ParameterError(
                 "path",
                 "a file of Acceptance.save",
@@ -338,7 +360,7 @@ def _table(plans: Plans, names: tuple[str, ...]) -> Float[np.ndarray, "B F"]:
 
 
 def _outcomes(outcomes: Any, count: int) -> Bool[np.ndarray, " B"]:
-    answer = outcomes.detach().cpu().numpy() if isinstance(outcomes, Tensor) else np.asarray(outcomes)
+    answer = as_tensor("outcomes", outcomes, torch.zeros((), dtype=torch.bool)).detach().cpu().numpy()
     if answer.dtype != bool or answer.shape != (count,):
         raise ShapeError(
             "outcomes",

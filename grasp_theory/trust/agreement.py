@@ -11,12 +11,14 @@ from torch import Tensor
 from grasp_theory.boundary import as_tensor, check_finite
 from grasp_theory.dynamics import rollout
 from grasp_theory.problem import PlanningProblem
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 
 Read = Callable[[Tensor], Tensor]
 """States (N, *S) of a model -> (N, P), quantities that mean the same for all models: a probe, a position."""
 
 
+@checked
 @torch.no_grad()
 def agreement(
     views: Mapping[str, PlanningProblem], actions: Tensor, *, read: Mapping[str, Read] | None = None

@@ -14,6 +14,7 @@ from grasp_theory.planners import FirstReached, Plan, Planner
 from grasp_theory.planners.loop.plan import concatenate
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.acceptance import Acceptance, Plans
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
 
@@ -21,6 +22,7 @@ OTHER_NOISE = 7 * SEED_STRIDE + 1
 """How far apart the seeds of one problem are from an attempt to the next; no step of `control` uses them too."""
 
 
+@checked
 @dataclass(frozen=True)
 class CheckedPlanner:
     """Plans, and plans again with other noise where the plan is not accepted; the most probable of all attempts is returned.

@@ -9,13 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.boundary import as_tensor, check_finite, check_states
-from grasp_theory.dynamics import TimeVaryingDynamics, as_dynamics
+from grasp_theory.dynamics import TimeVaryingDynamics, adapted
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.agreement import checked_actions, end_distance
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 from linear_systems.validation import positive_integer
 
 
+@checked
 class Transitions:
     """N transitions (s_i, a_i, s'_i) of a model's world, in the model's states: cached latents, a few thousand.
 
@@ -56,7 +58,7 @@ class Transitions:
         neighbours: int = 8,
         action_weight: float = 0.5,
     ) -> None:
-        model = as_dynamics(dynamics)
+        model = adapted("dynamics", dynamics)
         if isinstance(model, TimeVaryingDynamics):
             raise ParameterError(
                 "dynamics",
@@ -83,6 +85,7 @@ class Transitions:
             )
         if not (action_weight >= 0 and action_weight < float("inf")):
             raise ParameterError("action_weight", "a number >= 0", repr(action_weight), "0.5 is usual")
+        action_weight = float(action_weight)
         self.model = model
         self._state_scale, self._action_scale = (
             _scale(states.flatten(1)),

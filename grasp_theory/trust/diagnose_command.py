@@ -53,7 +53,7 @@ def _shipped(name: str, horizon: int | None) -> tuple[PlanningProblem, dict[str,
     except ModuleNotFoundError as missing:
         raise ParameterError(
             "target", "module:factory, or a shipped model with the extra `tasks` installed", repr(name),
-            f"pip install 'grasp-theory[tasks]' ({missing.name} is missing), or {EXAMPLE}",
+            f"pip install 'grasp-theory[tasks]' ({missing}), or {EXAMPLE}",
         ) from missing  # fmt: skip
     return shipped_problem(name, horizon)
 

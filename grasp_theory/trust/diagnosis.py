@@ -25,9 +25,10 @@ from grasp_theory.trust.rates import rates
 from grasp_theory.trust.reach import Metric, reach
 from grasp_theory.trust.settings import choose_settings
 from grasp_theory.trust.smoothness import final_responses, smoothness
+from linear_systems.checked import checked, takes
 from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.rounding import EPS
-from linear_systems.validation import positive_float, positive_integer
+from linear_systems.validation import positive_float, positive_integer, square
 
 LEARNED_RANK = 0.1
 """Part of the strongest action direction below which a direction of a learned model counts as idle."""
@@ -63,6 +64,7 @@ class Diagnosis(Measured):
         return target
 
 
+@checked
 def diagnose(
     problem: PlanningProblem,
     *,
@@ -189,7 +191,9 @@ def _errors(problem: PlanningProblem, errors: Any) -> tuple[OneStepErrors, str] 
             )
         return errors, "given as a law"
     if isinstance(errors, int | float):
-        return positive_float("errors", errors, allow_zero=True), "given as σ"
+        sigma = positive_float("errors", errors, allow_zero=True)
+        square("errors", sigma)
+        return sigma, "given as σ"
     if isinstance(errors, tuple):
         if len(errors) != 3:
             raise ShapeError("errors", "transitions (s, a, s')", f"{len(errors)} parts", "pass three tensors")
@@ -211,6 +215,8 @@ def _errors(problem: PlanningProblem, errors: Any) -> tuple[OneStepErrors, str] 
         residuals, origin = after - predicted, f"from {len(s)} given transitions"
     else:
         residuals = as_tensor("errors", errors, problem.initial_state)
+        if not residuals.is_floating_point():
+            raise DTypeError("errors", "floating-point errors", f"{residuals.dtype}", "convert them")
         origin = f"from {len(residuals) if residuals.ndim else 0} given errors"
     if residuals.ndim < 2 or tuple(residuals.shape[1:]) != shape or not len(residuals):
         raise ShapeError(
@@ -224,13 +230,14 @@ def _errors(problem: PlanningProblem, errors: Any) -> tuple[OneStepErrors, str] 
 def _metric(problem: PlanningProblem, metric: Any) -> Metric | Tensor | None:
     if metric is None:
         return None
-    if not callable(metric) or isinstance(metric, Tensor):
+    if not takes(metric, 2) or isinstance(metric, Tensor):
         bounds = as_tensor("metric", metric, problem.initial_state)
         if bounds.shape != (problem.batch,):
             raise ShapeError(
                 "metric", f"a function, or {problem.batch} lower bounds on steps", f"shape {tuple(bounds.shape)}",
                 "pass d(states, states) -> (N,)",
             )  # fmt: skip
+        check_finite("metric", bounds)
         return bounds
     with torch.no_grad():
         found = metric(problem.initial_state, problem.goal)

@@ -12,9 +12,11 @@ from grasp_theory.planners import History, Plan
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.agreement import Read, agreement
 from grasp_theory.trust.density import Transitions
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 
 
+@checked
 def evidence(
     plan: Plan | Tensor,
     views: Mapping[str, PlanningProblem],

@@ -16,11 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grasp_theory.boundary import check_finite
 from grasp_theory.dynamics import TimeVaryingDynamics
 from grasp_theory.planners.loop.evaluations import require_differentiable
 from grasp_theory.planners.loop.parallel_rollout import linearise as jacobians
 from grasp_theory.problem import PlanningProblem
-from linear_systems.errors import NonFiniteError
+from linear_systems.checked import checked
+from linear_systems.errors import DTypeError, NonFiniteError, ShapeError
 from linear_systems.system import TimeVaryingLinearSystem
 
 LARGEST_DENSE = 512
@@ -122,6 +124,7 @@ class Linearisation:
         return torch.cat(found, dim=3)
 
 
+@checked
 def linearise(problem: PlanningProblem, states: Tensor, actions: Float[Tensor, "P T m"]) -> Linearisation:
     """Return the model of a problem linearised along trajectories, in O(T) model evaluations.
 
@@ -135,8 +138,21 @@ def linearise(problem: PlanningProblem, states: Tensor, actions: Float[Tensor, "
 
     Raises
         ParameterError: the model is not differentiable, or its backward pass can be taken once only (a compiled one).
-        NonFiniteError: a derivative is NaN or infinite.
+        ShapeError, DTypeError, NonFiniteError: trajectories that do not fit the problem; a derivative that is not finite.
     """
+    plans, horizon = len(actions), actions.shape[1]
+    for name, tensor, steps_of in (("actions", actions, 0), ("states", states, 1)):
+        trailing = problem.initial_state.shape[1:] if steps_of else (problem.action_dim,)
+        wanted = (plans, horizon + steps_of, *trailing)
+        if tensor.shape != wanted or not plans or not horizon:
+            raise ShapeError(
+                name, f"shape {wanted}", f"shape {tuple(tensor.shape)}", "pass (P, T+1, *S) and (P, T, m)"
+            )
+        if tensor.dtype != problem.initial_state.dtype:
+            raise DTypeError(
+                name, f"{problem.initial_state.dtype}", f"{tensor.dtype}", "convert it to the problem's type"
+            )
+        check_finite(name, tensor)
     step, n = problem.parallel_step(), prod(states.shape[2:])
 
     def steps(times: slice) -> Step:

@@ -14,9 +14,11 @@ from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import make_problems
 from grasp_theory.tasks.task import Task, stacked_frames
 from grasp_theory.world_models import Card, WorldModel, available, load
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 
 
+@checked
 def shipped_problem(
     name: str, horizon: int | None = None, count: int = 32
 ) -> tuple[PlanningProblem, dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
 
@@ -17,6 +18,7 @@ LATER = frozenset({"predictor_block"})
 """Fields that older cards lack: what such a card does not say has its default."""
 
 
+@checked
 @dataclass(frozen=True)
 class Architecture:
     """Everything needed to build a `WorldModel` of the right shape.

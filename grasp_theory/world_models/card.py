@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from grasp_theory.world_models.architecture import BACKBONES, LATER, Architecture
 from grasp_theory.world_models.glance import sheet, table
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 
@@ -19,6 +20,7 @@ FORMAT = 2
 """Version of the files that this code writes; it reads version 1 too, which had no `dtype`: weights in float32."""
 
 
+@checked
 @dataclass(frozen=True)
 class ActionLayout:
     """How a model action (m numbers) is made of environment actions.
@@ -50,6 +52,7 @@ class ActionLayout:
         _text("unit", self.unit)
 
 
+@checked
 @dataclass(frozen=True)
 class Card:
     """Everything known of a stored world model but its weights.

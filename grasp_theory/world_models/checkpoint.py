@@ -21,10 +21,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from grasp_theory.files import atomic_file
+from grasp_theory.boundary import as_device
+from grasp_theory.files import atomic_file, read_whole
 from grasp_theory.world_models.architecture import BACKBONES
 from grasp_theory.world_models.card import Card, Cards
 from grasp_theory.world_models.model import WorldModel
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError
 
 WEIGHTS, CARD = ".safetensors", ".json"
@@ -36,6 +38,7 @@ class CheckpointError(InvalidInputError):
     """A stored world model is missing, damaged, mismatched or written by a newer version."""
 
 
+@checked
 def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = False) -> Card:
     """Write `path.safetensors` and `path.json`, each in one piece, and return the card with its digests.
 
@@ -94,6 +97,7 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
     return written
 
 
+@checked
 def round_weights(model: WorldModel) -> None:
     """Round a model's weights to what float16 holds, in place; statistics (buffers) stay as they are.
 
@@ -113,6 +117,7 @@ def round_weights(model: WorldModel) -> None:
             weight.copy_(rounded)
 
 
+@checked
 def load_file(
     path: str | Path,
     encoder: nn.Module | None = None,
@@ -139,6 +144,7 @@ def load_file(
     return _load(weights_path, card_path, encoder, device, dtype)
 
 
+@checked
 def load(
     name: str,
     *,
@@ -166,7 +172,7 @@ def load(
     names = _names(shipped)
     if wanted not in names:
         raise ParameterError(
-            "name", f"one of {names} (task-kind-latent-seed)", repr(wanted),
+            "name, kind, latent, seed", f"one of {names} (task-kind-latent-seed)", repr(wanted),
             "arguments that spell one of these, or load_file for a model of your own",
         )  # fmt: skip
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
@@ -178,6 +184,7 @@ def available() -> Cards:
     return Cards(_read_card(shipped / (name + CARD)) for name in _names(shipped))
 
 
+@checked
 def read_card(path: str | Path) -> Card:
     """Return the card of a stored world model, whose weights are not looked at.
 
@@ -190,6 +197,7 @@ def read_card(path: str | Path) -> Card:
     return _read_card(_paths(path)[1])
 
 
+@checked
 def fingerprint(module: nn.Module) -> str:
     """Return the SHA-256 of a module's `state_dict`: names, types, shapes and bytes, in order of the names.
 
@@ -223,6 +231,7 @@ def _load(
 ) -> WorldModel:
     if dtype not in (None, torch.float32, torch.float64):
         raise DTypeError("dtype", "torch.float32 or torch.float64", str(dtype), "leave it out for float32")
+    where = None if device is None else as_device("device", device)
     card = _read_card(card_file)
     weights = _read(weights_file)
     if _sha256(weights) != card.sha256:
@@ -250,7 +259,7 @@ def _load(
     _check_tensors(weights_file.name, tensors, model.state_dict(), _stored_types(model, card))
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     model.card = card
-    return model.eval().requires_grad_(False).to(device=device, dtype=dtype)
+    return model.eval().requires_grad_(False).to(device=where, dtype=dtype)
 
 
 def _stored_types(model: WorldModel, card: Card) -> dict[str, torch.dtype]:
@@ -275,13 +284,15 @@ def _check_tensors(
                 file, f"{name} of shape {tuple(tensor.shape)} and {types[name]}",
                 f"shape {shape} and {dtype}", hint,
             )  # fmt: skip
+        if not bool(torch.isfinite(found[name]).all()):
+            raise CheckpointError(file, f"finite entries in {name}", "NaN or infinity", hint)
 
 
 def _read_card(file: Traversable) -> Card:
     text = _read(file)
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(file.name, "a JSON card", str(error), "a card as `save` writes it") from error
     if not isinstance(values, dict):
         raise CheckpointError(
@@ -302,7 +313,7 @@ def _read_card(file: Traversable) -> Card:
 
 def _read(file: Traversable) -> bytes:
     try:
-        return file.read_bytes()
+        return read_whole(file) if isinstance(file, Path) else file.read_bytes()
     except OSError as error:
         raise CheckpointError(
             file.name, "a file that can be read", f"{type(error).__name__}: {error}",

@@ -13,15 +13,18 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
+from grasp_theory.dynamics import broadcast
 from grasp_theory.world_models.architecture import Architecture
 from grasp_theory.world_models.card import Card
 from grasp_theory.world_models.encoders import own_encoder
 from grasp_theory.world_models.frozen import FrozenEncoder
 from grasp_theory.world_models.heads import Decoder, Probe
 from grasp_theory.world_models.predictors import predictor
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 
 
+@checked
 class WorldModel(nn.Module):
     """F on latents of pixels: s = encode(frames), s' = s + predictor(s, a).
 
@@ -79,6 +82,7 @@ class WorldModel(nn.Module):
         self.register_buffer("probe_scale", torch.ones(architecture.probe_dim))
         self.eval()  # batch statistics are for training an encoder only
 
+    @checked
     def encode(self, frames: Shaped[Tensor, "*batch K H W C"]) -> Float[Tensor, "*batch_and_state"]:
         """Return the latents (..., *S) of stacked frames (..., K, H, W, 3), newest first, in uint8.
 
@@ -162,6 +166,7 @@ class WorldModel(nn.Module):
         with torch.autocast(difference.device.type, enabled=False):
             return (difference @ self.whitening.T).movedim(-1, -3)
 
+    @checked
     def step(self, state: Float[Tensor, " ..."], action: Float[Tensor, "*batch m"]) -> Float[Tensor, " ..."]:
         """Return the next latents for latents (..., *S) and actions (..., m) in the environment's units.
 
@@ -173,12 +178,12 @@ class WorldModel(nn.Module):
             ShapeError: if the trailing axes are not the model's.
         """
         shape = self.architecture.state_shape
-        batch = torch.broadcast_shapes(self._batch(state), action.shape[:-1])  # type: ignore[no-untyped-call]
         if action.shape[-1] != self.architecture.action_dim:
             raise ShapeError(
                 "action", f"a last axis of {self.architecture.action_dim}", f"shape {tuple(action.shape)}",
                 "stack as many environment actions as one model step takes",
             )  # fmt: skip
+        batch = broadcast("action", self._batch(state), action.shape[:-1])
         states = state.expand(*batch, *shape).reshape(-1, *shape)
         actions = action.expand(*batch, action.shape[-1]).reshape(-1, action.shape[-1])
         change: Tensor = self.predictor(states, actions / self.action_scale)
@@ -190,6 +195,7 @@ class WorldModel(nn.Module):
         """Return `step(state, action)`."""
         return self.step(state, action)
 
+    @checked
     def decode(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch H W 3"]:
         """Return pictures in [0, 1] of latents (..., *S): the newest frame, as the decoder sees it.
 
@@ -201,6 +207,7 @@ class WorldModel(nn.Module):
         pictures: Tensor = (newest @ self.unwhitening.T + self.background).clamp(0, 1)
         return pictures.reshape(*self._batch(state), *self.frame_shape[1:])
 
+    @checked
     def probe(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch Q"]:
         """Return the probed quantities of latents (..., *S), in the task's units.
 

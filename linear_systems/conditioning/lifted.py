@@ -25,6 +25,7 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize_scalar
 from scipy.sparse import coo_array, csr_array
 
+from linear_systems.checked import checked
 from linear_systems.conditioning.reachability import unreachable_dimension
 from linear_systems.conditioning.spectra import banded_largest_eigenvalue, enclose
 from linear_systems.errors import FloatOverflowError, InvalidInputError, RankError
@@ -55,6 +56,7 @@ CONDITION_TOLERANCE = 1e-9
 """Relative error above which κ is not taken from float64."""
 
 
+@checked
 def residual_matrix(system: AnySystem, horizon: int) -> csr_array:
     """Return M, sparse, (nT, n(T−1) + mT): Mz − b stacks r_t = A_t s_t + B_t a_t − s_{t+1}, t = 0..T−1.
 
@@ -112,6 +114,7 @@ def right_hand_side(
     return blocks.ravel()
 
 
+@checked
 def hessian(system: AnySystem, horizon: int) -> csr_array:
     """Return the sparse Hessian H_L = 2 MᵀM of J_L(z) = ‖Mz − b‖².
 
@@ -128,6 +131,7 @@ def hessian(system: AnySystem, horizon: int) -> csr_array:
     return csr_array(2.0 * (M.T @ M))
 
 
+@checked
 def theorem_3_bound(system: AnySystem) -> float:
     """Return the paper's bound 6 (1 + ‖A‖² + ‖B‖²) >= L_L at every horizon; norms are maxima over t.
 
@@ -145,6 +149,7 @@ def theorem_3_bound(system: AnySystem) -> float:
     return _representable(6.0 * (1.0 + a * a + b * b), "6 (1 + ‖A‖² + ‖B‖²)")
 
 
+@checked
 def lipschitz_bound(system: AnySystem) -> float:
     """Return the bound 2 ((1 + ‖A‖)² + ‖B‖²) >= L_L at every horizon; norms are maxima over t.
 
@@ -166,6 +171,7 @@ def lipschitz_bound(system: AnySystem) -> float:
     return _operator_bound(system.A, system.B)
 
 
+@checked
 def lipschitz(system: AnySystem, horizon: int) -> float:
     """Return L_L = λmax(H_L) = 2 λmax(MMᵀ), the Lipschitz constant of ∇J_L, to a few roundings.
 
@@ -194,6 +200,7 @@ def lipschitz(system: AnySystem, horizon: int) -> float:
     return 2.0 * banded_largest_eigenvalue(_gram_band(A, B), 0.0, upper, tolerance)[1]
 
 
+@checked
 def lipschitz_limit(system: AnySystem) -> float:
     """Return sup_T L_L(T) = lim L_L(T) = 2 max_ω λmax(Φ(ω)) of a time-invariant system, to a few roundings.
 
@@ -229,6 +236,7 @@ def lipschitz_limit(system: AnySystem) -> float:
     return 2.0 * limit
 
 
+@checked
 def condition_number(system: AnySystem, horizon: int) -> float:
     """Return κ(H_L) on the row space of M: the largest over the smallest nonzero eigenvalue of MMᵀ.
 

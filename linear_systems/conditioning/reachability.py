@@ -6,12 +6,15 @@ import numpy as np
 from flint import arb
 from jaxtyping import Float
 
+from linear_systems.checked import checked
 from linear_systems.exact.balls import resolved
 from linear_systems.exact.eigenvalue_counts import residual_gram_counter
 from linear_systems.rounding import rounding_allowance
 from linear_systems.system import AnySystem, LinearSystem, TimeVaryingLinearSystem
+from linear_systems.validation import horizon_of
 
 
+@checked
 def unreachable_dimension(system: AnySystem, horizon: int) -> int:
     """Return n − rank(C_T), the dimension of the null space of Mᵀ, with growth over time set apart from rank.
 
@@ -33,15 +36,17 @@ def unreachable_dimension(system: AnySystem, horizon: int) -> int:
     return resolved(lambda: residual_gram_counter(scaled, horizon)(arb(threshold)), "The rank of M")
 
 
+@checked
 def reachable_basis(system: LinearSystem, horizon: int) -> Float[np.ndarray, "n r"]:
     """Return an orthonormal basis of range(C_T); it is the identity if that is all of R^n.
 
     range(C_{t+1}) = range(C_t) + A range(C_t) never shrinks and stops growing after n steps (Cayley–Hamilton).
     Each step judges A / ‖A‖ acting on an orthonormal basis: what a rounding of A or B could produce counts as zero.
     """
+    steps = horizon_of(system, horizon)
     basis = _orthonormal(system.B)
     norm = float(np.linalg.norm(system.A, 2))
-    for _ in range(min(horizon, system.state_dim) - 1):
+    for _ in range(min(steps, system.state_dim) - 1):
         if norm > 0.0:
             basis = _orthonormal(np.hstack([basis, system.A @ basis / norm]))
     return basis

@@ -20,6 +20,7 @@ import numpy as np
 from flint import arb_mat
 from jaxtyping import Float
 
+from linear_systems.checked import checked
 from linear_systems.conditioning.reachability import reachable_basis, unreachable_dimension
 from linear_systems.errors import FloatOverflowError, PrecisionLossError, RankError
 from linear_systems.exact.balls import (
@@ -53,6 +54,7 @@ SENSITIVITY = 1e-3
 Step = tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n m"]]
 
 
+@checked
 def controllability_matrix(system: AnySystem, horizon: int) -> Float[np.ndarray, "n mT"]:
     """Return C_T = [Φ(T,1) B_0, ..., Φ(T,T−1) B_{T−2}, B_{T−1}], where Φ(T,t) = A_{T−1} ··· A_t.
 
@@ -87,6 +89,7 @@ def controllability_matrix(system: AnySystem, horizon: int) -> Float[np.ndarray,
     return _finite(resolved(compute, "C_T"), "C_T")
 
 
+@checked
 def gramian(system: AnySystem, horizon: int) -> Float[np.ndarray, "n n"]:
     """Return the controllability Gramian W_T = C_T C_Tᵀ, symmetric, with error about EPS · ‖W_T‖.
 
@@ -105,6 +108,7 @@ def gramian(system: AnySystem, horizon: int) -> Float[np.ndarray, "n n"]:
         return _finite(np.ldexp(values, exponent), "W_T")
 
 
+@checked
 def hessian(system: AnySystem, horizon: int) -> Float[np.ndarray, "mT mT"]:
     """Return the dense Hessian H_S = 2 C_TᵀC_T of J_S(a) = ‖C_T a − (g − A^T s_0)‖².
 
@@ -122,6 +126,7 @@ def hessian(system: AnySystem, horizon: int) -> Float[np.ndarray, "mT mT"]:
         return _finite(2.0 * C.T @ C, "H_S")
 
 
+@checked
 def lipschitz(system: AnySystem, horizon: int) -> float:
     """Return L_S = λmax(H_S) = 2 λmax(W_T), the Lipschitz constant of ∇J_S, to a few roundings.
 
@@ -137,6 +142,7 @@ def lipschitz(system: AnySystem, horizon: int) -> float:
     return _lipschitz(system, horizon).to_float("L_S", "shooting.log_lipschitz")
 
 
+@checked
 def log_lipschitz(system: AnySystem, horizon: int) -> float:
     """Return ln L_S, at any magnitude of L_S; −inf if no action moves the final state.
 
@@ -152,6 +158,7 @@ def log_lipschitz(system: AnySystem, horizon: int) -> float:
     return _lipschitz(system, horizon).log()
 
 
+@checked
 def condition_number(system: AnySystem, horizon: int) -> float:
     """Return κ(H_S) on the row space of C_T: the largest over the smallest nonzero eigenvalue of W_T.
 
@@ -167,6 +174,7 @@ def condition_number(system: AnySystem, horizon: int) -> float:
     return _condition(system, horizon).to_float("κ(H_S)", "shooting.log_condition_number")
 
 
+@checked
 def log_condition_number(system: AnySystem, horizon: int) -> float:
     """Return ln κ(H_S) on the row space of C_T, at any magnitude of κ (see `condition_number`).
 

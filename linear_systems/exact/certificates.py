@@ -24,6 +24,7 @@ from flint import fmpq, fmpq_mat, fmpz, fmpz_mat
 from numpy.typing import ArrayLike
 from scipy.sparse import sparray, spmatrix
 
+from linear_systems.checked import checked
 from linear_systems.errors import (
     DisprovedError,
     DTypeError,
@@ -101,6 +102,7 @@ class Certificate:
         return all(a * (-1) ** (self.size - power) >= 0 for power, a in enumerate(coefficients))
 
 
+@checked
 def prove_at_most(H: Matrix, c: object) -> Certificate:
     """Prove λmax(H) <= c exactly; c = λmax(H) is proved too.
 
@@ -121,6 +123,7 @@ def prove_at_most(H: Matrix, c: object) -> Certificate:
     return Certificate("<=", matrix, bound, found.method, pivots=found.pivots)
 
 
+@checked
 def prove_at_least(H: Matrix, c: object, vector: ArrayLike | fmpq_mat | None = None) -> Certificate:
     """Prove λmax(H) >= c exactly, by a vector v with vᵀHv >= c vᵀv.
 
@@ -157,6 +160,7 @@ def prove_at_least(H: Matrix, c: object, vector: ArrayLike | fmpq_mat | None = N
     return Certificate(">=", matrix, bound, f"direction from {found.method}", vector=direction)
 
 
+@checked
 def spectral_bounds(H: Matrix, relative: object = 1e-15) -> tuple[Fraction, Fraction]:
     """Enclose λmax(H): return proved (lower, upper) with upper − lower <= relative · max_ij |H_ij|.
 
@@ -192,6 +196,7 @@ def spectral_bounds(H: Matrix, relative: object = 1e-15) -> tuple[Fraction, Frac
     return lower, upper
 
 
+@checked
 def norm_squared_bounds(matrix: Matrix, relative: object = 1e-15) -> tuple[Fraction, Fraction]:
     """Enclose ‖M‖₂² = λmax(MᵀM): return proved (lower, upper), at most relative · ‖M‖₂² apart.
 
@@ -206,6 +211,7 @@ def norm_squared_bounds(matrix: Matrix, relative: object = 1e-15) -> tuple[Fract
     return spectral_bounds(gram(M if M.ncols() <= M.nrows() else M.transpose(), scale=1), relative)
 
 
+@checked
 def gram(matrix: Matrix, scale: object = 2) -> fmpq_mat:
     """Return scale · MᵀM exactly for M (p, q): with scale 2, the Hessian of ‖Mx − b‖².
 
@@ -222,6 +228,7 @@ def gram(matrix: Matrix, scale: object = 2) -> fmpq_mat:
     return M.transpose() * M * _fmpq(_rational("scale", scale))
 
 
+@checked
 def gramian(system: AnySystem, horizon: int) -> fmpq_mat:
     """Return the T-step controllability Gramian W_T, (n, n), exactly: L_S = 2 λmax(W_T).
 
@@ -241,6 +248,7 @@ def gramian(system: AnySystem, horizon: int) -> fmpq_mat:
     return W
 
 
+@checked
 def exact_matrix(matrix: Matrix, argument: str = "matrix") -> fmpq_mat:
     """Return a copy of a matrix (p, q) in exact rationals, each float at its exact value.
 
@@ -311,7 +319,7 @@ def _rational(argument: str, value: object) -> Fraction:
     """Return a real number as the exact fraction that it is."""
     if isinstance(value, fmpq | fmpz):
         return Fraction(int(value.numerator), int(value.denominator))
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    if isinstance(value, bool | np.longdouble) or not isinstance(value, numbers.Real):
         raise ParameterError(
             argument, "a rational number", repr(value), "pass a float, int, Fraction or fmpq"
         )

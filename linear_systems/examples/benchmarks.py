@@ -20,6 +20,7 @@ from scipy.linalg import toeplitz
 from scipy.signal import cont2discrete
 from scipy.special import factorial, gammainc
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.examples.facts import Facts, facts
 from linear_systems.rounding import EPS
@@ -67,6 +68,7 @@ def names() -> tuple[str, ...]:
     return (*_MODELS, *sorted(name.removesuffix(".json") for name in stored if name.endswith(".json")))
 
 
+@checked
 @cache
 def load(name: str) -> Benchmark:
     """Return the benchmark called `name`.

@@ -9,6 +9,7 @@ from jaxtyping import Complex, Float
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from linear_systems.checked import checked
 from linear_systems.conditioning.reachability import unreachable_dimension
 from linear_systems.rounding import EPS, rounding_allowance
 from linear_systems.system import AnySystem, LinearSystem
@@ -39,6 +40,7 @@ class Facts:
     unstable_mode_distance: float | None
 
 
+@checked
 def facts(system: AnySystem, accuracy: float = EPS) -> Facts:
     """Return the figures of a system.
 

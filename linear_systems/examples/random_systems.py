@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.stats import ortho_group
 
+from linear_systems.checked import checked
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
+from linear_systems.validation import positive_horizon, positive_integer
 
 Kind = Literal["stable", "unstable", "complex", "defective", "non_normal", "rank_deficient"]
 KINDS: tuple[Kind, ...] = ("stable", "unstable", "complex", "defective", "non_normal", "rank_deficient")
@@ -22,6 +24,7 @@ EIGENVECTOR_CONDITION = 1e6
 """Condition number of the eigenvectors of a "non_normal" system."""
 
 
+@checked
 def random_system(rng: np.random.Generator, n: int, m: int, kind: Kind) -> LinearSystem:
     """Draw a system of the given kind.
 
@@ -29,6 +32,7 @@ def random_system(rng: np.random.Generator, n: int, m: int, kind: Kind) -> Linea
     "defective": one Jordan block; "non_normal": stable with eigenvector condition number 1e6;
     "rank_deficient": stable, with rank(B) < min(n, m) (B = 0 where min(n, m) = 1).
     """
+    positive_integer("n", n), positive_integer("m", m)
     eigenvalues = rng.uniform(-0.95, 0.95, size=n)
     condition = EIGENVECTOR_CONDITION if kind == "non_normal" else 3.0
     core = np.diag(eigenvalues)
@@ -47,16 +51,20 @@ def random_system(rng: np.random.Generator, n: int, m: int, kind: Kind) -> Linea
     return LinearSystem(A, B)
 
 
+@checked
 def random_input_matrix(rng: np.random.Generator, n: int, m: int) -> Float[np.ndarray, "n m"]:
     """Draw B of full rank with singular values in [0.3, 3]."""
+    positive_integer("n", n), positive_integer("m", m)
     u, _, vt = np.linalg.svd(rng.standard_normal((n, m)), full_matrices=False)
     return np.asarray((u * rng.uniform(0.3, 3.0, size=min(n, m))) @ vt)
 
 
+@checked
 def random_time_varying_system(
     rng: np.random.Generator, n: int, m: int, length: int, *, full_column_rank: bool = False
 ) -> TimeVaryingLinearSystem:
     """Draw a time-varying system whose steps are drawn independently, each of its own kind."""
+    positive_horizon("length", length)
     kinds: tuple[Kind, ...] = ("stable", "unstable", "complex", "defective")
     steps = [random_system(rng, n, m, kinds[rng.integers(len(kinds))]) for _ in range(length)]
     B = [random_input_matrix(rng, n, m) if full_column_rank else step.B for step in steps]

@@ -19,16 +19,18 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.errors import FloatOverflowError, UnstableSystemError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.stop_gradient.blocks import scaled_eigenvectors, steps_of, update_blocks
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, step_sizes
+from linear_systems.validation import StepSize, positive_float, square, step_sizes
 
 BlockRow = tuple[NDArray[np.float64], NDArray[np.int64]]
 """Blocks (t+1, d, d) of row t, s = 0..t, and binary exponents e (t+1,): block s is worth 2^(e[t] + e[s])."""
 
 
+@checked
 def joint_stationary_covariance(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, sigma: float
 ) -> Float[np.ndarray, "Td Td"]:
@@ -61,6 +63,7 @@ def joint_stationary_covariance(
     return blocks.transpose(0, 2, 1, 3).reshape(len(rows) * d, len(rows) * d)
 
 
+@checked
 def log_joint_stationary_variances(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, sigma: float
 ) -> Float[np.ndarray, "T n_plus_m"]:
@@ -93,7 +96,7 @@ def _block_rows(
 ) -> Iterator[BlockRow]:
     """Yield the block rows t = 0..T−1 of the covariance, in the original coordinates."""
     steps, pair = steps_of(system, horizon, beta), step_sizes(step_size)
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    variance = square("sigma", positive_float("sigma", sigma, allow_zero=True))
     values, vectors = scaled_eigenvectors(steps.B, steps.beta, pair)
     _require_stationarity(values)
     n, m = steps.B.shape[-2:]

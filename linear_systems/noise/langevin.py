@@ -23,12 +23,13 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.conditioning import lifted
 from linear_systems.conditioning.reachability import unreachable_dimension
 from linear_systems.errors import NotSymmetricError, ParameterError, ShapeError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, horizon_of, positive_float, real_array, step_sizes
+from linear_systems.validation import StepSize, horizon_of, positive_float, real_array, square, step_sizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ class OrnsteinUhlenbeckLaw:
     conserved_directions: Float[np.ndarray, "N q"]
 
 
+@checked
 def ornstein_uhlenbeck(
     system: AnySystem, horizon: int, step_size: StepSize, sigma: float
 ) -> OrnsteinUhlenbeckLaw:
@@ -76,7 +78,7 @@ def ornstein_uhlenbeck(
         HorizonError, StepSizeError, ParameterError.
     """
     eta_s, eta_a = step_sizes(step_size)
-    noise = positive_float("sigma", sigma, allow_zero=True)
+    variance = square("sigma", positive_float("sigma", sigma, allow_zero=True))
     M, rank, states = _residual_matrix(system, horizon)
     scale = np.sqrt(np.repeat((eta_s, eta_a), (states, M.shape[1] - states)))
     u, s, vt = np.linalg.svd(M * scale)
@@ -84,7 +86,7 @@ def ornstein_uhlenbeck(
     flat, s = v_s[:, rank:], s[:rank]
 
     ratios = s[:, None] * s / (s[:, None] ** 2 + s**2)
-    core = noise**2 / (2 * eta_s) * ratios * (v_s[:, :rank].T @ v_s[:, :rank])
+    core = variance / (2 * eta_s) * ratios * (v_s[:, :rank].T @ v_s[:, :rank])
     covariance = u[:, :rank] @ core @ u[:, :rank].T
 
     # The flat directions, turned to the principal axes of their state parts.  Exactly dim ker M_a have none.
@@ -92,7 +94,7 @@ def ornstein_uhlenbeck(
     conserved = _kernel_dimension(system, horizon)
     directions = scale[:, None] * (vt[rank:].T @ axes.T)[:, ::-1]
     rates = np.zeros(directions.shape[1])
-    rates[directions.shape[1] - sizes.size :] = noise**2 / eta_s * sizes[::-1] ** 2
+    rates[directions.shape[1] - sizes.size :] = variance / eta_s * sizes[::-1] ** 2
     return OrnsteinUhlenbeckLaw(
         residual_covariance=(covariance + covariance.T) / 2,
         mean_energy=float(np.trace(covariance)),
@@ -104,6 +106,7 @@ def ornstein_uhlenbeck(
     )
 
 
+@checked
 def inverse_temperature(step_size: StepSize, sigma: float) -> float:
     """Return β = 2η_s/σ², for which ds = −η_s ∇L ds + σ dW has the law ∝ exp(−βL) as its limit.
 
@@ -116,9 +119,10 @@ def inverse_temperature(step_size: StepSize, sigma: float) -> float:
     Raises
         StepSizeError; ParameterError: σ is not positive.
     """
-    return 2 * step_sizes(step_size)[0] / positive_float("sigma", sigma) ** 2
+    return 2 * step_sizes(step_size)[0] / square("sigma", positive_float("sigma", sigma))
 
 
+@checked
 def boltzmann_residual_covariance(
     system: AnySystem, horizon: int, inverse_temperature: float
 ) -> Float[np.ndarray, "nT nT"]:
@@ -144,6 +148,7 @@ def boltzmann_residual_covariance(
     return np.asarray(weight * (left @ left.T))
 
 
+@checked
 def gibbs_residual_covariance(
     system: AnySystem, horizon: int, inverse_temperature: float
 ) -> Float[np.ndarray, "nT nT"]:
@@ -166,6 +171,7 @@ def gibbs_residual_covariance(
     return np.asarray(weight * (left @ left.T))
 
 
+@checked
 def wasserstein2(first: ArrayLike, second: ArrayLike) -> float:
     """Return the 2-Wasserstein distance between N(0, P) and N(0, Q), for P = `first`, Q = `second` (n, n).
 

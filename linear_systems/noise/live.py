@@ -15,12 +15,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, StepSizeError, UndecidedError
 from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.stop_gradient.transients import uniform_rate
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, step_sizes
+from linear_systems.validation import StepSize, goal_weight, positive_float, square, step_sizes
 
 __all__ = ["LiveLimits", "adam_least_variance", "adam_tube_variance", "live_limits"]
 
@@ -42,6 +43,7 @@ class LiveLimits:
     largest: float
 
 
+@checked
 def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: float) -> LiveLimits:
     """Return the limits for T → ∞ of the noisy stop-gradient iteration's stationary law.  Source: Eq. (93)-(94).
 
@@ -56,8 +58,8 @@ def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: floa
         UndecidedError: r is too close to 1 for the quadrature.
         ParameterError: the system is time-varying, or beta or sigma is negative.
     """
-    pair, weight = step_sizes(step_size), positive_float("beta", beta, allow_zero=True)
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    pair, weight = step_sizes(step_size), goal_weight("beta", beta)
+    variance = square("sigma", positive_float("sigma", sigma, allow_zero=True))
     radius = uniform_rate(system, weight, pair)
     if radius >= 1.0:
         raise StepSizeError(
@@ -86,6 +88,7 @@ def live_limits(system: AnySystem, beta: float, step_size: StepSize, sigma: floa
     )
 
 
+@checked
 def adam_tube_variance(learning_rate: float, sigma: float, momentum: float = 0.0) -> float:
     """Return the variance of a state stepped by Adam around its frozen prediction, plus noise: what replaces (96).
 
@@ -104,15 +107,19 @@ def adam_tube_variance(learning_rate: float, sigma: float, momentum: float = 0.0
     Raises
         StepSizeError, ParameterError.
     """
-    rate, b = step_sizes(learning_rate)[0], positive_float("momentum", momentum, allow_zero=True)
+    rate, b = (
+        step_sizes(learning_rate, "learning_rate")[0],
+        positive_float("momentum", momentum, allow_zero=True),
+    )
     if b >= 1.0:
         raise ParameterError("momentum", "a number below 1", repr(momentum), "0.9, as is usual")
-    square = positive_float("sigma", sigma, allow_zero=True) ** 2
-    size = (1.0 - b) / (1.0 + b) * rate**2 + square
-    width = size + math.sqrt(size**2 + 16.0 * b * square * rate**2 / (1.0 - b**2))
+    noise = square("sigma", positive_float("sigma", sigma, allow_zero=True))
+    size = (1.0 - b) / (1.0 + b) * rate**2 + noise
+    width = size + math.sqrt(size**2 + 16.0 * b * noise * rate**2 / (1.0 - b**2))
     return (width / (4.0 * rate)) ** 2
 
 
+@checked
 def adam_least_variance(learning_rate: float, sigma: float) -> float:
     """Return a lower bound of the stationary variance of any coordinate that Adam steps, whatever the loss.
 
@@ -124,6 +131,6 @@ def adam_least_variance(learning_rate: float, sigma: float) -> float:
     Raises
         StepSizeError, ParameterError.
     """
-    if sigma >= step_sizes(learning_rate)[0]:
+    if sigma >= step_sizes(learning_rate, "learning_rate")[0]:
         return adam_tube_variance(learning_rate, sigma)
-    return positive_float("sigma", sigma, allow_zero=True) ** 2
+    return square("sigma", positive_float("sigma", sigma, allow_zero=True))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from linear_systems.checked import checked
 from linear_systems.errors import FloatOverflowError
 from linear_systems.noise.tubes import tube_variance
 from linear_systems.system import AnySystem
@@ -30,6 +31,7 @@ class ChainLaw:
     residuals: Float[np.ndarray, "T n n"]
 
 
+@checked
 def stationary_law(system: AnySystem, horizon: int, step_size: float, sigma: float) -> ChainLaw:
     """Return the stationary law of s_{t+1} ← s_{t+1} − 2η_s(s_{t+1} − A_t s_t − B_t a_t) + σ ξ, a frozen.
 

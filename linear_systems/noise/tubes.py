@@ -14,6 +14,7 @@ from flint import arb, arb_mat
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from linear_systems.checked import checked
 from linear_systems.conditioning import shooting
 from linear_systems.errors import FloatOverflowError, ParameterError, StepSizeError, UnstableSystemError
 from linear_systems.exact.balls import Unresolved, ball_matrix, identity, resolved, to_scaled_floats
@@ -32,6 +33,7 @@ from linear_systems.validation import (
     positive_float,
     positive_integer,
     real_array,
+    square,
     step_sizes,
     vector,
 )
@@ -63,6 +65,7 @@ DOUBLINGS = 64
 """A^(2^j) is tried up to j = DOUBLINGS: a system that does not contract by then is not stable to float64."""
 
 
+@checked
 def tube_variance(step_size: float, sigma: float) -> float:
     """Return the stationary variance σ²/(4η_s(1−η_s)) of every state coordinate around its frozen prediction.
 
@@ -75,9 +78,10 @@ def tube_variance(step_size: float, sigma: float) -> float:
     Raises
         StepSizeError: η_s lies outside (0, 1), where the iteration has no stationary law.
     """
-    return positive_float("sigma", sigma, allow_zero=True) ** 2 / _tube_decay(step_size)
+    return square("sigma", positive_float("sigma", sigma, allow_zero=True)) / _tube_decay(step_size)
 
 
+@checked
 def tube_means(step_size: float, start: ArrayLike, centers: ArrayLike) -> Float[np.ndarray, "K_plus_one n"]:
     """Return E[s^k] for k = 0..K from s⁰ = `start` (n,) with predictions μ⁰..μ^{K−1} = `centers` (K, n).
 
@@ -104,6 +108,7 @@ def tube_means(step_size: float, start: ArrayLike, centers: ArrayLike) -> Float[
     return means
 
 
+@checked
 def tube_variances(step_size: float, sigma: float, iterations: int) -> Float[np.ndarray, " K_plus_one"]:
     """Return Var s^k = σ² Σ_{j<k} (1 − 2η_s)^{2j} for k = 0..iterations, given s⁰ and the predictions.
 
@@ -120,7 +125,7 @@ def tube_variances(step_size: float, sigma: float, iterations: int) -> Float[np.
         StepSizeError, ParameterError; FloatOverflowError: a variance exceeds float64.
     """
     eta = step_sizes(step_size)[0]
-    variance = positive_float("sigma", sigma, allow_zero=True) ** 2
+    variance = square("sigma", positive_float("sigma", sigma, allow_zero=True))
     k = np.arange(positive_integer("iterations", iterations, minimum=0) + 1, dtype=np.float64)
     decay = 4 * eta * (1 - eta)
     if decay == 0:
@@ -136,6 +141,7 @@ def tube_variances(step_size: float, sigma: float, iterations: int) -> Float[np.
     return values
 
 
+@checked
 def mixing_time(step_size: float, tolerance: float) -> int:
     """Return the smallest k with |1 − 2η_s|^k <= tolerance, decided exactly.
 
@@ -173,6 +179,7 @@ def mixing_time(step_size: float, tolerance: float) -> int:
     return resolved(compute, "The mixing time")
 
 
+@checked
 def continuous_tube_variance(rate: float, sigma: float) -> float:
     """Return σ²/(2λ), the stationary variance of ds = −λ(s − μ) dτ + σ dW.  Source: Theorem 7.
 
@@ -183,9 +190,12 @@ def continuous_tube_variance(rate: float, sigma: float) -> float:
     Raises
         ParameterError: λ = `rate` is not positive, or σ is negative.
     """
-    return positive_float("sigma", sigma, allow_zero=True) ** 2 / (2 * positive_float("rate", rate))
+    return square("sigma", positive_float("sigma", sigma, allow_zero=True)) / (
+        2 * positive_float("rate", rate)
+    )
 
 
+@checked
 def rollout_covariances(system: AnySystem, horizon: int, sigma: float) -> Float[np.ndarray, "T_plus_one n n"]:
     """Return Cov(s_t) for t = 0..T of s_{t+1} = A_t s_t + B_t a_t + σ ζ_t with s_0 and the actions given.
 
@@ -218,6 +228,7 @@ def rollout_covariances(system: AnySystem, horizon: int, sigma: float) -> Float[
     return _finite(covariances)
 
 
+@checked
 def rollout_covariance(system: AnySystem, horizon: int, sigma: float) -> Float[np.ndarray, "n n"]:
     """Return Cov(s_T) alone: by doubling, in O(n³ log T) steps, for a time-invariant system.
 
@@ -238,6 +249,7 @@ def rollout_covariance(system: AnySystem, horizon: int, sigma: float) -> Float[n
         raise FloatOverflowError(BEYOND_FLOAT64) from error
 
 
+@checked
 def log_rollout_spread(system: AnySystem, horizon: int, sigma: float) -> float:
     """Return ln λmax(Cov(s_T)), the log of the largest variance of s_T in any direction, at any magnitude.
 
@@ -255,6 +267,7 @@ def log_rollout_spread(system: AnySystem, horizon: int, sigma: float) -> float:
     return shooting.log_lipschitz(driven, horizon) - math.log(2)
 
 
+@checked
 def rollout_covariance_limit(system: AnySystem, sigma: float) -> Float[np.ndarray, "n n"]:
     """Return the limit of Cov(s_T) as T → ∞, the solution of Σ = A Σ Aᵀ + σ² I.
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.validation import positive_integer, real_array
 
 __all__ = ["anderson"]
@@ -22,6 +23,7 @@ RELATIVE_CUTOFF = 1e-13
 """Singular values of the residuals' differences below this, relative to the largest, are left out."""
 
 
+@checked
 def anderson(
     iteration: Callable[[Plan], Plan], start: ArrayLike, iterations: int, memory: int | None = None
 ) -> list[NDArray[np.float64]]:
@@ -44,7 +46,7 @@ def anderson(
     points = [np.array(real_array("start", start, ndim=2))]
     images: list[NDArray[np.float64]] = []
     for _ in range(count):
-        images.append(iteration(points[-1]))
+        images.append(real_array("iteration", iteration(points[-1]), ndim=2))
         last = slice(max(len(images) - kept - 1, 0), None)
         residuals = [(f - x).ravel() for f, x in zip(images[last], points[last], strict=True)]
         steps = np.stack([residuals[-1] - r for r in residuals[:-1]] or [0.0 * residuals[-1]], axis=1)

@@ -16,9 +16,17 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError, UndecidedError
 from linear_systems.rounding import rounding_allowance
-from linear_systems.validation import StepSize, positive_float, positive_integer, real_array, step_sizes
+from linear_systems.validation import (
+    StepSize,
+    goal_weight,
+    positive_float,
+    positive_integer,
+    real_array,
+    step_sizes,
+)
 
 __all__ = ["Basin", "block_growth", "contraction_basin", "remainder_bound"]
 
@@ -40,6 +48,7 @@ class Basin:
     power: int
 
 
+@checked
 def block_growth(
     diagonal: ArrayLike, left: ArrayLike, iterations: int
 ) -> Float[np.ndarray, " iterations_plus_one"]:
@@ -79,6 +88,7 @@ def block_growth(
     return growth
 
 
+@checked
 def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: float = np.inf) -> Basin:
     """Return the radius within which the iteration converges linearly, from N_k and the size of the remainder.
 
@@ -96,6 +106,14 @@ def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: f
     if q >= 1.0:
         raise ParameterError("rate", "a number below 1", repr(rate), "a rate between that of J and 1")
     N = real_array("growth", growth, ndim=1)
+    if not N.size:
+        raise ShapeError("growth", "N_0 at least", "none", "pass what block_growth returns")
+    if N.min() <= 0.0:
+        raise ParameterError("growth", "norms > 0", f"{N.min()}", "pass what block_growth returns")
+    if not reach > 0.0:
+        raise ParameterError(
+            "reach", "a number > 0, or inf", repr(reach), "leave it out where M holds everywhere"
+        )
     relative = N / q ** np.arange(N.size)
     contracting = np.flatnonzero(relative[1:] <= 1.0)
     if not contracting.size:
@@ -108,6 +126,7 @@ def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: f
     return Basin(radius, S, q, power)
 
 
+@checked
 def remainder_bound(
     slope: float, second: float, third: float, residual: float, beta: float, step_size: StepSize
 ) -> float:
@@ -125,7 +144,7 @@ def remainder_bound(
         ParameterError, StepSizeError.
     """
     eta_s, eta_a = step_sizes(step_size)
-    weight = 1.0 + positive_float("beta", beta, allow_zero=True)
+    weight = 1.0 + goal_weight("beta", beta)
     bounds = {"slope": slope, "second": second, "third": third, "residual": residual}
     L1, L2, L3, R = (positive_float(name, value, allow_zero=True) for name, value in bounds.items())
     return 2.0 * eta_s * L2 + 2.0 * eta_a * (L3 * R + 2.0 * L2 * (weight * L1 + 1.0) + weight * L1 * L2)

@@ -13,16 +13,18 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
+from linear_systems.checked import checked
 from linear_systems.errors import StepSizeError
 from linear_systems.stop_gradient.map import update_matrix
 from linear_systems.stop_gradient.uniform_bounds import UniformBound
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, step_sizes
+from linear_systems.validation import StepSize, goal_weight, step_sizes
 
 __all__ = ["fixed_end_bound", "fixed_end_matrix", "last_action_block"]
 
 
+@checked
 def fixed_end_matrix(system: AnySystem, horizon: int, beta: float, step_size: StepSize) -> csr_array:
     """Return the matrix of the iteration with s_T fixed, on (s_1, a_0, ..., s_{T−1}, a_{T−2}, a_{T−1}).
 
@@ -42,6 +44,7 @@ def fixed_end_matrix(system: AnySystem, horizon: int, beta: float, step_size: St
     return csr_array(matrix[kept][:, kept])
 
 
+@checked
 def last_action_block(system: AnySystem, beta: float, step_size: StepSize) -> Float[np.ndarray, "m m"]:
     """Return I − 2η_a(1+β)BᵀB, the last diagonal block with s_T fixed; symmetric, with norm at most ρ(D).
 
@@ -54,10 +57,11 @@ def last_action_block(system: AnySystem, beta: float, step_size: StepSize) -> Fl
         StepSizeError, ParameterError: the system is time-varying, or beta is negative.
     """
     B = time_invariant(system).B
-    weight = positive_float("beta", beta, allow_zero=True)
+    weight = goal_weight("beta", beta)
     return np.asarray(np.eye(B.shape[1]) - 2.0 * step_sizes(step_size)[1] * (1.0 + weight) * (B.T @ B))
 
 
+@checked
 def fixed_end_bound(system: AnySystem, beta: float, step_size: StepSize, free: UniformBound) -> UniformBound:
     """Return C' and q with ‖(J with s_T fixed)^k‖₂ <= C' q^k for every T and k, from C and q for s_T free.
 

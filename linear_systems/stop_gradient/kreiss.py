@@ -16,12 +16,13 @@ from jaxtyping import Complex
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from linear_systems.checked import checked
 from linear_systems.errors import StepSizeError
 from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.stop_gradient.transients import uniform_rate
 from linear_systems.stop_gradient.uniform_convergence import sample_angles, time_invariant
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, step_sizes
+from linear_systems.validation import StepSize, goal_weight, step_sizes
 
 __all__ = ["KreissConstant", "kreiss_constant"]
 
@@ -48,6 +49,7 @@ class KreissConstant:
     eigenvalue: complex
 
 
+@checked
 def kreiss_constant(system: AnySystem, beta: float, step_size: StepSize) -> KreissConstant:
     """Return the largest value of (|λ| − 1)‖(λ − D − zE)^{-1}‖₂ found over |z| = 1, |λ| > 1.
 
@@ -63,7 +65,7 @@ def kreiss_constant(system: AnySystem, beta: float, step_size: StepSize) -> Krei
         StepSizeError: r > 1, so that 𝒦 is infinite.
         ParameterError: the system is time-varying, or beta is negative.
     """
-    pair, weight = step_sizes(step_size), positive_float("beta", beta, allow_zero=True)
+    pair, weight = step_sizes(step_size), goal_weight("beta", beta)
     radius = uniform_rate(system, weight, pair)
     if radius > 1.0:
         raise StepSizeError(

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.sparse import bsr_array, csr_array
 
+from linear_systems.checked import checked
 from linear_systems.errors import FloatOverflowError, ParameterError, RankError
 from linear_systems.rounding import EPS
 from linear_systems.stop_gradient.blocks import (
@@ -67,6 +68,7 @@ __all__ = [
 ]
 
 
+@checked
 def stack(states: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, " Td"]:
     """Return z = (s_1, a_0, ..., s_T, a_{T-1}) from the states s_1..s_T and the actions.
 
@@ -86,6 +88,7 @@ def stack(states: ArrayLike, actions: ArrayLike) -> Float[np.ndarray, " Td"]:
     return np.concatenate([s, a], axis=1).ravel()
 
 
+@checked
 def split(
     system: AnySystem, horizon: int, z: ArrayLike
 ) -> tuple[Float[np.ndarray, "T n"], Float[np.ndarray, "T m"]]:
@@ -102,6 +105,7 @@ def split(
     return pairs[:, : system.state_dim], pairs[:, system.state_dim :]
 
 
+@checked
 def update(
     system: AnySystem,
     horizon: int,
@@ -139,6 +143,7 @@ def update(
     return np.concatenate([states - 2 * eta_s * residual, moved], axis=1).ravel()
 
 
+@checked
 def update_matrix(system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize) -> csr_array:
     """Return J of z' = J z + c, sparse (T(n+m), T(n+m)), block lower bidiagonal.
 
@@ -166,6 +171,7 @@ def update_matrix(system: AnySystem, horizon: int, beta: ArrayLike, step_size: S
     return matrix
 
 
+@checked
 def update_offset(
     system: AnySystem,
     horizon: int,
@@ -195,6 +201,7 @@ def update_offset(
     return offset.ravel()
 
 
+@checked
 def hessian_block_eigenvalues(
     system: AnySystem, horizon: int, beta: ArrayLike
 ) -> Float[np.ndarray, "T n_plus_m"]:
@@ -215,6 +222,7 @@ def hessian_block_eigenvalues(
     return steps.over_time(np.sort(scaled_spectrum(steps.B, steps.beta, (1.0, 1.0)), axis=-1))
 
 
+@checked
 def spectral_radius(system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize) -> float:
     """Return ρ(J) = max_t ρ(I − N H_t), from the eigenvalues of N^{1/2} H_t N^{1/2} in closed form.
 
@@ -234,6 +242,7 @@ def spectral_radius(system: AnySystem, horizon: int, beta: ArrayLike, step_size:
     return float(np.abs(1 - scaled_spectrum(steps.B, steps.beta, step_sizes(step_size))).max())
 
 
+@checked
 def contraction_rate(system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize) -> float:
     """Return q = max(|1 − μ|, |1 − L|) with μ, L the extreme eigenvalues of N H over all β_t and B_t.
 
@@ -259,6 +268,7 @@ def contraction_rate(system: AnySystem, horizon: int, beta: ArrayLike, step_size
     return float(max(abs(1 - values[0].min()), abs(1 - values[1].max())))
 
 
+@checked
 def step_size_limit(system: AnySystem, beta: ArrayLike, ratio: float = 1.0) -> float:
     """Return the η_s below which ρ(I − N H_t) <= 1 for every t, with η_a = ratio · η_s: 2/L.
 
@@ -271,6 +281,7 @@ def step_size_limit(system: AnySystem, beta: ArrayLike, ratio: float = 1.0) -> f
     return 2.0 / float(_spectrum_at_unit_step(system, beta, ratio).max())
 
 
+@checked
 def best_step_size(system: AnySystem, beta: ArrayLike, ratio: float = 1.0) -> float:
     """Return the η_s that minimises ρ(J), with η_a = ratio · η_s: 2/(μ + L).
 
@@ -290,6 +301,7 @@ def best_step_size(system: AnySystem, beta: ArrayLike, ratio: float = 1.0) -> fl
     return 2.0 / float(values.min() + values.max())
 
 
+@checked
 def fixed_point(
     system: AnySystem, horizon: int, beta: ArrayLike, initial_state: ArrayLike, goal: ArrayLike
 ) -> Float[np.ndarray, " Td"]:
@@ -332,6 +344,7 @@ def fixed_point(
     return z.ravel()
 
 
+@checked
 def greedy_rollout(
     system: AnySystem, horizon: int, initial_state: ArrayLike, goal: ArrayLike
 ) -> tuple[Float[np.ndarray, "T_plus_one n"], Float[np.ndarray, "T m"]]:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.linalg import solve_discrete_are
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError, UndecidedError
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem, LinearSystem
@@ -25,6 +26,7 @@ RESIDUAL = 1e-6
 """Largest residual of the Riccati equation, relative to ‖P‖, with which a solution is accepted."""
 
 
+@checked
 def metric_closed_loop(system: AnySystem, metric: ArrayLike) -> Float[np.ndarray, "n n"]:
     """Return K_P = (I − B(BᵀPB)^{-1}BᵀP)A of the policy that minimises ‖g − As − Ba‖_P, the shortest action if several do.
 
@@ -40,6 +42,7 @@ def metric_closed_loop(system: AnySystem, metric: ArrayLike) -> Float[np.ndarray
     return np.asarray(system.A - system.B @ (span @ root @ system.A))
 
 
+@checked
 def metric_radius(system: AnySystem, metric: ArrayLike) -> float:
     """Return ρ(K_P).  Raises as `metric_closed_loop`.
 
@@ -50,6 +53,7 @@ def metric_radius(system: AnySystem, metric: ArrayLike) -> float:
     return float(np.abs(np.linalg.eigvals(metric_closed_loop(system, metric))).max())
 
 
+@checked
 def in_metric(system: AnySystem, metric: ArrayLike) -> LinearSystem:
     """Return the system in the coordinates P^{1/2} s, in which ‖·‖_P is the Euclidean norm and K_P is the greedy loop.
 
@@ -64,6 +68,7 @@ def in_metric(system: AnySystem, metric: ArrayLike) -> LinearSystem:
     return LinearSystem(root @ system.A @ np.linalg.inv(root), root @ system.B)
 
 
+@checked
 def stabilising_metric(
     system: AnySystem, state_weight: ArrayLike | None = None, decay: float = 1.0
 ) -> Float[np.ndarray, "n n"]:

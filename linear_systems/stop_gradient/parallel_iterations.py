@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.sparse import bsr_array, csr_array
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.stop_gradient import uniform_convergence
 from linear_systems.stop_gradient.blocks import all_steps, update_blocks
@@ -26,6 +27,7 @@ from linear_systems.stop_gradient.uniform_convergence import require_stable_gree
 from linear_systems.system import AnySystem
 from linear_systems.validation import (
     StepSize,
+    goal_weight,
     goal_weights,
     positive_float,
     positive_integer,
@@ -76,6 +78,7 @@ class Progress:
     peak: float
 
 
+@checked
 def gradient_steps(system: AnySystem, beta: ArrayLike, *cycle: StepSize) -> Iteration:
     """Return gradient steps on the stop-gradient objective whose step sizes repeat in a cycle.  Source: Eq. (80)-(81).
 
@@ -90,7 +93,7 @@ def gradient_steps(system: AnySystem, beta: ArrayLike, *cycle: StepSize) -> Iter
     if not cycle:
         raise ParameterError("cycle", "at least one step size", "none", "pass (eta_s, eta_a)")
     steps = all_steps(system, beta)
-    blocks = [update_blocks(steps, step_sizes(step)) for step in cycle]
+    blocks = [update_blocks(steps, step_sizes(step, "cycle")) for step in cycle]
 
     def advance(error: Errors, k: int) -> Errors:
         D, E = blocks[k % len(blocks)]
@@ -100,6 +103,7 @@ def gradient_steps(system: AnySystem, beta: ArrayLike, *cycle: StepSize) -> Iter
     return Iteration(name, advance, lambda horizon: 1.0)
 
 
+@checked
 def gradient_sweeps(system: AnySystem, beta: float, step_size: StepSize) -> Iteration:
     """Return Gauss–Seidel sweeps in time order: the gradient step at t uses the new s_t.  Symbol (I − zE)^{-1} D.
 
@@ -120,6 +124,7 @@ def gradient_sweeps(system: AnySystem, beta: float, step_size: StepSize) -> Iter
     return Iteration("gradient sweeps", advance, float)
 
 
+@checked
 def minimised_actions(system: AnySystem, beta: float, state_step: float) -> Iteration:
     """Return gradient steps on the states with the actions minimised exactly (shortest minimiser) before each.
 
@@ -131,7 +136,7 @@ def minimised_actions(system: AnySystem, beta: float, state_step: float) -> Iter
         state_step: η_s > 0.
     """
     A, B, inverse, n = _matrices(system)
-    weight = positive_float("beta", beta, allow_zero=True)
+    weight = goal_weight("beta", beta)
     eta = positive_float("state_step", state_step)
 
     def advance(error: Errors, k: int) -> Errors:
@@ -143,6 +148,7 @@ def minimised_actions(system: AnySystem, beta: float, state_step: float) -> Iter
     return Iteration("actions minimised", advance, lambda horizon: 1.0)
 
 
+@checked
 def parallel_greedy(system: AnySystem) -> Iteration:
     """Return block minimisation at all times at once: a_t greedy given s_t, s_{t+1} = A s_t + B a_t.
 
@@ -186,6 +192,7 @@ def synchronised(iteration: Iteration, system: AnySystem, every: int) -> Iterati
     )
 
 
+@checked
 def iterations_to(
     iteration: Iteration, initial_error: ArrayLike, tolerance: float, max_iterations: int = 100_000
 ) -> Progress:
@@ -217,6 +224,7 @@ def iterations_to(
     return Progress(None, peak / start)
 
 
+@checked
 def minimised_update_matrix(system: AnySystem, horizon: int, beta: ArrayLike, state_step: float) -> csr_array:
     """Return the matrix of `minimised_actions` on the states (s_1, ..., s_T), sparse (Tn, Tn), time-varying or not.
 
@@ -243,6 +251,7 @@ def minimised_update_matrix(system: AnySystem, horizon: int, beta: ArrayLike, st
     return csr_array(bsr_array((data, columns, row_starts), shape=(len(A) * n, len(A) * n)))
 
 
+@checked
 def minimised_action_rate(system: AnySystem, beta: float, state_step: float) -> float:
     """Return the T-free rate of `minimised_actions`: max(|1 − 2η_s β/(1+β)|, |1 − 2η_s| + 2η_s ρ(K)).
 
@@ -253,7 +262,7 @@ def minimised_action_rate(system: AnySystem, beta: float, state_step: float) -> 
         beta: goal weight β >= 0, one number.
         state_step: η_s > 0.
     """
-    weight = positive_float("beta", beta, allow_zero=True)
+    weight = goal_weight("beta", beta)
     eta = positive_float("state_step", state_step)
     along, across = _parts(system)
     terms = [abs(1.0 - 2.0 * eta * weight / (1.0 + weight))] if along else []
@@ -262,6 +271,7 @@ def minimised_action_rate(system: AnySystem, beta: float, state_step: float) -> 
     return max(terms)
 
 
+@checked
 def minimised_step_size_limit(system: AnySystem, beta: float) -> float:
     """Return the η_s below which `minimised_action_rate` < 1: 1/(1 + ρ(K)), or (1+β)/β if B has rank n.
 
@@ -278,6 +288,7 @@ def minimised_step_size_limit(system: AnySystem, beta: float) -> float:
     return 1.0 / (1.0 + radius) if _parts(system)[1] else (1.0 + weight) / weight
 
 
+@checked
 def best_minimised_step_size(system: AnySystem, beta: float) -> float:
     """Return the η_s with the smallest `minimised_action_rate`: max(1/2, 1/(1 + ρ(K) + β/(1+β))).
 
@@ -301,6 +312,7 @@ def best_minimised_step_size(system: AnySystem, beta: float) -> float:
     return max(0.5, 1.0 / (1.0 + radius + pull)) if along else 0.5
 
 
+@checked
 def best_two_step_cycle(system: AnySystem, beta: float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return two pairs (η_s, η_a), to be used in turn, with the smallest T-free rate found.
 

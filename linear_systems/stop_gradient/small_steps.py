@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_discrete_lyapunov
 from scipy.optimize import minimize_scalar
 
+from linear_systems.checked import checked
 from linear_systems.errors import StepSizeError
 from linear_systems.stop_gradient.uniform_convergence import greedy_closed_loop, require_stable_greedy_loop
 from linear_systems.system import AnySystem, LinearSystem
@@ -34,6 +35,7 @@ LARGEST_DECAY = 1.0 - 1e-9
 """ϑ is sought below it."""
 
 
+@checked
 def small_step_limit(system: AnySystem, beta: float, action_step: float) -> float:
     """Return ε₀ such that every η_s in (0, ε₀) converges free of T with this η_a: sufficient, and far from necessary.
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 from flint import acb, acb_mat, arb, fmpq_mat
 
+from linear_systems.checked import checked
+from linear_systems.errors import ParameterError
 from linear_systems.exact.certificates import exact_matrix
 from linear_systems.stop_gradient import uniform_convergence
 from linear_systems.system import LinearSystem
+from linear_systems.validation import goal_weight, positive_integer, step_sizes
 
 SAMPLES = 8
 """Points on the circle for each power of the symbol."""
+LARGEST_POWER = 2**12
+"""The norm is taken at eight times as many points: a power beyond this takes hours."""
 SQUARINGS = 10
 """`expands` looks at the powers 2, 4, …, 2^SQUARINGS."""
 
@@ -20,6 +25,7 @@ StepSizes = tuple[float, float]
 
 def exact_update_blocks(system: LinearSystem, beta: float, step_size: StepSizes) -> tuple[fmpq_mat, fmpq_mat]:
     """Return D and E in exact rationals, every float taken at its exact value."""
+    goal_weight("beta", beta), step_sizes(step_size)
     A, B = exact_matrix(system.A), exact_matrix(system.B)
     n, m = system.B.shape
     two_s, two_a, weight = (2 * exact_matrix([[value]])[0, 0] for value in (*step_size, float(beta) / 2.0))
@@ -35,12 +41,16 @@ def exact_update_blocks(system: LinearSystem, beta: float, step_size: StepSizes)
     return D, E
 
 
+@checked
 def contracts(system: LinearSystem, beta: float, step_size: StepSizes, power: int) -> bool:
     """Whether ‖(D + zE)^k‖_F < 1 on the whole unit circle is proved, for k = `power`, a power of 2; then r < 1.
 
     The norm is taken at N = 8k points.  By M. Riesz's lemma it is nowhere larger than there by more than the factor
     1/cos(πk/(2N)).
     """
+    power = positive_integer("power", power)
+    if power & (power - 1) or power > LARGEST_POWER:
+        raise ParameterError("power", f"a power of 2, at most {LARGEST_POWER}", str(power), "a smaller one")
     D, E = exact_update_blocks(system, beta, step_size)
     points = SAMPLES * power
     limit = (arb.pi() / (2 * SAMPLES)).cos() ** 2
@@ -55,6 +65,7 @@ def contracts(system: LinearSystem, beta: float, step_size: StepSizes, power: in
     return True
 
 
+@checked
 def expands(system: LinearSystem, beta: float, step_size: StepSizes) -> bool:
     """Whether r > 1 is proved: |tr M^k| > d for M = D + zE of order d, at one z of modulus 1, since |tr M^k| ≤ d ρ(M)^k.
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
+from linear_systems.checked import checked
 from linear_systems.conditioning import shooting
 from linear_systems.errors import UnstableSystemError
 from linear_systems.stop_gradient.map import greedy_rollout, split, stack, update_matrix
@@ -44,6 +45,7 @@ class SyncedPlan:
     radius: float
 
 
+@checked
 def sync_matrix(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, every: int, sync_step: float
 ) -> Float[np.ndarray, "Td Td"]:
@@ -67,6 +69,7 @@ def sync_matrix(
     return np.asarray(power - gain * C.T @ (C @ power))
 
 
+@checked
 def sync_fixed_point(
     system: AnySystem,
     horizon: int,

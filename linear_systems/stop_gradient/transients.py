@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Complex, Float
 from numpy.typing import ArrayLike
 
+from linear_systems.checked import checked
 from linear_systems.errors import FloatOverflowError, ParameterError, UndecidedError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.stop_gradient.blocks import (
@@ -22,9 +23,17 @@ from linear_systems.stop_gradient.blocks import (
 from linear_systems.stop_gradient.level_sets import largest_spectral_radius
 from linear_systems.stop_gradient.orbits import first_within, log_norms_of_powers
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes, vector
+from linear_systems.validation import (
+    StepSize,
+    goal_weight,
+    positive_float,
+    positive_integer,
+    step_sizes,
+    vector,
+)
 
 
+@checked
 def log_transient_growth(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, iterations: int
 ) -> Float[np.ndarray, " iterations_plus_one"]:
@@ -48,6 +57,7 @@ def log_transient_growth(
     return log_norms_of_powers(steps, step_sizes(step_size), count)
 
 
+@checked
 def transient_growth(
     system: AnySystem, horizon: int, beta: ArrayLike, step_size: StepSize, iterations: int
 ) -> Float[np.ndarray, " iterations_plus_one"]:
@@ -73,6 +83,7 @@ def transient_growth(
         return np.asarray(np.exp(logs))
 
 
+@checked
 def iterations_to(
     system: AnySystem,
     horizon: int,
@@ -121,6 +132,7 @@ def iterations_to(
     return count
 
 
+@checked
 def symbol(
     system: AnySystem, beta: float, step_size: StepSize, z: complex
 ) -> Complex[np.ndarray, "n_plus_m n_plus_m"]:
@@ -141,6 +153,7 @@ def symbol(
     return np.asarray(D[0] + complex(z) * E[0])
 
 
+@checked
 def uniform_rate(system: AnySystem, beta: float, step_size: StepSize) -> float:
     """Return max over |z| = 1 of ρ(D + zE), for a time-invariant system with constant β.
 
@@ -170,4 +183,4 @@ def uniform_rate(system: AnySystem, beta: float, step_size: StepSize) -> float:
 def _time_invariant(system: AnySystem, beta: float) -> Steps:
     if system.length is not None:
         raise ParameterError("system", "a LinearSystem", "a time-varying system", "fix one of its time steps")
-    return all_steps(system, positive_float("beta", beta, allow_zero=True))
+    return all_steps(system, goal_weight("beta", beta))

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, StepSizeError, UndecidedError
 from linear_systems.rounding import rounding_allowance
 from linear_systems.stop_gradient import map as stop_gradient
 from linear_systems.stop_gradient.blocks import all_steps, prediction_gain, update_blocks
 from linear_systems.stop_gradient.uniform_convergence import time_invariant
 from linear_systems.system import AnySystem
-from linear_systems.validation import StepSize, positive_float, positive_integer, step_sizes
+from linear_systems.validation import StepSize, goal_weight, positive_float, positive_integer, step_sizes
 
 __all__ = ["UniformBound", "uniform_bound", "uniform_power_norms"]
 
@@ -52,6 +53,7 @@ class UniformBound:
         return max(0, math.ceil(math.log(self.constant / target) / -math.log(self.rate)))
 
 
+@checked
 def uniform_power_norms(
     system: AnySystem, beta: float, step_size: StepSize, iterations: int
 ) -> tuple[Float[np.ndarray, " iterations_plus_one"], Float[np.ndarray, " iterations_plus_one"]]:
@@ -72,7 +74,7 @@ def uniform_power_norms(
         ParameterError, StepSizeError.
     """
     pair, count = step_sizes(step_size), positive_integer("iterations", iterations, minimum=0)
-    steps = all_steps(time_invariant(system), positive_float("beta", beta, allow_zero=True))
+    steps = all_steps(time_invariant(system), goal_weight("beta", beta))
     D, E = (blocks[0] for blocks in update_blocks(steps, pair))
     points = OVERSAMPLING * max(count, 1)
     # Conjugate points have the same norm, so half a circle is enough.
@@ -96,6 +98,7 @@ def uniform_power_norms(
     return lower, upper / np.cos(np.pi * np.arange(count + 1) / (2 * points))
 
 
+@checked
 def uniform_bound(
     system: AnySystem, beta: float, step_size: StepSize, rate: float | None = None
 ) -> UniformBound:

@@ -25,6 +25,7 @@ from jaxtyping import Complex, Float
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, minimize_scalar
 
+from linear_systems.checked import checked
 from linear_systems.errors import (
     ParameterError,
     RankError,
@@ -36,7 +37,14 @@ from linear_systems.rounding import EPS, rounding_allowance
 from linear_systems.stop_gradient import map as stop_gradient
 from linear_systems.stop_gradient.blocks import all_steps, update_blocks
 from linear_systems.system import AnySystem, LinearSystem
-from linear_systems.validation import StepSize, positive_float, positive_integer, real_array, step_sizes
+from linear_systems.validation import (
+    StepSize,
+    goal_weight,
+    positive_float,
+    positive_integer,
+    real_array,
+    step_sizes,
+)
 
 __all__ = [
     "best_uniform_step_size",
@@ -67,6 +75,7 @@ LARGEST_RADIUS = 1e6
 """Radius at which `convergence_radius` stops looking for a circle where the symbol fails to contract."""
 
 
+@checked
 def greedy_closed_loop(system: AnySystem) -> Float[np.ndarray, "*T n n"]:
     """Return K = (I − BB⁺)A, which carries the greedy rollout's deviations: s_{t+1} = K s_t + BB⁺g.
 
@@ -76,6 +85,7 @@ def greedy_closed_loop(system: AnySystem) -> Float[np.ndarray, "*T n n"]:
     return np.asarray(system.A - span @ (np.swapaxes(span, -1, -2) @ system.A))
 
 
+@checked
 def greedy_radius(system: AnySystem) -> float:
     """Return ρ(K), from the block of A on range(B)^⊥, which carries every nonzero eigenvalue of K.
 
@@ -85,6 +95,7 @@ def greedy_radius(system: AnySystem) -> float:
     return float(np.abs(_greedy_eigenvalues(time_invariant(system))).max(initial=0.0))
 
 
+@checked
 def greedy_decay(system: AnySystem, window: int) -> float:
     """Return max_t ‖K_{t+w−1} ⋯ K_t‖₂^{1/w} for w = `window`.
 
@@ -108,6 +119,7 @@ def greedy_decay(system: AnySystem, window: int) -> float:
     return float(np.linalg.norm(product, 2, axis=(-2, -1)).max() ** (1.0 / length))
 
 
+@checked
 def uniform_step_size_limit(system: AnySystem, beta: float, ratio: float = 1.0) -> float:
     """Return the η_s below which r < 1, with η_a = ratio · η_s: twice the smallest Re 1/μ.
 
@@ -145,6 +157,7 @@ def uniform_step_size_limit(system: AnySystem, beta: float, ratio: float = 1.0) 
     return limit
 
 
+@checked
 def best_uniform_step_size(system: AnySystem, beta: float) -> tuple[float, float]:
     """Return the (η_s, η_a) with the smallest r found, after verifying r < 1 by `stop_gradient.uniform_rate`.
 
@@ -186,6 +199,7 @@ def best_uniform_step_size(system: AnySystem, beta: float) -> tuple[float, float
     return pair
 
 
+@checked
 def uniform_region(
     system: AnySystem, beta: float, state_steps: ArrayLike, action_steps: ArrayLike
 ) -> Float[np.ndarray, "S M"]:
@@ -203,12 +217,15 @@ def uniform_region(
     Raises
         ParameterError, ShapeError, StepSizeError.
     """
-    weight = positive_float("beta", beta, allow_zero=True)
+    weight = goal_weight("beta", beta)
     angles = sample_angles(system)
     states, actions = (
         real_array(name, steps, ndim=1)
         for name, steps in (("state_steps", state_steps), ("action_steps", action_steps))
     )
+    for name, steps in (("state_steps", states), ("action_steps", actions)):
+        if not steps.size or steps.min() <= 0.0:
+            raise StepSizeError(name, "positive numbers, at least one", f"{steps[:5]}", "pass step sizes > 0")
     rates = np.empty((states.size, actions.size))
     for i, eta_s in enumerate(states):
         for j, eta_a in enumerate(actions):
@@ -218,6 +235,7 @@ def uniform_region(
     return rates
 
 
+@checked
 def uniform_spectrum(
     system: AnySystem, beta: float, ratio: float, angles: ArrayLike
 ) -> Complex[np.ndarray, "K d"]:
@@ -230,13 +248,14 @@ def uniform_spectrum(
         angles: θ (K,), in radians.
     """
     points = real_array("angles", angles, ndim=1)
-    steps = all_steps(time_invariant(system), positive_float("beta", beta, allow_zero=True))
+    steps = all_steps(time_invariant(system), goal_weight("beta", beta))
     D, E = update_blocks(steps, (1.0, positive_float("ratio", ratio)))
     return np.asarray(
         np.linalg.eigvals(np.eye(steps.block_size) - D[0] - np.exp(1j * points)[:, None, None] * E[0])
     )
 
 
+@checked
 def convergence_radius(system: AnySystem, beta: float, step_size: StepSize) -> float:
     """Return R = min{|z| : ρ(D + zE) >= 1}, which says how the constant of Theorem 6 depends on T.
 

@@ -7,7 +7,6 @@ no sum is ever split differently.  A worker that dies makes the claim it was che
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
 import random
 import re
@@ -22,7 +21,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import Protocol, cast
 
-from grasp_theory.workers import end_with_parent, interrupts_wait
+from grasp_theory.workers import TiedContext, end_with_parent, interrupts_wait
 from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Claim, Result, Verdict
 from paper_checks.engine.run import FALSE_ALARM_TOTAL, STATISTICAL_TEST_LIMIT, Settings, run_claim
@@ -158,7 +157,7 @@ class _Worker:
     """A process that checks one claim after another."""
 
     def __init__(self, registry: str, settings: Settings, claim_id: str) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = TiedContext()
         self.connection, remote = context.Pipe()
         self._process = context.Process(target=_work, args=(remote, registry, settings), daemon=True)
         with interrupts_wait(), _environment(WORKER_ENVIRONMENT):

@@ -155,11 +155,11 @@ def test_a_goal_of_another_shape_is_refused(goal_shape: tuple[int, ...]) -> None
 
 
 @pytest.mark.parametrize(
-    ("weight", "error"), [(-0.1, ParameterError), ([1.0, 1.0], ShapeError), (True, ParameterError)]
+    ("weight", "error"), [(-0.1, ParameterError), ([1.0, 1.0], ShapeError), (True, DTypeError)]
 )
 def test_a_goal_weight_outside_its_domain_is_refused(weight: object, error: type[Exception]) -> None:
     states, actions, goal = _problem()
-    with pytest.raises(error, match=r"^beta: expected"):
+    with pytest.raises(error, match=r"^goal_weight: expected"):
         lifted_loss(_model, states, actions, goal, weight, stop_state_gradient=True)  # type: ignore[arg-type]
 
 

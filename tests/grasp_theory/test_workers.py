@@ -45,6 +45,19 @@ if __name__ == "__main__":
     run_claims(["slow"], Settings(), jobs=1, registry="script:CLAIMS")
 """
 
+# The worker loads the main module again before it does anything else, and never gets through with that.
+LOADING = """
+import os, time
+from grasp_theory.workers import worker_pool
+
+if __name__ != "__main__":
+    open("loading", "w").write(str(os.getpid()))
+    time.sleep(300)
+if __name__ == "__main__":
+    with worker_pool(1) as pool:
+        time.sleep(300)
+"""
+
 
 def _alive(process: int) -> bool:
     try:
@@ -77,7 +90,9 @@ def _all_end(processes: list[int], seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize(("script", "names"), [(WORKERS, ["asleep", "locked"]), (CLAIMS, ["asleep"])])
+@pytest.mark.parametrize(
+    ("script", "names"), [(WORKERS, ["asleep", "locked"]), (CLAIMS, ["asleep"]), (LOADING, ["loading"])]
+)
 def test_no_worker_outlives_its_parent(
     tmp_path: Path, script: str, names: list[str], how: signal.Signals
 ) -> None:
@@ -97,7 +112,7 @@ def test_every_process_is_started_by_these_means() -> None:
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text()
             if path.name != "workers.py" and re.search(
-                r"ProcessPoolExecutor|get_context|multiprocessing\.P", text
+                r"ProcessPoolExecutor|get_context|multiprocessing\.P|TiedContext", text
             ):
                 assert "end_with_parent()" in text, path
 

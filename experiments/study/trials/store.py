@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from experiments.study.trials.trial import SCHEMA
-from grasp_theory.files import atomic_file
+from grasp_theory.files import atomic_file, read_whole
 from linear_systems.errors import InvalidInputError, ParameterError
 
 
@@ -47,6 +48,8 @@ TRIALS = Layout(
 class Store:
     """A folder with the rows of finished units: `parts/UNIT.parquet`, and `trials.parquet` with those put together.
 
+    Each file holds a checksum of its rows, in a column of its own, that is compared whenever it is read.
+
     A unit is there with all its rows or not at all, so a run that is killed at any moment goes on with the units that
     are missing.  The same unit computed twice replaces itself.
 
@@ -72,7 +75,7 @@ class Store:
         """Return the keys of the units whose rows are there."""
         keys = {path.stem for path in self.parts.glob("*.parquet")}
         if self.archive.exists():
-            keys |= set(_read(self.archive, self.layout, columns=["unit"])["unit"].unique())
+            keys |= set(_read(self.archive, self.layout)["unit"].unique())
         return keys
 
     def write(self, unit: str, rows: pl.DataFrame) -> None:
@@ -151,6 +154,7 @@ class Store:
             yield
 
 
+CHECKSUM = "checksum"
 _READINGS = 3
 
 
@@ -158,22 +162,40 @@ def _write(path: Path, rows: pl.DataFrame, **options: Any) -> None:
     encoded = (
         io.BytesIO()
     )  # where polars writes to the disk itself, a full one is told as an error of the format
-    rows.write_parquet(encoded, compression="zstd", **options)
+    summed = rows.with_columns(pl.lit(_checksum(rows)).alias(CHECKSUM))
+    summed.write_parquet(encoded, compression="zstd", **options)
     with atomic_file(path) as file:
         file.write(encoded.getvalue())
 
 
-def _read(path: Path, layout: Layout, columns: list[str] | None = None) -> pl.DataFrame:
+def _checksum(rows: pl.DataFrame) -> str:
+    """Return the SHA-256 of the columns' names, types and entries; it depends on no version of polars."""
+    digest = hashlib.sha256()
+    for column in rows:
+        digest.update(f"\0{column.name}\0{column.dtype}\0{len(column)}\0".encode())
+        digest.update(column.is_null().to_numpy().tobytes())
+        if column.dtype == pl.String:
+            digest.update("\0".join(column.fill_null("")).encode())
+        else:
+            empty = False if column.dtype == pl.Boolean else 0
+            digest.update(column.fill_null(empty).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path, layout: Layout) -> pl.DataFrame:
+    hint = "delete the file: its trials are computed again"
     try:
-        frame = pl.read_parquet(path, columns=columns, glob=False)
+        frame = pl.read_parquet(io.BytesIO(read_whole(path)))
     except FileNotFoundError:
         raise
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise StoreError(
-            "folder", f"{path.name} to be a readable Parquet file", f"{type(error).__name__}: {error}",
-            "delete the file: its trials are computed again",
-        ) from error  # fmt: skip
-    if columns is None and frame.schema != pl.Schema(layout.schema):
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        found = f"{type(error).__name__}: {error}"[:200]
+        raise StoreError("folder", f"{path.name} to be a readable Parquet file", found, hint) from error
+    if CHECKSUM in frame.columns:  # results of earlier versions have none
+        known, frame = frame[CHECKSUM].unique().to_list(), frame.drop(CHECKSUM)
+        if known != [_checksum(frame)]:
+            raise StoreError("folder", f"{path.name} to hold the rows that were written", "others", hint)
+    if frame.schema != pl.Schema(layout.schema):
         raise StoreError(
             "folder", f"{path.name} with the columns of this version", f"{frame.schema}",
             "read it with the version that wrote it, or delete it",

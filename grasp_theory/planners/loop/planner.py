@@ -21,6 +21,7 @@ from grasp_theory.planners.loop.search import Incumbents, Returned, Search
 from grasp_theory.planners.loop.settings import check_choices
 from grasp_theory.planners.loop.watch import Callback, CurveRecorder, Recorder, report
 from grasp_theory.problem import PlanningProblem
+from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 
@@ -70,6 +71,7 @@ class Planner(ABC):
         if self.max_rows is not None:
             positive_integer("max_rows", self.max_rows, minimum=self.restarts)
 
+    @checked
     def plan(
         self,
         problem: PlanningProblem,

@@ -38,7 +38,7 @@ def check_choices(planner: Any, **choices: tuple[str, ...]) -> None:
     """Raise a ParameterError unless each named field is one of its choices."""
     for name, allowed in choices.items():
         value = getattr(planner, name)
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise ParameterError(name, f"one of {', '.join(allowed)}", repr(value), f"pass {allowed[0]!r}")
 
 

@@ -8,12 +8,16 @@ outer edge; its centre of gravity lies 45 px along the stem.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import importlib.util
 import sys
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from linear_systems.errors import MissingPackageError
 
 BOARD = 512.0
 """Side of the board that a picture shows, px."""
@@ -46,7 +50,18 @@ def reference_environment() -> Any:
 
     Its module imports OpenCV, for pictures that are not used here; where OpenCV does not load (its wheel wants a
     system's libGL, which a bare machine lacks), an empty module stands in for it during the import.
+
+    Raises
+        MissingPackageError: gym-pusht is missing, or pymunk is not the one that it is written for.
     """
+    hint = "pip install 'grasp-theory[tasks]', which brings gym-pusht with a pymunk below 7"
+    for package in ("gym_pusht", "pymunk"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackageError("name", "the physics of push_t", f"no package {package}", hint)
+    # gym-pusht sets up collision handlers in a way that pymunk 7 has no more.
+    if not hasattr(importlib.import_module("pymunk").Space, "add_collision_handler"):
+        found = f"pymunk {importlib.metadata.version('pymunk')}"
+        raise MissingPackageError("name", "pymunk below 7 for the physics of push_t", found, hint)
     try:
         importlib.import_module("cv2")
     except ImportError:

@@ -178,7 +178,7 @@ class TestRefusals:
             Gaussian(np.array([np.nan]), 1.0)
         with pytest.raises(NonFiniteError, match="log_amplitude"):
             Gaussian(np.zeros(1), 1.0, math.inf)
-        with pytest.raises(NonFiniteError, match="phase"):
+        with pytest.raises(ParameterError, match="phase"):
             FourierMode(np.ones(1), math.nan)
         with pytest.raises(NonFiniteError, match="offset"):
             Absolute(np.ones(1), math.inf)

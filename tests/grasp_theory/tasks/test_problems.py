@@ -241,7 +241,7 @@ def test_something_else_is_refused(contents: bytes | None, tmp_path: Path) -> No
         ("shortest_steps", lambda p: p.shortest_steps + 0.1, "lower bounds"),
         ("horizon", lambda p: p.horizon * 9, "fit the horizon"),
         ("horizon", lambda p: p.horizon // 9, "at least one step"),
-        ("kind", lambda p: "hard", "one of random"),
+        ("kind", lambda p: "hard", "one of 'random'"),
     ],
 )
 def test_a_set_that_breaks_an_invariant_cannot_be_made(

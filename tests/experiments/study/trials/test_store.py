@@ -69,12 +69,12 @@ def test_reading_goes_on_where_a_compaction_moves_parts(
     store.write("a", fake_rows("a"))
     read, calls = store_module._read, []
 
-    def moved_once(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    def moved_once(path: Path) -> pl.DataFrame:
         calls.append(path.name)
         if len(calls) == 1:
             monkeypatch.setattr(store_module, "_read", read)
             store.compact()
-        return read(path, columns)
+        return read(path)
 
     monkeypatch.setattr(store_module, "_read", moved_once)
     assert len(store.rows()) == 2
