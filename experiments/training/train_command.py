@@ -75,7 +75,8 @@ def train_model(
             offline one.
     """
     path = out / f"{task.name}-{kind}-{latent}-{seed}"
-    if not overwrite and any(path.with_suffix(end).exists() for end in (".safetensors", ".json")):
+    # The card is written last: weights without one are what a killed run of this command left.
+    if not overwrite and path.with_suffix(".json").exists():
         raise ParameterError(
             "out", f"no {path.name} there yet", "its files", "--overwrite, or another folder"
         )
@@ -86,7 +87,7 @@ def train_model(
     model = trained.model.cpu()
     card = model_card(task, kind, seed, recipe, trained, evaluate(task, model, quick=quick))
     out.mkdir(parents=True, exist_ok=True)
-    save(model, card, path, overwrite=overwrite)
+    save(model, card, path, overwrite=True)
     return path
 
 

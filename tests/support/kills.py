@@ -64,11 +64,11 @@ class Case:
     words: tuple[str, ...]
     results: Callable[[Path], Any]
 
-    def start(self, folder: Path, mark: str) -> subprocess.Popen[bytes]:
+    def start(self, folder: Path, mark: str, output_name: str = "output.txt") -> subprocess.Popen[bytes]:
         """Start the command, its processes marked."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), MARK: mark, "OMP_NUM_THREADS": "1"}
         words = [word.format(folder) for word in self.words]
-        with (folder / "output.txt").open("wb") as output:
+        with (folder / output_name).open("wb") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", *words], cwd=ROOT, env=environment, stdout=output, stderr=output
             )
