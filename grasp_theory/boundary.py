@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from grasp_theory.dynamics import AnyDynamics, TimeVaryingDynamics, untouched
-from linear_systems.checked import shown
+from linear_systems.annotations import shown
 from linear_systems.errors import (
     DTypeError,
     InvalidInputError,

@@ -17,7 +17,8 @@ from grasp_theory.boundary import as_tensor
 from grasp_theory.dynamics import TimeVaryingDynamics
 from grasp_theory.planners import Plan
 from grasp_theory.problem import PlanningProblem
-from linear_systems.checked import checked, shown
+from linear_systems.annotations import shown
+from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_integer
 

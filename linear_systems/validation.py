@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from linear_systems.checked import LARGEST, shown
+from linear_systems.annotations import LARGEST, shown
 from linear_systems.errors import (
     DTypeError,
     HorizonError,

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from grasp_theory.boundary import check_finite
 from grasp_theory.theorems.record import TheoremCheck
-from linear_systems.checked import checked, shown
+from linear_systems.annotations import shown
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 from linear_systems.rounding import EPS
 from linear_systems.stop_gradient.basin import block_growth, contraction_basin
@@ -131,12 +132,9 @@ def _block(
     eta_s, eta_a = step_sizes(step_size)
     beta = goal_weight("beta", beta)
     n = start.numel()
-    for name, tensor, expected in (
-        ("start", start, (n,)),
-        ("goal", goal, (n,)),
-        ("plan", plan, (len(plan), plan.shape[-1])),
-    ):
-        if tensor.shape != expected or not tensor.numel() or (name == "plan" and tensor.shape[1] <= n):
+    for name, tensor in (("start", start), ("goal", goal), ("plan", plan)):
+        fits = tensor.ndim == 2 and tensor.shape[1] > n if name == "plan" else tensor.shape == (n,)
+        if not fits or not tensor.numel():
             needed = f"shape (T, {n} + m)" if name == "plan" else f"shape ({n or 'n'},)"
             raise ShapeError(
                 name, needed, f"shape {tuple(tensor.shape)}", "one state, one goal, and rows (s_{t+1}, a_t)"

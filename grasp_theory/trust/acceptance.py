@@ -21,7 +21,8 @@ from grasp_theory.boundary import as_tensor
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.intervals import LEVEL, Estimate, wilson
 from grasp_theory.statistics.learn_then_test import clopper_pearson, fewest_trials, loosest_threshold
-from linear_systems.checked import checked, shown
+from linear_systems.annotations import shown
+from linear_systems.checked import checked
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import fraction
 

@@ -25,7 +25,8 @@ from grasp_theory.trust.rates import rates
 from grasp_theory.trust.reach import Metric, reach
 from grasp_theory.trust.settings import choose_settings
 from grasp_theory.trust.smoothness import final_responses, smoothness
-from linear_systems.checked import checked, takes
+from linear_systems.annotations import takes
+from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.rounding import EPS
 from linear_systems.validation import positive_float, positive_integer, square

@@ -166,7 +166,7 @@ def test_as_dynamics_adapts_and_is_idempotent() -> None:
     assert isinstance(adapted, Dynamics)
     for dynamics in (invariant, varying, adapted):
         assert as_dynamics(dynamics) is dynamics
-    with pytest.raises(ParameterError, match="dynamics: expected an object with a method step"):
+    with pytest.raises(ParameterError, match="model: expected an object with a method step"):
         # Without the annotation's check at run time, which only these tests switch on.
         inspect.unwrap(as_dynamics)("a name")
 
@@ -223,7 +223,7 @@ def test_predictions_refuse_actions_without_a_time_axis() -> None:
 
 
 def test_a_model_that_changes_the_state_shape_is_refused() -> None:
-    with pytest.raises(ShapeError, match="model: expected next states of shape"):
+    with pytest.raises(ShapeError, match="dynamics: expected next states of shape"):
         rollout(lambda s, a: s[:, :1], torch.zeros(2), torch.zeros(4, 1))
 
 

@@ -86,7 +86,7 @@ def _network(state: Tensor, action: Tensor) -> Tensor:
         ({"action_set": object()}, ParameterError, "action_set"),
         ({"stage_cost": lambda s, a: s}, ShapeError, "stage_cost"),
         ({"goal_distance": lambda s, g: 1.0}, ShapeError, "goal_distance"),
-        ({"dynamics": lambda s, a: (s, a)}, ShapeError, "model"),
+        ({"dynamics": lambda s, a: (s, a)}, ShapeError, "dynamics"),
         ({"dynamics": _network, "action_dim": 5}, ShapeError, "action_dim"),
         (
             {"dynamics": _network, "initial_state": Z(2, 2).double(), "goal": Z(2, 2).double()},
