@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -182,7 +182,7 @@ def adapted(argument: str, model: object) -> AnyDynamics:
     if isinstance(model, Dynamics | TimeVaryingDynamics) and callable(getattr(model, stepped)):
         return model
     if takes(model, 2):
-        return ModelDynamics(model)
+        return ModelDynamics(cast(Callable[[Tensor, Tensor], Tensor], model))
     raise ParameterError(
         argument, "an object with a method step, a linear system or a function of 2 arguments", shown(model),
         "pass a function of (state, action), a torch.nn.Module or an object with step(state, action)",

@@ -49,7 +49,7 @@ class TiedProcess(SpawnProcess):
 class TiedContext(SpawnContext):
     """What `multiprocessing.get_context("spawn")` gives, with processes that end with their parent."""
 
-    Process = TiedProcess  # type: ignore[assignment]
+    Process = TiedProcess
 
 
 _HAS_MASKS = hasattr(signal, "pthread_sigmask")

@@ -57,10 +57,10 @@ def checked(item: Item) -> Item:
             masked, sparse or without data.
     """
     if inspect.isclass(item):
-        constructor = item.__init__  # type: ignore[misc]
+        constructor = item.__init__
         # The fields of a dataclass were annotated in the modules of its bases; its constructor no longer knows which.
         generated = inspect.unwrap(constructor).__code__.co_filename == "<string>"
-        item.__init__ = _guarded(constructor, item if generated else constructor)  # type: ignore[misc]
+        item.__init__ = _guarded(constructor, item if generated else constructor)  # type: ignore[method-assign]
         return item
     return _guarded(item, item)  # type: ignore[arg-type, return-value]
 
@@ -98,7 +98,7 @@ def _hints(annotated: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(annotated)
     except NameError:
-        found = {}
+        found: dict[str, Any] = {}
         for name, hint in annotated.__annotations__.items():
             holder = types.SimpleNamespace(__annotations__={name: hint})
             try:
@@ -188,12 +188,12 @@ def _has(value: object, method: str, promised: Callable[..., Any]) -> bool:
     return takes(getattr(value, method), len(needed) - 1 - len(named), named)
 
 
-def array_like(name: str, value: object) -> InvalidInputError | None:
+def array_like(name: str, value: Any) -> InvalidInputError | None:
     """Return what keeps a value from being read as an array of numbers, if anything does."""
     if isinstance(value, numbers.Complex | np.number) and not isinstance(
         value, bool | np.longdouble | np.clongdouble
     ):
-        if isinstance(value, numbers.Rational) and abs(value) > LARGEST:
+        if isinstance(value, numbers.Rational) and abs(int(value)) > LARGEST:
             return _refused(name, "a float, or a fraction of 64 bits", value, "write it as a float")
         return None  # which numbers will do is for the function to say
     if isinstance(value, np.ma.MaskedArray):
@@ -250,17 +250,17 @@ def _array(hint: Any) -> Check:
             return _refused(name, _described(hint), value, error=DTypeError)
         if (problem := _unusable(name, value)) is not None:
             return problem
-        dtype = str(value.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
+        dtype = str(value.dtype).removeprefix("torch.")
         error = ShapeError if anything or dtype in hint.dtypes else DTypeError
-        if error is ShapeError and least <= value.ndim <= most:  # type: ignore[attr-defined]
+        if error is ShapeError and least <= value.ndim <= most:
             return None
-        found = f"shape {tuple(value.shape)} of {dtype}"  # type: ignore[attr-defined]
+        found = f"shape {tuple(value.shape)} of {dtype}"
         return error(name, _described(hint), found, "convert or reshape it on purpose")
 
     return check
 
 
-def _unusable(name: str, value: object) -> InvalidInputError | None:
+def _unusable(name: str, value: Any) -> InvalidInputError | None:
     """Refuse what is too large to read, and tensors without data, sparse, or in half precision, in which squares overflow."""
     if isinstance(value, np.ndarray) and value.size > LARGEST_ARRAY:
         return ShapeError(
@@ -273,7 +273,7 @@ def _unusable(name: str, value: object) -> InvalidInputError | None:
     if getattr(value, "is_meta", False):
         return DTypeError(name, "a tensor with entries", "one on meta", "move it to a real device")
     if str(getattr(value, "dtype", "")) in ("torch.float16", "torch.bfloat16"):
-        return DTypeError(name, "float32 or float64", f"{value.dtype}", "convert it: .float()")  # type: ignore[attr-defined]
+        return DTypeError(name, "float32 or float64", f"{value.dtype}", "convert it: .float()")
     return None
 
 
@@ -283,7 +283,7 @@ def _any_of(hints: tuple[Any, ...]) -> Check | None:
         return None
     expected = " or ".join(_described(hint) for hint in hints)
 
-    def check(name: str, value: object) -> InvalidInputError | None:
+    def any_of(name: str, value: object) -> InvalidInputError | None:
         errors: list[InvalidInputError] = []
         for each in checks:
             if (error := each(name, value)) is None:
@@ -292,7 +292,7 @@ def _any_of(hints: tuple[Any, ...]) -> Check | None:
         telling = next((error for error in errors if isinstance(error, DTypeError | ShapeError)), None)
         return telling or _refused(name, expected, value)
 
-    return check
+    return any_of
 
 
 def _one_of(values: tuple[Any, ...]) -> Check:
@@ -359,18 +359,18 @@ def _integer(name: str, value: object) -> InvalidInputError | None:
     )
 
 
-def _real(name: str, value: object) -> InvalidInputError | None:
+def _real(name: str, value: Any) -> InvalidInputError | None:
     if isinstance(value, bool | np.longdouble) or not isinstance(value, numbers.Real):
         return _refused(name, "a real number of at most 64 bits", value)
-    if isinstance(value, numbers.Rational) and abs(value) > LARGEST:
+    if isinstance(value, numbers.Rational) and abs(int(value)) > LARGEST:
         return _refused(name, "a float, or a fraction of 64 bits", value, "write it as a float")
     return None if not math.isnan(value) else _refused(name, "a number", value, "remove NaN")
 
 
-def _complex(name: str, value: object) -> InvalidInputError | None:
+def _complex(name: str, value: Any) -> InvalidInputError | None:
     if isinstance(value, bool | np.longdouble | np.clongdouble) or not isinstance(value, numbers.Complex):
         return _refused(name, "a complex number", value)
-    if isinstance(value, numbers.Rational) and abs(value) > LARGEST:
+    if isinstance(value, numbers.Rational) and abs(int(value)) > LARGEST:
         return _refused(name, "a complex number, or a fraction of 64 bits", value, "write it as a float")
     return None if np.isfinite(complex(value)) else _refused(name, "a finite number", value)
 

@@ -53,10 +53,6 @@ class ParameterError(InvalidInputError):
     """A scalar parameter (noise level, goal weight, tolerance, count) lies outside its domain."""
 
 
-class MissingPackageError(InvalidInputError):
-    """An optional package that the argument needs is not installed."""
-
-
 class RankError(InvalidInputError):
     """A matrix does not have the rank that the result needs."""
 

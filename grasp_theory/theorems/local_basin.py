@@ -136,7 +136,7 @@ def _block(
         ("goal", goal, (n,)),
         ("plan", plan, (len(plan), plan.shape[-1])),
     ):
-        if tensor.shape != expected or not tensor.numel() or (name == "plan" and tensor.shape[1] <= n):
+        if tensor.shape != expected or not tensor.numel() or (name == "plan" and plan.shape[-1] <= n):
             needed = f"shape (T, {n} + m)" if name == "plan" else f"shape ({n or 'n'},)"
             raise ShapeError(
                 name, needed, f"shape {tuple(tensor.shape)}", "one state, one goal, and rows (s_{t+1}, a_t)"

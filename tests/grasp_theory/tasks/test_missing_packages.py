@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,12 +13,11 @@ from linear_systems.errors import InvalidInputError, MissingPackageError
 
 
 @pytest.fixture
-def unloaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the tasks' modules be imported anew, and bring the old ones back afterwards."""
     for name in list(sys.modules):
         if name.startswith(("grasp_theory.tasks.push_t", "grasp_theory.tasks.point_maze")):
             monkeypatch.delitem(sys.modules, name)
-    yield
 
 
 @pytest.mark.parametrize("package", ["gym_pusht", "pymunk"])
@@ -37,13 +35,13 @@ def test_push_t_with_a_pymunk_that_gym_pusht_does_not_know(
 ) -> None:
     pymunk = importlib.import_module("pymunk")
     monkeypatch.delattr(pymunk.Space, "add_collision_handler")
-    with pytest.raises(MissingPackageError, match="pymunk below 7.*found pymunk"):
+    with pytest.raises(MissingPackageError, match=r"pymunk below 7.*found pymunk"):
         by_name("push_t")
 
 
 def test_a_maze_without_mujoco(unloaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mujoco", None)
-    with pytest.raises(MissingPackageError, match="the physics of point_maze.*no package mujoco"):
+    with pytest.raises(MissingPackageError, match=r"the physics of point_maze.*no package mujoco"):
         by_name("point_maze")
 
 
