@@ -17,7 +17,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jaxtyping
 import numpy as np
@@ -193,7 +193,7 @@ def array_like(name: str, value: Any) -> InvalidInputError | None:
     if isinstance(value, numbers.Complex | np.number) and not isinstance(
         value, bool | np.longdouble | np.clongdouble
     ):
-        if isinstance(value, numbers.Rational) and abs(int(value)) > LARGEST:
+        if isinstance(value, numbers.Rational) and abs(cast(int, value)) > LARGEST:
             return _refused(name, "a float, or a fraction of 64 bits", value, "write it as a float")
         return None  # which numbers will do is for the function to say
     if isinstance(value, np.ma.MaskedArray):
@@ -362,7 +362,7 @@ def _integer(name: str, value: object) -> InvalidInputError | None:
 def _real(name: str, value: Any) -> InvalidInputError | None:
     if isinstance(value, bool | np.longdouble) or not isinstance(value, numbers.Real):
         return _refused(name, "a real number of at most 64 bits", value)
-    if isinstance(value, numbers.Rational) and abs(int(value)) > LARGEST:
+    if isinstance(value, numbers.Rational) and abs(cast(int, value)) > LARGEST:
         return _refused(name, "a float, or a fraction of 64 bits", value, "write it as a float")
     return None if not math.isnan(value) else _refused(name, "a number", value, "remove NaN")
 
@@ -370,7 +370,7 @@ def _real(name: str, value: Any) -> InvalidInputError | None:
 def _complex(name: str, value: Any) -> InvalidInputError | None:
     if isinstance(value, bool | np.longdouble | np.clongdouble) or not isinstance(value, numbers.Complex):
         return _refused(name, "a complex number", value)
-    if isinstance(value, numbers.Rational) and abs(int(value)) > LARGEST:
+    if isinstance(value, numbers.Rational) and abs(cast(int, value)) > LARGEST:
         return _refused(name, "a complex number, or a fraction of 64 bits", value, "write it as a float")
     return None if np.isfinite(complex(value)) else _refused(name, "a finite number", value)
 
