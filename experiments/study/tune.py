@@ -71,7 +71,7 @@ def tune(
         compute_units: computes the trial's unit.
         trials: of the study altogether, without those of `handed` settings.
         problems: of the tuning set.
-        handed: the best settings of its neighbours; those that have not been tried yet are tried.
+        handed: best settings of its neighbours, of all rounds so far; those that have not been tried yet are tried.
 
     Raises
         ParameterError: if the model that the study was begun with has changed, or `tuning.db` is damaged.
@@ -128,7 +128,12 @@ def _tune_alone(
             trial = study.ask()
             trial.set_user_attr(HANDED, True)
             attempt(trial, settings)
-    complete, own = _complete(study), _own(study)
+    # What an earlier run tried for its neighbours counts when this one comes to it: else a run that was killed there would
+    # hand on other settings than one that was not.
+    given, own = [dict(settings) for settings in handed], _own(study)
+    complete = [
+        one for one in _complete(study) if HANDED not in one.user_attrs or one.user_attrs["settings"] in given
+    ]
     best = max(complete, key=lambda finished: (finished.value or 0.0, -finished.number))
     return {
         "settings": best.user_attrs["settings"], "value": best.value, "default_value": own[0].value,
@@ -195,10 +200,9 @@ def tune_all(
                 yield target, entry
         if not changed:
             return
-        handed = {
-            target: [tuple(sorted(entries[one]["settings"].items())) for one in target.neighbours(targets)]
-            for target in targets
-        }
+        for target in targets:
+            best = [tuple(sorted(entries[one]["settings"].items())) for one in target.neighbours(targets)]
+            handed[target] = list(dict.fromkeys([*handed[target], *best]))
 
 
 def _in_processes(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import polars as pl
 import pytest
 from study_cases import fake_rows
 
+import experiments.study.tune as tune_module
 from experiments.study.tables import ROWS
 from experiments.study.targets import Target, Tuned
 from experiments.study.trials.settings import BUDGET, EVALUATIONS, make_planner
@@ -159,3 +163,37 @@ def test_tuned_settings_survive_the_file(tmp_path: Path) -> None:
     assert Tuned.load(tmp_path).settings(TARGET) is None
     tuned.save(tmp_path)
     assert Tuned.load(tmp_path).settings(TARGET) == (("iterations", 5), ("lr", 0.1))
+
+
+@pytest.mark.parametrize("stop", [3, 8, 9, 10])
+def test_a_run_that_stopped_anywhere_hands_on_what_another_does(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = [replace(TARGET, horizon=T) for T in (2, 4, 6, 8)]
+
+    class Stopped(Exception):
+        pass
+
+    def ends(folder: str, after: int | None) -> dict[Target, object]:
+        done = Counter[str]()
+
+        def compute(units: Sequence[Unit]) -> Iterator[tuple[Unit, pl.DataFrame]]:
+            for unit in units:
+                done["units"] += 1
+                if after is not None and done["units"] > after:
+                    raise Stopped
+                # Settings differ in what they are worth from horizon to horizon, so that neighbours' best ones are taken.
+                steps = [
+                    zlib.crc32(f"{unit.settings} {unit.horizon // 4}".encode()) % 300 + each
+                    for each in range(4)
+                ]
+                rows = fake_rows(unit_key(unit), unit.count)
+                yield unit, rows.with_columns(first_step=pl.Series(steps[: unit.count], dtype=pl.Int64))
+
+        monkeypatch.setattr(tune_module, "runner", lambda **_: compute)
+        return dict(tune_all(targets, tmp_path / folder, trials=2, problems=4))
+
+    whole = ends("whole", None)
+    with suppress(Stopped):
+        ends("stopped", stop)
+    assert ends("stopped", None) == whole
