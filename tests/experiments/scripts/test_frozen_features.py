@@ -58,5 +58,8 @@ def test_the_page_shows_the_stored_figures() -> None:
     shown = [f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" for one in deltas]
     assert row.split(" | ")[1:] == [*shown[:-1], f"{shown[-1]} |"]
     steps = next(line for line in page.splitlines() if line.startswith("| the same in typical steps"))
-    found = [f"{stored[latent]['state_gradient']['relative_to_step']['value']:.1f}" for latent in frozen_features.LATENTS]
+    found = [
+        f"{stored[latent]['state_gradient']['relative_to_step']['value']:.1f}"
+        for latent in frozen_features.LATENTS
+    ]
     assert steps.split(" | ")[1:] == [*found[:-1], f"{found[-1]} |"]
