@@ -11,7 +11,7 @@ import pathlib
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jaxtyping
 import numpy as np
@@ -310,7 +310,7 @@ def _complex(name: str, value: object) -> InvalidInputError | None:
 
 
 def _too_large(value: object) -> bool:
-    return isinstance(value, numbers.Rational) and abs(int(value)) > LARGEST
+    return isinstance(value, numbers.Rational) and abs(cast(int, value)) > LARGEST
 
 
 def _tuple(hints: tuple[Any, ...]) -> Check:

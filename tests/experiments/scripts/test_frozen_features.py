@@ -47,3 +47,19 @@ def test_what_the_file_has_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert result.exit_code == 0, result.output
     assert asked == ["patch"]
     assert json.loads(out.read_text()) == {"flat": {"one": {"value": 2.0}}, "patch": {"one": {"value": 1.0}}}
+
+
+def test_the_page_shows_the_stored_figures() -> None:
+    repository = Path(__file__).parents[3]
+    stored = json.loads((repository / "docs" / "frozen_features.json").read_text())
+    page = (repository / "docs" / "world_models.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith("| Figure 3: smallest"))
+    deltas = [stored[latent]["state_gradient"]["relative_to_goal"] for latent in frozen_features.LATENTS]
+    shown = [f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" for one in deltas]
+    assert row.split(" | ")[1:] == [*shown[:-1], f"{shown[-1]} |"]
+    steps = next(line for line in page.splitlines() if line.startswith("| the same in typical steps"))
+    found = [
+        f"{stored[latent]['state_gradient']['relative_to_step']['value']:.1f}"
+        for latent in frozen_features.LATENTS
+    ]
+    assert steps.split(" | ")[1:] == [*found[:-1], f"{found[-1]} |"]

@@ -219,7 +219,7 @@ def test_bad_input_has_its_own_error():
         parallel_iterations.minimised_action_rate(SCALAR, 1.0, -0.5)
     with pytest.raises(ParameterError, match="cycle"):
         parallel_iterations.gradient_steps(SCALAR, 1.0)
-    with pytest.raises(StepSizeError, match="step_size"):
+    with pytest.raises(StepSizeError, match="cycle"):
         parallel_iterations.gradient_steps(SCALAR, 1.0, -0.1)
     with pytest.raises(ParameterError, match="every"):
         parallel_iterations.synchronised(parallel_iterations.parallel_greedy(SCALAR), SCALAR, 0)

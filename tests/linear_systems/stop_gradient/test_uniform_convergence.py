@@ -272,7 +272,7 @@ def test_bad_input_has_its_own_error():
         uniform_convergence.best_uniform_step_size(SCALAR, 0.0)
     with pytest.raises(ParameterError, match="ratio"):
         uniform_convergence.uniform_step_size_limit(SCALAR, 1.0, -1.0)
-    with pytest.raises(StepSizeError, match="step_size"):
+    with pytest.raises(StepSizeError, match="state_steps"):
         uniform_convergence.uniform_region(SCALAR, 1.0, [0.1, -0.1], [0.1])
     with pytest.raises(StepSizeError, match="step_size_limit"):
         uniform_convergence.convergence_radius(SCALAR, 1.0, 5.0)

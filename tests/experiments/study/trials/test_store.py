@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from study_cases import fake_rows
 
 from experiments.study.trials import store as store_module
-from experiments.study.trials.store import Store, StoreError, existing
+from experiments.study.trials.store import Layout, Store, StoreError, existing
 from linear_systems.errors import ParameterError
 
 
@@ -69,12 +69,12 @@ def test_reading_goes_on_where_a_compaction_moves_parts(
     store.write("a", fake_rows("a"))
     read, calls = store_module._read, []
 
-    def moved_once(path: Path) -> pl.DataFrame:
+    def moved_once(path: Path, layout: Layout) -> pl.DataFrame:
         calls.append(path.name)
         if len(calls) == 1:
             monkeypatch.setattr(store_module, "_read", read)
             store.compact()
-        return read(path)
+        return read(path, layout)
 
     monkeypatch.setattr(store_module, "_read", moved_once)
     assert len(store.rows()) == 2
