@@ -57,7 +57,7 @@ LISTED: tuple[tuple[str, set[str], str], ...] = (
      "a bound is any number, one or many; infinity is none"),
     (r".*\.PlanningProblem\.(horizon|action_dim): .*|.*\.history_problem\.(horizon|action_dim): .*",
      {"7", "IntEnum", "np.int64"}, "a count"),
-    (r".*: Any", {"None"}, "None is the default of what may be left out"),
+    (r".*: (Any|World|Metric \| Any)", {"None"}, "None is the default of what may be left out"),
     (r".*\.(initial_state|goal): Any|.*\.(A|B): Tensor|.*\.diagnose\.errors: .*|.*: Float\[Tensor.*", GRADIENTS,
      "a tensor with a gradient is a tensor"),
     (r".*\.diagnose\.errors: .*", NUMBERS | {"array of 1e300", "float64 tensor"}, "σ, or errors"),

@@ -73,7 +73,8 @@ MODULES = (
 )  # fmt: skip
 """Where the public functions and classes are defined; what a package keeps to itself is not among them."""
 RECORDS = {
-    "Benchmark", "Certificate", "ChainLaw", "Comparison", "ControlRun", "Diagnosis", "Basin", "Expectation", "Extremal",
+    "Benchmark",
+    "Cards", "Certificate", "ChainLaw", "Comparison", "ControlRun", "Diagnosis", "Basin", "Expectation", "Extremal",
     "Facts", "Iteration", "KreissConstant", "Linearisation", "LiveLimits", "Measured", "Mode", "OrnsteinUhlenbeckLaw",
     "Pair", "Pairing", "Progress", "Result", "SmoothedRadialLoss", "SyncedPlan", "Trial", "Bin", "TheoremCheck",
     "UniformBound", "Estimate", "ActionStep", "Ridge", "CEMSearch", "StableWorldModelSolver", "ModelDynamics",
