@@ -19,10 +19,9 @@ def device_of(name: str) -> torch.device:
     Raises
         ParameterError: if it is none, or not one of this machine.
     """
-
-    device = as_device("device", name)
+    device = as_device("--device", name)
     if device.type not in ("cpu", "cuda"):
         raise ParameterError(
-            "device", "cpu, cuda or cuda:<index> of this machine", repr(name), "--device cpu"
+            "--device", "cpu, cuda or cuda:<index> of this machine", repr(name), "--device cpu"
         )
     return device

@@ -100,7 +100,8 @@ def test_the_stored_outputs_are_of_one_clean_run(path: Path) -> None:
     assert_ran_cleanly(notebook)
     for cell in code_cells(notebook):
         drawn = sum("image/png" in output.get("data", ()) for output in cell["outputs"])
-        assert drawn == "".join(cell["source"]).count("plt.subplots("), cell["id"]
+        source = "".join(cell["source"])
+        assert drawn == source.count("plt.subplots(") + source.count(".diagram("), cell["id"]
     assert path.stat().st_size <= SIZE_LIMIT
 
 

@@ -64,14 +64,14 @@ def test_offline_and_robust_models_with_their_cards(folder, tmp_path):
 
 
 def test_a_model_that_is_there_is_not_trained_over(tmp_path):
-    for end in (".json", ".safetensors"):
-        file = tmp_path / f"wall_single-offline-flat-0{end}"
+    """A card makes a model; weights without one are what a killed training left."""
+    card, weights = (tmp_path / f"wall_single-offline-flat-0{end}" for end in (".json", ".safetensors"))
+    for file in (card, weights):
         file.write_bytes(b"mine")
         said = refusal("wall_single", "--quick", "--folder", tmp_path / "work", "--out", tmp_path)
         assert "--overwrite" in said
         assert file.read_bytes() == b"mine"
         assert not (tmp_path / "work").exists()
-        file.unlink()
 
 
 def test_quick_and_full_models_have_folders_of_their_own(tmp_path, monkeypatch):
