@@ -1,10 +1,12 @@
 """Commands that are killed at random moments, or started twice at once, end with the results of one undisturbed run.
 
+They take 20 minutes, so they are run on demand: KILLS=1 python -m pytest -m slow tests/experiments/test_kills.py; and
 `python tests/support/kills.py --kills 300` does it at length.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import uuid
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from kills import CASES, one_trial, undisturbed
+
+pytestmark = pytest.mark.skipif("KILLS" not in os.environ, reason="KILLS=1 runs it, in 20 minutes")
 
 
 @pytest.mark.slow
