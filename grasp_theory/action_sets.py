@@ -84,13 +84,13 @@ class Box:
                 "low, high", "low <= high", f"{low.tolist()} and {high.tolist()}", "swap them"
             )
 
-    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the actions clipped to the bounds.
 
         Raises
             ShapeError: the bounds have another number of components than the actions.
         """
+        _check(actions)
         for bound in (self.low, self.high):
             if isinstance(bound, Tensor) and bound.ndim and len(bound) != actions.shape[-1]:
                 raise ShapeError(
@@ -134,13 +134,13 @@ class Balls:
         positive_float("radius", self.radius, allow_zero=True)
         positive_integer("size", self.size)
 
-    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the actions with every group shortened to the radius, up to rounding.
 
         Raises
             ShapeError: the number of components is not a multiple of `size`.
         """
+        _check(actions)
         groups = _groups(actions, self.size)
         # In float64, where squares of float32 do not overflow.
         length = torch.linalg.vector_norm(groups, dim=-1, keepdim=True, dtype=torch.float64)
@@ -179,17 +179,28 @@ class Held:
                 "pass a Box or Balls",
             )
 
-    @checked
     def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
         """Return the nearest held actions of the set.
 
         Raises
             ShapeError: the number of components is not a multiple of `size`.
         """
+        _check(actions)
         groups = _groups(actions, self.size)
         held = groups.mean(-2, keepdim=True).expand_as(groups)
         still = (groups == groups[..., :1, :]).all(-2, keepdim=True)
         return self.allowed.project(torch.where(still, groups, held).reshape(actions.shape))
+
+
+def _check(actions: Tensor) -> None:
+    """Refuse what is no tensor of actions, but not in a graph that is being captured: its inputs have been seen."""
+    if not torch.compiler.is_compiling():
+        _see(actions)
+
+
+@checked
+def _see(actions: Float[Tensor, "*batch m"]) -> None:
+    pass
 
 
 def _groups(actions: Float[Tensor, "*batch m"], size: int) -> Float[Tensor, "*batch k size"]:
