@@ -87,7 +87,7 @@ def train_model(
     model = trained.model.cpu()
     card = model_card(task, kind, seed, recipe, trained, evaluate(task, model, quick=quick))
     out.mkdir(parents=True, exist_ok=True)
-    save(model, card, path, overwrite=True)
+    save(model, card, path, overwrite=overwrite or not path.with_suffix(".json").exists())
     return path
 
 

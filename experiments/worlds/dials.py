@@ -14,7 +14,28 @@ from grasp_theory import rollout
 
 
 @dataclass(frozen=True)
-class Copies:
+class _Turned:
+    """What a world keeps whatever dial is turned.
+
+    Arguments
+        world: the world.
+    """
+
+    world: World
+
+    @property
+    def actions(self) -> int:
+        """m."""
+        return self.world.actions
+
+    @property
+    def horizon(self) -> int:
+        """T."""
+        return self.world.horizon
+
+
+@dataclass(frozen=True)
+class Copies(_Turned):
     """c independent copies of a world, all of which must reach their goals by one plan: c times the dimensions.
 
     Arguments
@@ -22,7 +43,6 @@ class Copies:
         copies: c.
     """
 
-    world: World
     copies: int
 
     @property
@@ -34,11 +54,6 @@ class Copies:
     def actions(self) -> int:
         """c m."""
         return self.copies * self.world.actions
-
-    @property
-    def horizon(self) -> int:
-        """T."""
-        return self.world.horizon
 
     def step(self, state: Tensor, action: Tensor) -> Tensor:
         """Return F of each copy."""
@@ -61,7 +76,7 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class Lifted:
+class Lifted(_Turned):
     """A world seen in more dimensions, with state gradients that mislead beside the states that it can be in.
 
     z = Q s + N y with [Q N] orthonormal columns and y of n entries (n' >= 2n); the step is
@@ -78,19 +93,8 @@ class Lifted:
         adversary: κ; 0 is no more than an embedding.
     """
 
-    world: World
     states: int
     adversary: float = 0.0
-
-    @property
-    def actions(self) -> int:
-        """m."""
-        return self.world.actions
-
-    @property
-    def horizon(self) -> int:
-        """T."""
-        return self.world.horizon
 
     @cached_property
     def frame(self) -> Float[Tensor, "m 2n"]:
@@ -126,7 +130,7 @@ class Lifted:
 
 
 @dataclass(frozen=True)
-class Rippled:
+class Rippled(_Turned):
     """A world whose step has ripples: F(s, a) + (κ/50) sin(50 s): right to κ/50, its state-Jacobian off by up to κ.
 
     The ripples are the world's own.  They make its rollouts, and the loss over actions, jagged: over T steps a gradient
@@ -137,23 +141,12 @@ class Rippled:
         ripple: κ.
     """
 
-    world: World
     ripple: float
 
     @property
     def states(self) -> int:
         """n."""
         return self.world.states
-
-    @property
-    def actions(self) -> int:
-        """m."""
-        return self.world.actions
-
-    @property
-    def horizon(self) -> int:
-        """T."""
-        return self.world.horizon
 
     def step(self, state: Tensor, action: Tensor) -> Tensor:
         """Return F(s, a) with its ripple."""

@@ -214,7 +214,7 @@ class GRASP(LiftedPlanner):
 
         Step sizes, noise, γ and sync are those of `diagnose(problem).settings`, in the units of its states and actions.
         The start is greedy where greedy plans reach the goal region, in the model, in at least four fifths of the problems;
-        then the first sync is at the start.  What this is worth is measured in docs/trust.md.
+        then the first sync is at the start.  What this is worth is measured in docs/world_models.md.
 
         Arguments
             problem: B problems; the first 8 are linearised, and up to 64 are asked for the greedy start.

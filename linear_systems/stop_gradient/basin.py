@@ -100,7 +100,6 @@ def contraction_basin(growth: ArrayLike, curvature: float, rate: float, reach: f
 
     Raises
         UndecidedError: no N_k given is at most q^k, k >= 1: pass more of them, or a larger rate.
-        ShapeError: no N_k is given.
         ParameterError: the rate is not in (0, 1), or another argument is not positive.
         ShapeError: there is no N_0.
     """

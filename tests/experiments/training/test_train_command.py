@@ -53,6 +53,10 @@ def test_offline_and_robust_models_with_their_cards(folder, tmp_path):
     weights = (out / (name.format("offline") + ".safetensors")).read_bytes()
     assert "--overwrite" in refusal(*common)
     assert (out / (name.format("offline") + ".safetensors")).read_bytes() == weights
+    # Without its card it is what a killed training left, which goes on.
+    (out / (name.format("offline") + ".json")).unlink()
+    assert train(*common).exit_code == 0
+    assert (out / (name.format("offline") + ".safetensors")).read_bytes() == weights
     # A finished training is read from its checkpoints: the same weights again, and no pair half replaced.
     assert train(*common, "--overwrite").exit_code == 0
     assert (out / (name.format("offline") + ".safetensors")).read_bytes() == weights
