@@ -1,10 +1,11 @@
-"""What an action set, a sync or a start changes: believed and true success of returned plans, on shipped models.
+"""What an action set, a sync, a start or an early stop changes: believed and true success of plans, on shipped models.
 
     python -m experiments.scripts.planner_variants point_maze --seed 1
 
 prints a Markdown row for each planner of the cards with the world's action set and with held actions, and for GRASP with a
 sync that is parallel in time, with a greedy start, and as it sets itself (`GRASP.auto`), all within the cards' budget, on
-tuning problems.  `--only GRASP` makes the rows whose name begins so.
+tuning problems.  The last column is the true success of the plans that are believed first, at which `plan` stops unless it is
+told not to.  `--only GRASP` makes the rows whose name begins so.
 """
 
 from __future__ import annotations
@@ -16,25 +17,26 @@ from typing import Annotated
 import torch
 import typer
 
-from experiments.evaluation.exploitability import as_given, judge, make_plans, planners
+from experiments.evaluation.exploitability import as_given, judge, planners
+from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import FULL, trials
 from experiments.scripts.acceptance_evidence import judged
 from experiments.threads import one_thread
-from grasp_theory import GRASP, Held, Planner
+from grasp_theory import GRASP, Held, Planner, PlanningProblem
 from grasp_theory.action_sets import ActionSet
 from grasp_theory.command_line import add, new_app
+from grasp_theory.statistics.bootstrap import proportion
 from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks import by_name
-from grasp_theory.tasks.problems import Problems, make_problems
+from grasp_theory.tasks.problems import make_problems
 from grasp_theory.tasks.task import Task
-from grasp_theory.world_models import WorldModel, load
+from grasp_theory.world_models import load
 
 PROBLEM_SEED = 11
+COLUMNS = ("planner", "believed", "true", "true if stopped at the first believed", "evaluations")
 
 
-def variants(
-    task: Task, model: WorldModel, problems: Problems, budget: int
-) -> Iterator[tuple[str, Planner, ActionSet]]:
+def variants(task: Task, problem: PlanningProblem, budget: int) -> Iterator[tuple[str, Planner, ActionSet]]:
     """Yield names, planners and the sets that they plan in."""
     known = planners(task, budget)
     for name, planner in known.items():
@@ -53,8 +55,7 @@ def variants(
         replace(grasp, start="greedy", greedy_spread=task.action_high, sync_at_start=True),
         task.action_set,
     )
-    given = as_given(task, model, problems, 0)
-    auto = GRASP.auto(replace(given, reached=judged(task, model, given).reached))
+    auto = GRASP.auto(problem)
     yield (
         f"GRASP.auto ({auto.start} start)",
         replace(auto, iterations=grasp.iterations, max_evaluations=budget),
@@ -75,16 +76,22 @@ def main(
     problems = make_problems(
         task, trial.plan_kind, horizon=steps, count=count, purpose="tuning", seed=PROBLEM_SEED
     )
+    given = as_given(world, model, problems, 0)
+    given = replace(given, reached=judged(world, model, given).reached)
     typer.echo(
-        f"{task}, seed {seed}, T = {steps}, {count} problems\n\n| planner | believed | true | evaluations |\n|---|---|---|---|"
+        f"{task}, seed {seed}, T = {steps}, {count} problems\n\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
     )
     with one_thread():
-        for name, planner, allowed in variants(world, model, problems, FULL.evaluations * steps):
+        for name, planner, allowed in variants(world, given, FULL.evaluations * steps):
             if not name.startswith(only):
                 continue
-            plan = make_plans(world, model, problems, planner, 0, allowed)
+            plan = planner.plan(replace(given, action_set=allowed), stop_when_reached=False)
             found = judge(world, model, problems, plan, FULL, 0)
-            shares = " | ".join(_share(found[key]) for key in ("believed", "true"))
+            # The plan that would have been returned: the first that was believed, and the best one where none was.
+            early = plan.first.actions.where(plan.first.found[:, None, None], plan.actions)
+            ends = world.simulate(problems.starts, environment_actions(world, early))[:, -1]
+            first = proportion(world.success(ends, problems.goals))
+            shares = " | ".join(_share(each) for each in (found["believed"], found["true"], first))
             typer.echo(f"| {name} | {shares} | {int(torch.median(plan.evaluations)):,} |")
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from typer.testing import CliRunner
 
+from experiments.evaluation.exploitability import as_given
 from experiments.scripts.planner_variants import app, variants
 from grasp_theory import GRASP, Held
 from grasp_theory.tasks import by_name
@@ -16,7 +17,8 @@ from grasp_theory.world_models import load
 def test_variants_have_one_budget_and_the_sets_they_say() -> None:
     task, model = by_name("wall_single"), load("wall_single")
     problems = make_problems("wall_single", "random", horizon=3, count=2, purpose="tuning", seed=11)
-    found = {name: (planner, allowed) for name, planner, allowed in variants(task, model, problems, 600)}
+    given = as_given(task, model, problems, 0)
+    found = {name: (planner, allowed) for name, planner, allowed in variants(task, given, 600)}
     assert {planner.max_evaluations for planner, _ in found.values()} == {600}
     for name, (planner, allowed) in found.items():
         assert isinstance(allowed, Held) == name.endswith("held")
