@@ -76,7 +76,7 @@ class Sizes:
 FULL = Sizes(
     5, PERIOD, (10, 20, 40, 80), ((1, 30), (8, 30), (64, 30)), (30_000, 60_000, 120_000), MEMORY_BUDGET
 )
-QUICK = Sizes(3, 8, (10, 80), ((1, 10),), (3_000, 15_000), 0.6 * GIGABYTE)
+QUICK = Sizes(3, 8, (10, 80), ((1, 10),), (3_000, 15_000), 0.8 * GIGABYTE)
 
 
 def bench_planners(
