@@ -91,11 +91,13 @@ class Curve(_Shapes):
         evaluations: (K,), the budgets, K equal parts of `max_evaluations`, the same for every planner.
         loss: (K, B), the loss of the plan; infinite where the budget does not pay for the first rollout.
         believed: (K, B), whether the model believes that it reaches the goal region.
+        actions: (K, B, T, m), the plan; the initial actions where the budget does not pay for the first rollout.
     """
 
     evaluations: Int[Tensor, " K"]
     loss: Float[Tensor, "K B"]
     believed: Bool[Tensor, "K B"]
+    actions: Float[Tensor, "K B T m"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -190,6 +192,7 @@ def _concatenate_curves(curves: Sequence[Curve]) -> Curve:
         curves[0].evaluations,
         torch.cat([curve.loss for curve in curves], dim=1),
         torch.cat([curve.believed for curve in curves], dim=1),
+        torch.cat([curve.actions for curve in curves], dim=1),
     )
 
 

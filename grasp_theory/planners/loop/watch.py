@@ -109,6 +109,7 @@ class CurveRecorder:
         self._restarts, self._horizon = restarts, horizon
         self._loss: list[Tensor] = []
         self._believed: list[Tensor] = []
+        self._actions: list[Tensor] = []
 
     def advance(self, until: int | None, search: Search, incumbents: Incumbents, *, started: bool) -> None:
         """Record the present answer for all budgets that do not pay for `until` evaluations a row (None: for all).
@@ -129,8 +130,9 @@ class CurveRecorder:
             loss, believed = incumbents.loss[best].to(incumbents.actions.dtype), incumbents.believed[best]
             self._loss.append(loss if paid else torch.full_like(loss, torch.inf))
             self._believed.append(believed if paid else torch.zeros_like(believed))
+            self._actions.append(incumbents.actions[best])
 
     def curve(self) -> Curve:
         """Return what was recorded."""
         loss, believed = torch.stack(self._loss), torch.stack(self._believed)
-        return Curve(self._budgets.to(loss.device), loss, believed)
+        return Curve(self._budgets.to(loss.device), loss, believed, torch.stack(self._actions))

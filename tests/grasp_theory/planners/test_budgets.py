@@ -107,6 +107,8 @@ def test_the_curve_is_what_smaller_budgets_return(planner: Planner, stop: bool) 
         expected = less.plan(problem, stop_when_reached=stop)
         torch.testing.assert_close(curve.loss[k], expected.loss, rtol=1e-9, atol=1e-12)
         assert torch.equal(curve.believed[k], expected.reached)
+        torch.testing.assert_close(curve.actions[k], expected.actions, rtol=1e-7, atol=1e-9)
+    assert torch.equal(curve.actions[-1], plan.actions)
 
 
 def test_a_curve_of_restarts_and_chunks() -> None:
@@ -117,6 +119,7 @@ def test_a_curve_of_restarts_and_chunks() -> None:
     assert whole is not None
     assert chunks is not None
     torch.testing.assert_close(whole.loss, chunks.loss)
+    torch.testing.assert_close(whole.actions, chunks.actions)
     assert torch.equal(whole.evaluations, chunks.evaluations)
     # Budgets that do not pay for the first rollouts of both restarts have no plan.
     short = replace(planner, max_evaluations=60).plan(problem, curve=True).curve
