@@ -10,12 +10,10 @@ import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from experiments.study.trials.settings import make_planner
 from experiments.study.trials.store import Store
 from experiments.study.trials.trial import run_unit
 from experiments.study.trials.unit import Unit, unit_key
 from experiments.threads import one_thread
-from grasp_theory import CEM, GRASP, MPPI, GradientDescent, LatCo
 from grasp_theory.workers import worker_pool
 from linear_systems.errors import ParameterError
 
@@ -66,18 +64,9 @@ def execute(
 
 
 def study_work(unit: Unit) -> float:
-    """Return about how many evaluations of the model a unit costs, for the time that is left.  A gradient counts three."""
-    planner = make_planner(unit.planner, unit.settings)
-    if isinstance(planner, CEM | MPPI):
-        each = planner.samples * planner.iterations
-    elif isinstance(planner, GRASP):
-        syncs = 0 if planner.sync_every is None else planner.sync_steps / planner.sync_every
-        each = round(3 * planner.iterations * (1 + syncs))
-    else:
-        assert isinstance(planner, GradientDescent | LatCo)
-        each = 3 * planner.iterations
+    """Return about how many evaluations of the model a unit costs, for the time that is left."""
     # One row alone costs about a twentieth of a batch of a hundred.
-    return each * unit.horizon * unit.count * (5 if unit.mode in ("single", "mpc") else 1)
+    return unit.budget * unit.horizon * unit.count * (5 if unit.mode in ("single", "mpc") else 1)
 
 
 def here(units: Sequence[Unit], device: str = "cpu") -> Iterator[tuple[Unit, pl.DataFrame]]:

@@ -33,10 +33,10 @@ from experiments.study.tables import (
     targets,
     units,
 )
-from experiments.study.targets import Target, Tuned
+from experiments.study.targets import AUTO, Target, Tuned
 from experiments.study.trials.store import Store, existing
 from experiments.study.trials.unit import unit_key
-from experiments.study.tune import tune_all
+from experiments.study.tune import BUDGET, tune_all
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
 from linear_systems.errors import ParameterError
@@ -139,7 +139,7 @@ def tune(
 ) -> None:
     """Tune every planner with the same budget on tuning problems, for every set of the tables; goes on where it stopped."""
     chosen = tasks or list(TASKS)
-    budget, count = trials or (2 if quick else 12), problems or (4 if quick else 32)
+    number, count = trials or (2 if quick else 24), problems or (4 if quick else 48)
     if quick and results == RESULTS:
         raise ParameterError(
             "results",
@@ -163,17 +163,23 @@ def tune(
         )
     console = Console(stderr=True)
     entries = tune_all(
-        wanted, results, trials=budget, problems=count, workers=workers, device=str(device_of(device))
-    )
+        wanted, results, trials=number, problems=count, budget=QUICK.budget if quick else BUDGET, workers=workers,
+        device=str(device_of(device)),
+    )  # fmt: skip
     for target, entry in track(entries, total=len(wanted), description="tuning", console=console):
         Tuned.add(results, target, entry)
-        console.print(f"{target.name}: {entry['value']:.3f} (untuned {entry['default_value']:.3f})")
+        said = (
+            "sets itself"
+            if target.planner == AUTO
+            else f"{entry['value']:.3f} (untuned {entry['default_value']:.3f})"
+        )
+        console.print(f"{target.name}: {said}")
 
 
 def every_target(profile: Profile) -> list[Target]:
-    """Return what must be tuned for all tables, each once, shortest horizons first."""
+    """Return what must be tuned for all tables, each once, the planners of one set after each other."""
     found = dict.fromkeys(target for number in TABLES for target in targets(number, profile))
-    return sorted(found, key=lambda target: target.horizon)
+    return sorted(found, key=lambda target: (target.horizon, target.task, target.kind))
 
 
 def status(

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from math import sqrt
 from typing import Any
 
-from experiments.study.targets import Target, Tuned
-from experiments.study.trials.settings import Settings, make_planner, settings_of
-from experiments.study.trials.unit import Mode, Unit
+from experiments.study.targets import AUTO, Target, Tuned
+from experiments.study.trials.settings import UNLIMITED, Settings, make_planner, settings_of
+from experiments.study.trials.unit import BUDGET, Mode, Unit
 from grasp_theory import GRASP
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
 
-TABLES = ("1", "2", "3", "4", "5", "mpc")
-"""The paper's five, and planning in closed loop, as users of world models run it."""
-ROWS = {"CEM": "CEM", "LatCo": "LatCo", "GradientDescent": "GD", "GRASP": "GRASP", "MPPI": "MPPI"}
-"""Planner -> its row.  MPPI is not in the paper."""
+TABLES = ("1", "2", "3", "4", "5", "mpc", "tuning")
+"""The paper's five, planning in closed loop, as users of world models run it, and what tuning by a model's own belief costs."""
+ROWS = {
+    "CEM": "CEM", "LatCo": "LatCo", "GradientDescent": "GD", "GRASP": "GRASP",
+    "MPPI": "MPPI", "ICEM": "iCEM", "CEMGD": "CEM-GD", AUTO: AUTO,
+}  # fmt: skip
+"""Planner -> its row: the paper's four, and after them those that it does not try."""
+PRESETS = {"GRASP.paper": GRASP.paper, "GRASP.released": GRASP.released}
+"""Rows with settings that are nobody's to tune."""
+TUNING_SETS = (
+    ("push_t", "trajectory", 4), ("push_t", "trajectory", 10),
+    ("wall_single", "random", 4), ("wall_single", "random", 8), ("wall_single", "random", 16),
+    ("point_maze", "trajectory", 4), ("point_maze", "random", 16),
+)  # fmt: skip
+"""Where planners are tuned; other sets take the settings of the nearest horizon in the same world."""
 SETS: Mapping[str, Sequence[tuple[str, str, int]]] = {
     "1": [
         *(("push_t", "trajectory", steps) for steps in (8, 10, 12, 14, 16)),
@@ -68,10 +79,11 @@ class Profile:
     """How much is computed.
 
     Arguments
-        problems: of each reporting set, planned side by side.
+        problems: of each reporting set, planned side by side; of the long ones half.
         timed: of these, planned one at a time as well, with the first model.
         seeds: of the models' trainings; a model that there is not is left out.
         chunk: problems of a unit: what a killed run loses at most.
+        budget: model steps that may be evaluated for a problem, for each step of the horizon.
         thin: whether to keep only the first and the last horizon of each task, no long sets, and one set to ablate on.
     """
 
@@ -79,20 +91,35 @@ class Profile:
     timed: int
     seeds: tuple[int, ...]
     chunk: int = 50
+    budget: int = BUDGET
     thin: bool = False
 
 
-FULL = Profile(problems=50, timed=20, seeds=(0, 1, 2))
-QUICK = Profile(problems=6, timed=2, seeds=(0,), thin=True)
+FULL = Profile(problems=200, timed=20, seeds=(0, 1, 2))
+QUICK = Profile(problems=6, timed=2, seeds=(0,), budget=120, thin=True)
 
 
 def targets(number: str, profile: Profile) -> list[Target]:
     """Return what must be tuned for a table."""
-    if number in ("2", "5"):
-        # Table 5 is compared with Table 2's full method.
-        planners = ("GRASP",) if number == "2" else ("GRASP", "GradientDescent")
-        return [Target(*where, planner) for where in sets(number, profile) for planner in planners]
-    return [Target(*where, planner) for where in sets(number, profile) for planner in ROWS]
+    # Table 5 is compared with Table 2's full method.
+    planners = {"2": ("GRASP",), "5": ("GRASP", "GradientDescent"), "tuning": SEARCHED}.get(
+        number, tuple(ROWS)
+    )
+    return list(
+        dict.fromkeys(
+            Target(*(where if planner == AUTO else tuned_at(where)), planner)
+            for where in sets(number, profile)
+            for planner in planners
+        )
+    )
+
+
+def tuned_at(where: tuple[str, str, int]) -> tuple[str, str, int]:
+    """Return the set whose settings a set takes: the nearest in horizon in the same world, of its own kind if there are two."""
+    task, kind, horizon = where
+    world = task.removesuffix("_long")
+    near = [other for other in TUNING_SETS if other[0] == world]
+    return min(near, key=lambda other: (abs(other[2] - horizon), other[1] != kind, other[2]))
 
 
 def sets(number: str, profile: Profile) -> list[tuple[str, str, int]]:
@@ -105,7 +132,7 @@ def sets(number: str, profile: Profile) -> list[tuple[str, str, int]]:
         raise ParameterError(
             "table", f"one of {', '.join(TABLES)}", repr(number), "the paper's number, or mpc"
         )
-    if number in ("2", "5"):
+    if number in ("2", "5", "tuning"):
         return ABLATED[:1] if profile.thin else list(ABLATED)
     every = SETS["3" if number == "4" else number]
     if not profile.thin:
@@ -124,7 +151,7 @@ def cells(number: str, tuned: Tuned, profile: Profile) -> list[Cell]:
     """
     lacking = not_tuned(number, tuned, profile)
     missing = {(target.task, target.kind, target.horizon) for target in lacking}
-    there = [where for where in sets(number, profile) if where not in missing]
+    there = [where for where in sets(number, profile) if not missing & {where, tuned_at(where)}]
     if not there:
         raise ParameterError(
             "tuned.json", f"settings for table {number}", "none",
@@ -134,16 +161,27 @@ def cells(number: str, tuned: Tuned, profile: Profile) -> list[Cell]:
         return [cell for where in there for cell in _grasp_variants(where, tuned)]
     if number == "5":
         return [cell for where in there for cell in _descent_variants(where, tuned)]
+    if number == "tuning":
+        return [cell for where in there for cell in _ways_of_tuning(where, tuned)]
     return [
-        Cell(ROWS[planner], heading(where), where, planner, best(Target(*where, planner), tuned))
-        for where in there
-        for planner in ROWS
+        *(
+            Cell(
+                ROWS[planner],
+                heading(where),
+                where,
+                planner.split(".")[0],
+                best(Target(*where, planner), tuned),
+            )
+            for where in there
+            for planner in ROWS
+        ),
+        *(Cell(row, heading(where), where, "GRASP", preset(row)) for where in there for row in PRESETS),
     ]
 
 
 def not_tuned(number: str, tuned: Tuned, profile: Profile) -> list[Target]:
     """Return what a table needs and is not tuned."""
-    return [target for target in targets(number, profile) if tuned.settings(target) is None]
+    return [target for target in targets(number, profile) if target.name not in tuned.entries]
 
 
 def best(target: Target, tuned: Tuned) -> Settings:
@@ -158,6 +196,11 @@ def best(target: Target, tuned: Tuned) -> Settings:
             "tuned.json", f"settings of {target.name}", "none", f"python -m experiments tune {target.task}"
         )
     return settings
+
+
+def preset(row: str) -> Settings:
+    """Return the settings of a preset, whose iterations are no limit."""
+    return settings_of(replace(PRESETS[row](), iterations=UNLIMITED))
 
 
 def heading(where: tuple[str, str, int]) -> str:
@@ -192,6 +235,8 @@ def _units(
     task, kind, horizon = cell.problem_set
     model = f"{task}-offline-flat-{seed}"
     problems = profile.timed if mode in ("single", "mpc") else profile.problems
+    if kind == "long" and not profile.thin:
+        problems = max(1, problems // 2)
     if model not in models or (mode == "single" and seed != profile.seeds[0]):
         return []
     kinds: Any = kind
@@ -209,6 +254,7 @@ def _units(
             cell.planner,
             cell.settings,
             mode=mode,
+            budget=profile.budget,
         )
         for at in range(first, min(first + profile.chunk, problems), size)
     ]
@@ -218,6 +264,8 @@ def modes(number: str) -> tuple[Mode, ...]:
     """Return how the trials of a table are planned."""
     if number == "mpc":
         return ("mpc",)
+    if number == "tuning":
+        return ("batch",)
     return ("single",) if number == "4" else ("batch", "single")
 
 
@@ -259,6 +307,21 @@ def _descent_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
                 changed["check_every"] = 1
             found.append(_variant(f"{mode}: {label}", where, "GradientDescent", ours | changed))
     return found
+
+
+SEARCHED = tuple(planner for planner in ROWS if planner != AUTO)
+"""Planners that are tuned by trials."""
+
+
+def _ways_of_tuning(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
+    """Return each planner as the model's witness tunes it, and as the model's own belief would."""
+    target = {planner: Target(*where, planner) for planner in SEARCHED}
+    return [
+        Cell(f"{ROWS[planner]}{words}", heading(where), where, planner, settings)
+        for planner in SEARCHED
+        for words, by in (("", "settings"), (", own belief", "own_settings"))
+        if (settings := tuned.settings(target[planner], by=by)) is not None
+    ]
 
 
 _NOISES = (

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.study.trials.settings import (
-    Settings,
-    untuned,
-)
+from experiments.study.trials.settings import Settings, untuned
 from grasp_theory.files import atomic_file, read_whole
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
+
+AUTO = "GRASP.auto"
+"""Not tuned: it sets itself by the model, on the tuning problems and without a trial."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Target:
 
     Arguments
         task, kind, horizon: of the problem sets.
-        planner: its name.
+        planner: its name in `PLANNERS`, or `AUTO`.
     """
 
     task: str
@@ -60,7 +61,7 @@ class Tuned:
     """The best settings of each target, read from and written to `tuned.json`.
 
     Arguments
-        entries: name of the target -> settings, value, trials, handed (trials of neighbours' settings), problems,
+        entries: name of the target -> settings, value, trials, handed (trials of neighbours' settings), problems, budget,
             model_hash, codes.
     """
 
@@ -85,17 +86,36 @@ class Tuned:
         for name, entry in entries.items():
             if not isinstance(entry, dict) or not isinstance(entry.get("settings"), dict):
                 raise damaged(path, f"settings of {name!r}", json.dumps(entry)[:60])
+            if not _NAME.fullmatch(name):
+                raise damaged(path, "planners and problem sets by name", repr(name)[:60])
         return cls(entries)
 
-    def settings(self, target: Target) -> Settings | None:
-        """Return the tuned settings of a target, or None."""
-        entry = self.entries.get(target.name)
-        return None if entry is None else tuple(sorted(entry["settings"].items()))
+    def settings(self, target: Target, *, by: str = "settings") -> Settings | None:
+        """Return the tuned settings of a target, or those of the same planner and world at the nearest horizon, or None.
+
+        Arguments
+            target: what they are for.
+            by: "settings" for those that the model's witness believed most of, "own_settings" for those that the model itself did.
+        """
+        entry = self.entries.get(target.name) or self._nearest(target)
+        return None if entry is None else tuple(sorted(entry[by].items()))
+
+    def _nearest(self, target: Target) -> Mapping[str, Any] | None:
+        world = target.task.removesuffix("_long")
+        near = []
+        for name, entry in self.entries.items():
+            planner, _, where = name.partition(" ")
+            task, kind, horizon = where.rsplit("-", 2)
+            if planner == target.planner and task.removesuffix("_long") == world:
+                near.append(
+                    (abs(int(horizon) - target.horizon), kind != target.kind, int(horizon), name, entry)
+                )
+        return min(near)[-1] if near else None
 
     def with_defaults(self, targets: Sequence[Target]) -> Tuned:
         """Return these, and the untuned settings for targets without."""
         filled = {
-            target.name: {"settings": dict(untuned(target.planner, by_name(target.task)))}
+            target.name: {"settings": dict(untuned(target.planner.split(".")[0], by_name(target.task)))}
             for target in targets
         }
         return Tuned({**filled, **self.entries})
@@ -117,6 +137,9 @@ class Tuned:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_file(folder / "tuned.json") as file:
             file.write((json.dumps(self.entries, indent=1, sort_keys=True) + "\n").encode())
+
+
+_NAME = re.compile(r"[\w.]+ \w+-\w+-\d+")
 
 
 def damaged(path: Path, expected: str, found: str) -> ParameterError:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,17 +22,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from experiments.study.execute import Runner, execute, runner
-from experiments.study.targets import Target, damaged
-from experiments.study.trials.settings import (
-    BUDGET,
-    EVALUATIONS,
-    Settings,
-    make_planner,
-    settings_of,
-    untuned,
-)
+from experiments.study.targets import AUTO, Target, damaged
+from experiments.study.trials.judge import Judge
+from experiments.study.trials.settings import UNLIMITED, Settings, make_planner, settings_of, untuned
 from experiments.study.trials.store import Store, StoreError
-from experiments.study.trials.unit import Unit, model_hash, unit_key
+from experiments.study.trials.unit import Unit, model_hash, problem_set, stored_model, unit_key
+from grasp_theory import GRASP
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
 from grasp_theory.workers import worker_pool
@@ -41,8 +37,10 @@ STARTUP = 4
 """Trials drawn at random before the estimator has a say; the same however long the study, so that it can be prolonged."""
 HANDED = "handed over"
 """The attribute of a trial of a neighbour's settings."""
-PROMPTNESS = 0.01
-"""How much less a success counts if it takes all iterations than if it takes none."""
+BUDGET = 450
+"""Model steps that a trial may evaluate for each step of the horizon: the middle one of the three budgets that are reported."""
+OWN = 0.01
+"""How much more a plan counts in tuning that the model believes itself: it breaks ties."""
 
 
 def tune(
@@ -52,6 +50,7 @@ def tune(
     *,
     trials: int,
     problems: int,
+    budget: int = BUDGET,
     handed: Sequence[Settings] = (),
     progress: bool = True,
 ) -> Mapping[str, Any]:
@@ -59,8 +58,9 @@ def tune(
 
     The study is Optuna's tree-structured Parzen estimator, kept in `tuning.db` (SQLite) beside the rows.  Its first
     trial is the untuned default, and the sampler of trial k is seeded by (target, k), so that a study that was killed
-    goes on as if it had not been.  A trial plans the first `problems` tuning problems with the first model until success in the
-    model; its value is the share solved, a little less for late solutions (see `score`).
+    goes on as if it had not been.  A trial plans the first `problems` tuning problems with the first model; its value is
+    the share of the returned plans that another training of the model believes (see `score`): the nearest to the truth that can be
+    had without the world.
 
     After its own trials a target tries the best settings of its neighbours: a search of few trials often misses good
     settings that the search at another horizon has found.
@@ -71,15 +71,29 @@ def tune(
         compute_units: computes the trial's unit.
         trials: of the study altogether, without those of `handed` settings.
         problems: of the tuning set.
+        budget: model steps that a trial may evaluate for each step of the horizon.
         handed: best settings of its neighbours, of all rounds so far; those that have not been tried yet are tried.
 
     Raises
         ParameterError: if the model that the study was begun with has changed, or `tuning.db` is damaged.
         StoreError: while another process tunes the same.
     """
+    if target.planner == AUTO:
+        return set_by_itself(target, problems)
     store.folder.mkdir(parents=True, exist_ok=True)
     with _alone(target, store.folder), _readable(store.folder), tuning_storage(store.folder) as storage:
-        return _tune_alone(target, store, storage, compute_units, trials, problems, handed, progress)
+        return _tune_alone(target, store, storage, compute_units, trials, problems, budget, handed, progress)
+
+
+def set_by_itself(target: Target, problems: int) -> Mapping[str, Any]:
+    """Return the entry of `GRASP.auto` for the first tuning problems of a set: its settings come from the model alone."""
+    task, found = by_name(target.task), problem_set(f"{target.set_name}-tuning")
+    judge = Judge(task, stored_model(target.model), found, range(min(problems, len(found))))
+    planner = replace(GRASP.auto(judge.problem(0)), iterations=UNLIMITED)
+    return {
+        "settings": dict(settings_of(planner)), "value": None, "trials": 0, "handed": 0, "problems": problems,
+        "model_hash": model_hash(target.model),
+    }  # fmt: skip
 
 
 def _tune_alone(
@@ -89,16 +103,17 @@ def _tune_alone(
     compute_units: Runner,
     trials: int,
     problems: int,
+    budget: int,
     handed: Sequence[Settings],
     progress: bool,
 ) -> Mapping[str, Any]:
     study = _study(target, storage, store.folder)
-    fixed = {"model_hash": model_hash(target.model), "problems": problems}
+    fixed = {"model_hash": model_hash(target.model), "problems": problems, "budget": budget}
     known = {name: study.user_attrs.get(name, value) for name, value in fixed.items()}
     if known != fixed:
         raise ParameterError(
             "tuning.db", f"a study {target.name!r} begun with {fixed}", f"{known}",
-            "the same model and problems, or another folder of results",
+            "the same model, problems and budget, or another folder of results",
         )  # fmt: skip
     for name, value in fixed.items():
         study.set_user_attr(name, value)
@@ -110,11 +125,12 @@ def _tune_alone(
         trial.set_user_attr("settings", dict(settings))
         unit = Unit(
             target.task, target.kind, target.horizon, "tuning", 0, problems, target.model, target.planner, settings,
-            mode="first",
+            budget=budget,
         )  # fmt: skip
         rows = compute(unit, store, compute_units, progress=progress)
         trial.set_user_attr("code", rows["code"][0])
-        study.tell(trial, score(rows, make_planner(target.planner, settings).iterations))
+        trial.set_user_attr("believed", rows["final_model"].mean())
+        study.tell(trial, score(rows))
 
     for number in range(len(_own(study)), trials):
         study.sampler = optuna.samplers.TPESampler(seed=_seed(target.name, number), n_startup_trials=STARTUP)
@@ -135,9 +151,10 @@ def _tune_alone(
         one for one in _complete(study) if HANDED not in one.user_attrs or one.user_attrs["settings"] in given
     ]
     best = max(complete, key=lambda finished: (finished.value or 0.0, -finished.number))
+    own_best = max(complete, key=lambda finished: (finished.user_attrs["believed"], -finished.number))
     return {
-        "settings": best.user_attrs["settings"], "value": best.value, "default_value": own[0].value,
-        "trials": len(own), "handed": len(complete) - len(own),
+        "settings": best.user_attrs["settings"], "own_settings": own_best.user_attrs["settings"],
+        "value": best.value, "default_value": own[0].value, "trials": len(own), "handed": len(complete) - len(own),
         "codes": sorted({trial.user_attrs.get("code") or "?" for trial in complete}), **fixed,
     }  # fmt: skip
 
@@ -155,6 +172,7 @@ def _study(target: Target, storage: optuna.storages.RDBStorage, folder: Path) ->
         for trial in study.get_trials(deepcopy=False):
             if trial.state == TrialState.COMPLETE:
                 make_planner(target.planner, tuple(trial.user_attrs["settings"].items()))
+                float(trial.user_attrs["believed"])
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
         raise
     except (
@@ -181,6 +199,7 @@ def tune_all(
     *,
     trials: int,
     problems: int,
+    budget: int = BUDGET,
     workers: int = 1,
     device: str = "cpu",
 ) -> Iterator[tuple[Target, Mapping[str, Any]]]:
@@ -189,7 +208,7 @@ def tune_all(
     All targets are tuned first. Then, in rounds, each tries the best settings of its neighbours, until a round changes no
     entry. An entry that has changed is yielded again.
     """
-    job = partial(_tune, folder=folder, trials=trials, problems=problems, device=device)
+    job = partial(_tune, folder=folder, trials=trials, problems=problems, budget=budget, device=device)
     entries: dict[Target, Mapping[str, Any]] = {}
     handed: dict[Target, list[Settings]] = {target: [] for target in targets}
     while True:
@@ -261,12 +280,18 @@ def _readable(folder: Path) -> Iterator[None]:
 
 
 def _tune(
-    target: Target, handed: Sequence[Settings], folder: Path, trials: int, problems: int, device: str
+    target: Target,
+    handed: Sequence[Settings],
+    folder: Path,
+    trials: int,
+    problems: int,
+    budget: int,
+    device: str,
 ) -> Mapping[str, Any]:
     optuna.logging.set_verbosity(logging.WARNING)
     return tune(
-        target, Store(folder), runner(device=device), trials=trials, problems=problems, handed=handed,
-        progress=False,
+        target, Store(folder), runner(device=device), trials=trials, problems=problems, budget=budget,
+        handed=handed, progress=False,
     )  # fmt: skip
 
 
@@ -276,12 +301,19 @@ def compute(unit: Unit, store: Store, compute_units: Runner, *, progress: bool =
     return store.unit_rows(unit_key(unit))
 
 
-def score(rows: pl.DataFrame, iterations: int) -> float:
-    """Return the mean over problems of 1 − PROMPTNESS · (share of the iterations used) where solved, and 0 elsewhere."""
-    used = rows["first_step"].cast(pl.Float64) / iterations
-    mean = (1 - PROMPTNESS * used).fill_null(0.0).mean()
+def score(rows: pl.DataFrame) -> float:
+    """Return the share of returned plans that the witness believes, and `OWN` times the share that the model does itself.
+
+    A model without a witness is its own.
+    """
+    believed = rows["final_model"].cast(pl.Float64)
+    mean = (rows["agreed"].cast(pl.Float64).fill_null(believed) + OWN * believed).mean()
     assert isinstance(mean, float)
     return mean
+
+
+SAMPLES = (30, 60, 100, 200)
+"""Of the sampling planners, from which tuning chooses: the middle budget pays for 15 to 2 iterations."""
 
 
 def suggest(trial: optuna.Trial, planner: str, task: Task) -> Settings:
@@ -294,7 +326,7 @@ def suggest(trial: optuna.Trial, planner: str, task: Task) -> Settings:
     def choose(name: str, *choices: Any) -> Any:
         return trial.suggest_categorical(name, choices)
 
-    chosen: dict[str, Any] = dict(BUDGET[planner])
+    chosen: dict[str, Any] = {}
     if planner == "GRASP":
         chosen |= {
             "state_lr": log("state_lr", 0.005, 0.3), "action_lr": log("action_lr", 0.003, 0.3, scale),
@@ -318,18 +350,23 @@ def suggest(trial: optuna.Trial, planner: str, task: Task) -> Settings:
             "initial_action_noise": scale * choose("initial_action_noise", 0.0, 0.3),
         }  # fmt: skip
     elif planner in ("CEM", "ICEM"):
-        samples = choose("samples", 150, 300, 450)
+        samples = choose("samples", *SAMPLES)
         chosen |= {
-            "samples": samples, "iterations": EVALUATIONS // samples,
-            "elites": round(samples * choose("elite_share", 0.03, 0.1, 0.2)),
+            "samples": samples, "elites": max(2, round(samples * choose("elite_share", 0.05, 0.1, 0.2))),
             "initial_std": log("initial_std", 0.1, 1.5, scale), "momentum": choose("momentum", 0.0, 0.1, 0.3),
         }  # fmt: skip
-    elif planner == "MPPI":
-        samples = choose("samples", 150, 300, 450)
+    elif planner == "CEMGD":
+        samples = choose("samples", *SAMPLES)
         chosen |= {
-            "samples": samples, "iterations": EVALUATIONS // samples,
+            "samples": samples, "elites": max(2, round(samples * choose("elite_share", 0.05, 0.1, 0.2))),
+            "initial_std": log("initial_std", 0.1, 1.5, scale), "refined": choose("refined", 1, 2, 5),
+            "gradient_steps": choose("gradient_steps", 2, 5, 10), "gradient_lr": log("gradient_lr", 0.01, 0.5, scale),
+        }  # fmt: skip
+    elif planner == "MPPI":
+        chosen |= {
+            "samples": choose("samples", *SAMPLES),
             "temperature": log("temperature", 0.005, 0.5), "noise": log("noise", 0.1, 1.5, scale),
-            "noise_decay": choose("noise_decay", 0.8, 0.9, 1.0), "noise_exponent": choose("noise_exponent", 0.0, 1.0, 2.0),
+            "noise_decay": choose("noise_decay", 0.7, 0.8, 0.9), "noise_exponent": choose("noise_exponent", 0.0, 1.0, 2.0),
         }  # fmt: skip
     else:
         raise ParameterError("planner", "one with a search space", repr(planner), "add one to `suggest`")

@@ -126,12 +126,16 @@ class Problems:
             np.savez_compressed(file, header=np.array(header), **arrays)
 
     @classmethod
-    def load(cls, path: Path) -> Problems:
+    def load(cls, path: str | Path) -> Problems:
         """Read a set from a file and check all of it; runs no code from the file.
+
+        Arguments
+            path: of the file.
 
         Raises
             ProblemFileError: if the file is missing, damaged, of another version or not a valid set.
         """
+        path = Path(path)
         try:
             # Opened here: numpy does not close a damaged archive that it opened itself.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:

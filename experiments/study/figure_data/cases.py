@@ -18,6 +18,7 @@ from experiments.study.figure_data.extents import SEED
 from experiments.study.targets import Target, Tuned
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.settings import Settings, make_planner, untuned
+from experiments.study.trials.unit import BUDGET
 from grasp_theory import GRASP, Observation, Plan, Planner
 from grasp_theory.planners.loop.lifted import LiftedPlanner
 from grasp_theory.tasks import by_name
@@ -116,15 +117,8 @@ def demonstrations(task: Task, horizon: int, count: int) -> tuple[Problems, Floa
 
 def settings_of(name: str, setting: Setting, tuned: Tuned) -> Settings:
     """Return a planner's settings tuned for the same task at the nearest horizon, or its untuned ones."""
-    names = [entry.split() for entry in tuned.entries]
-    sets = [where.rsplit("-", 2) for planner, where in names if planner == name]
-    near = [(kind, int(horizon)) for task, kind, horizon in sets if task == setting.task]
-    if not near:
-        return untuned(name, by_name(setting.task))
-    kind, horizon = min(near, key=lambda other: (abs(other[1] - setting.horizon), other))
-    found = tuned.settings(Target(setting.task, kind, horizon, name))
-    assert found is not None  # it is one of the entries
-    return found
+    found = tuned.settings(Target(setting.task, setting.kind, setting.horizon, name))
+    return untuned(name, by_name(setting.task)) if found is None else found
 
 
 @cache
@@ -136,7 +130,7 @@ def tuned_settings(name: str, setting: Setting) -> Settings:
 def planner_of(name: str, setting: Setting, budget: float) -> Planner:
     """Return a planner of the study for a setting, with a share of its budget."""
     planner = make_planner(name, tuned_settings(name, setting))
-    return replace(planner, iterations=max(1, round(budget * planner.iterations)))
+    return replace(planner, max_evaluations=max(1, round(budget * BUDGET)) * setting.horizon)
 
 
 def plan_with(judge: Judge, planner: Planner, seed: int = SEED) -> Planned:

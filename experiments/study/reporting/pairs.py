@@ -18,8 +18,8 @@ from linear_systems.errors import ParameterError
 if TYPE_CHECKING:
     from experiments.study.tables import Cell
 
-BATCH = ("batch", "first")
-"""The modes that success is reported from: side by side, for the whole budget or until the first success."""
+BATCH = ("batch",)
+"""The modes that success is reported from: side by side, for the whole budget."""
 SOONER = "sooner"
 """The outcome of being the first to have a plan that the model believes.
 

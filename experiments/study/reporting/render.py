@@ -23,14 +23,15 @@ from grasp_theory.statistics.intervals import Estimate
 
 NONE = "—"
 LEGEND = (
-    "Each cell: success in the model % [95% interval] / in the environment % [95% interval] / median seconds of the "
-    "solved; below it the paper's success % / seconds. Intervals are over problems, at the first plan that the model "
-    "believes."
+    "Each cell: of the plan that is returned after the whole budget, success in the environment % [95% interval] / in the "
+    "model % [95% interval] / median seconds to the first success in the model; below it the paper's success % / "
+    "seconds, which count any plan that the model believes. Intervals are over problems."
 )
 OUTCOME_WORDS = {
-    "first_model": "in the model",
-    "first_true": "in the environment",
     "final_true": "in the environment",
+    "final_model": "in the model",
+    "any_model": "in the model, at any of 30 points of the budget",
+    "first_true": "in the environment, first believed plan",
     SOONER: "solved sooner",
 }
 
@@ -43,7 +44,7 @@ def markdown(report: TableReport) -> str:
         rows = [[row, *map(_markdown_cell, cells)] for row, cells in group.rows]
         parts.append(_markdown_table([group.title, *group.headings], rows))
     details = {
-        "Times, final plans, and models apart": _details(report),
+        "Times, other ways to count, and models apart": _details(report),
         "Paired comparisons": _compared(report),
     }
     for summary, (headings, rows) in details.items():
@@ -59,8 +60,8 @@ def markdown(report: TableReport) -> str:
 def brief(report: TableReport) -> str:
     """Return only the figures of a table, as Markdown for a page of other things.
 
-    Each cell: success in the model with its interval, in the environment for the first plan that the model believes and
-    for the final one, and median seconds of the solved; below it the paper's success and seconds.
+    Each cell: success in the environment of the returned plan with its interval, in the model, and in the model at any of 30
+    points of the budget; below it the paper's success.
     """
     tables = []
     for group in _groups(report):
@@ -151,14 +152,15 @@ def _markdown_cell(report: CellReport | None) -> str:
 def _brief_cell(report: CellReport | None) -> str:
     if report is None or report.missing:
         return NONE
-    parts, timed = [_rate(report.main)], report.times
-    true = [found for name in ("first_true", "final_true") if (found := report.outcomes[name]) is not None]
-    if true:
-        parts.append("true " + " / ".join(f"{100 * found.rate.value:.0f}" for found in true))
-    if timed is not None and timed.median_solved is not None:
-        parts.append(f"{timed.median_solved.value:.2g} s")
-    shown, paper = ", ".join(parts), report.paper
-    return shown if paper is None else f"{shown}<br>*{_printed(paper).replace(' / ', ', ')}*"
+    if report.main is None:
+        return NONE if report.times is None else _estimate(report.times.median_solved, " s")
+    believed = [
+        f"{100 * found.rate.value:.0f}"
+        for name in ("final_model", "any_model")
+        if (found := report.outcomes[name]) is not None
+    ]
+    shown, paper = " / ".join([_rate(report.main), *believed]), report.paper
+    return shown if paper is None or paper.success is None else f"{shown}<br>*paper {paper.success:.0f}*"
 
 
 def _terminal_cell(report: CellReport | None) -> str:
@@ -173,15 +175,10 @@ def _texts(report: CellReport | None) -> list[str]:
     paper = "" if report.paper is None else _printed(report.paper)
     if report.missing:
         return [NONE, paper]
-    if report.outcomes["first_model"] is None and report.times is None:  # in closed loop
-        return [NONE, _rate(report.outcomes["final_true"]), NONE, paper]
     seconds = NONE if report.times is None else _estimate(report.times.median_solved, " s")
     return [
-        _rate(report.outcomes["first_model"]),
-        _rate(report.outcomes["first_true"]),
-        seconds.split(" [")[0],
-        paper,
-    ]
+        _rate(report.outcomes["final_true"]), _rate(report.outcomes["final_model"]), seconds.split(" [")[0], paper
+    ]  # fmt: skip
 
 
 def _printed(paper: Printed) -> str:
@@ -212,7 +209,7 @@ Listed = tuple[list[str], list[list[str]]]
 def _details(report: TableReport) -> Listed:
     """Return what else is known of each cell that has trials."""
     headings = [
-        "cell", "final plan: in the model", "in the environment", "models apart (first plan, model)", "timed: solved",
+        "cell", "believed at any of 30 points", "first believed plan, true", "models apart (returned, true)", "timed: solved",
         "median s of the solved", "median s of all", "mean s up to τ", "τ", "s per problem side by side",
     ]  # fmt: skip
     rows = []
@@ -223,7 +220,7 @@ def _details(report: TableReport) -> Listed:
         models = NONE if main is None else ", ".join(f"{100 * rate:.0f}" for rate in main.by_model.values())
         rows.append([
             f"{cell.cell.row}, {cell.cell.column}",
-            _rate(cell.outcomes["final_model"]), _rate(cell.outcomes["final_true"]), models,
+            _rate(cell.outcomes["any_model"]), _rate(cell.outcomes["first_true"]), models,
             *([NONE] * 5 if timed is None else [
                 f"{timed.solved} of {timed.trials}", _estimate(timed.median_solved), _estimate(timed.median),
                 _estimate(timed.restricted_mean), f"{timed.limit:.2g}",

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from experiments.study.tables import Cell
     from experiments.study.trials.settings import Settings
 
-OUTCOMES = ("first_model", "first_true", "final_model", "final_true")
-"""Success of the first plan that the model believes and of the final one, in the model and in the environment."""
+OUTCOMES = ("final_true", "final_model", "any_model", "first_true")
+"""Success of the plan that is returned after the whole budget, in the environment and in the model; whether the model believes
+a plan at any of thirty points of the budget, which is nearest to what the paper counts; and success in the environment of the
+first plan that the model believes, at which a planner may stop."""
 TRIAL = ["model", "problem", "seed"]
 """What makes a trial of one cell unique: planners are paired on it."""
 RESAMPLES = 1000
@@ -97,11 +99,15 @@ def current(rows: pl.DataFrame) -> pl.DataFrame:
 
     The latest is what the row that was finished last has: of a model its weights, of a planner on a task its code, of a
     place in a problem set the problem.  Rows with anything older are left out, so that no comparison mixes the two.  Of a trial that
-    was computed in several units the one planned beside most others counts, and then the latest.
+    was computed in several units the one of the largest budget counts, then the one planned beside most others, then the latest.
     """
-    kept = _latest(_reported(rows))
+    kept = _latest(_reported(rows)).with_columns(
+        pl.col("believed_curve").str.contains("1", literal=True).alias("any_model")
+    )
     trial = ["task", "kind", "horizon", "planner", "settings", "mode", *TRIAL]
-    return kept.sort("batch", "finished").unique(trial, keep="last", maintain_order=True).sort(trial)
+    return (
+        kept.sort("budget", "batch", "finished").unique(trial, keep="last", maintain_order=True).sort(trial)
+    )
 
 
 def outdated(rows: pl.DataFrame) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from experiments.evaluation.observe import decoded_states, encode, environment_actions
 from grasp_theory import PlanningProblem
+from grasp_theory.dynamics import rollout
 from grasp_theory.tasks.problems import Problems
 from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import WorldModel
@@ -81,6 +82,13 @@ class Judge:
         """Return success and distance in the environment at the end of plans."""
         path = self.task.simulate(self.starts, environment_actions(self.task, actions))
         return self.task.success(path[:, -1], self.goals), self.task.distance(path[:, -1], self.goals)
+
+    def believes(self, actions: Float[Tensor, "N T m"]) -> Bool[np.ndarray, " N"]:
+        """Return whether the model believes of plans, whoever made them, that they reach their goals."""
+        problem = self.problem(0)
+        with torch.no_grad():
+            ends = rollout(self.model, problem.initial_state, actions.to(problem.initial_state))[:, -1]
+        return self.reached(ends, problem.goal).cpu().numpy()
 
     def _decoded(self, latents: Float[Tensor, " N *S"]) -> Float[np.ndarray, "N S"]:
         with torch.no_grad():

@@ -16,7 +16,7 @@ from grasp_theory.control import control
 SHORTEST = 4
 """Model steps that a replanning looks ahead at least."""
 LATER_SHARE = 4
-"""Replannings start from the plan in hand: they get this fraction of the iterations."""
+"""Replannings start from the plan in hand: they get this fraction of the budget."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +36,10 @@ def closed_loop(judge: Judge, planner: Planner, seed: int) -> ClosedLoop:
     """Plan, take one model action in the environment, look, and plan again from the plan in hand; for 2 T steps.
 
     The plan at step k looks max(T − k, min(T, 4)) steps ahead; the first has the whole budget, the later ones a quarter of
-    its iterations.  The environment's success ends a problem, as an episode ends, but no planner sees it.
+    it.  The environment's success ends a problem, as an episode ends, but no planner sees it.
     """
     task, problem = judge.task, judge.problem(seed)
+    assert planner.max_evaluations is not None
     distance = task.distance(judge.starts, judge.goals)
 
     def step(frames: Float[np.ndarray, "N K S"], actions: torch.Tensor) -> Float[np.ndarray, "N K S"]:
@@ -59,6 +60,6 @@ def closed_loop(judge: Judge, planner: Planner, seed: int) -> ClosedLoop:
         observe=lambda frames: encode(judge.model, task, frames),
         success=success,
         look_ahead=lambda k: max(problem.horizon - k, min(problem.horizon, SHORTEST)),
-        replanner=replace(planner, iterations=max(1, planner.iterations // LATER_SHARE)),
+        replanner=replace(planner, max_evaluations=planner.max_evaluations // LATER_SHARE),
     )
     return ClosedLoop(run.solved_at.numpy(), distance)

@@ -23,19 +23,8 @@ PLANNERS: Mapping[str, type[Planner]] = {
     "CEMGD": CEMGD,
 }
 
-EVALUATIONS = 4500
-"""Sampled plans a problem of the sampling planners: samples times iterations, whatever their ratio."""
-BUDGET: Mapping[str, Mapping[str, Any]] = {
-    "CEM": {"samples": 300, "iterations": 15},
-    "ICEM": {"samples": 300, "iterations": 15},
-    "MPPI": {"samples": 300, "iterations": 15},
-    "LatCo": {"iterations": 500},
-    "GradientDescent": {"iterations": 500},
-    "GRASP": {"iterations": 300},
-    "CEMGD": {"iterations": 15},
-}
-"""How long each planner may work at a problem.  A gradient counts three evaluations: GRASP's 300 joint steps and its
-syncs cost about as much as 500 steps of GD or LatCo, and the sampling planners get three times that."""
+UNLIMITED = 1_000_000
+"""Iterations of a planner that is ended by its budget of evaluations."""
 
 
 def planner_class(name: str) -> type[Planner]:
@@ -50,7 +39,7 @@ def planner_class(name: str) -> type[Planner]:
 
 
 def make_planner(name: str, settings: Settings) -> Planner:
-    """Return a planner with these settings, and the study's defaults for the rest.
+    """Return a planner with these settings, and its class's defaults for the rest; iterations are no limit.
 
     Raises
         ParameterError: for a setting that the planner does not have, or a value that it refuses.
@@ -62,11 +51,11 @@ def make_planner(name: str, settings: Settings) -> Planner:
         raise ParameterError(
             "settings", f"fields of {name}: {', '.join(sorted(known))}", found, "check the spelling"
         )
-    return chosen(**given)
+    return chosen(**{"iterations": UNLIMITED, **given})
 
 
 def settings_of(planner: Planner) -> Settings:
-    """Return the fields of a planner that differ from the study's defaults."""
+    """Return the fields of a planner that differ from `make_planner`'s defaults."""
     default = make_planner(type(planner).__name__, ())
     return tuple(
         sorted(
@@ -78,16 +67,22 @@ def settings_of(planner: Planner) -> Settings:
 
 
 def untuned(name: str, task: Task) -> Settings:
-    """Return a planner's default settings within its budget, lengths of actions scaled to the task's bounds."""
+    """Return a planner's default settings, lengths of actions scaled to the task's bounds.
+
+    Samples are those of the models' cards: of 300 a small budget pays for few iterations.
+    """
     scale = task.action_high
-    scaled: Mapping[str, Mapping[str, Any]] = {
+    chosen: Mapping[str, Mapping[str, Any]] = {
         "GRASP": {"action_lr": 0.01 * scale, "sync_lr": 0.2 * scale},
         "GradientDescent": {"lr": 0.3 * scale, "action_noise": 0.1 * scale},
         "LatCo": {"action_lr": 0.1 * scale},
-        "CEM": {"initial_std": scale},
-        "ICEM": {"initial_std": scale},
-        "MPPI": {"noise": scale},
+        "CEM": {"initial_std": scale, "samples": 100, "elites": 10},
+        "ICEM": {"initial_std": scale, "samples": 100, "elites": 10},
+        "MPPI": {"noise": scale, "samples": 100, "noise_decay": 0.8},
         "CEMGD": {"initial_std": scale, "gradient_lr": 0.05 * scale},
     }
-    lengths = {field: float(f"{value:.3g}") for field, value in scaled[name].items()}
-    return settings_of(make_planner(name, tuple({**BUDGET[name], **lengths}.items())))
+    rounded = {
+        field: float(f"{value:.3g}") if isinstance(value, float) else value
+        for field, value in chosen[name].items()
+    }
+    return settings_of(make_planner(name, tuple(rounded.items())))

@@ -21,7 +21,6 @@ from torch import Tensor
 from experiments.paths import REPOSITORY
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.loop import closed_loop
-from experiments.study.trials.settings import make_planner
 from experiments.study.trials.unit import (
     Unit,
     code_digest,
@@ -32,6 +31,7 @@ from experiments.study.trials.unit import (
     stored_model,
     trial_keys,
     unit_key,
+    witness,
 )
 from experiments.training.run import machine
 from grasp_theory import Plan, Planner, Status
@@ -43,10 +43,11 @@ SCHEMA: Mapping[str, Any] = {
     "task": pl.String, "kind": pl.String, "horizon": pl.Int64, "purpose": pl.String, "problem": pl.Int64,
     "problem_hash": pl.String,
     "model": pl.String, "model_kind": pl.String, "model_seed": pl.Int64, "model_hash": pl.String,
-    "planner": pl.String, "settings": pl.String, "seed": pl.Int64, "mode": pl.String, "batch": pl.Int64,
+    "planner": pl.String, "settings": pl.String, "budget": pl.Int64, "seed": pl.Int64, "mode": pl.String, "batch": pl.Int64,
     "shortest_steps": pl.Float64,
     "first_step": pl.Int64, "first_seconds": pl.Float64, "first_model": pl.Boolean, "first_true": pl.Boolean,
-    "final_model": pl.Boolean, "final_true": pl.Boolean,
+    "final_model": pl.Boolean, "final_true": pl.Boolean, "agreed": pl.Boolean,
+    "believed_curve": pl.String, "true_curve": pl.String, "evaluations": pl.Int64,
     "model_distance": pl.Float64, "true_distance": pl.Float64, "loss": pl.Float64,
     "iterations": pl.Int64, "seconds": pl.Float64, "diverged": pl.Boolean, "replans": pl.Int64,
     "code": pl.String, "version": pl.String, "commit": pl.String, "machine": pl.String, "device": pl.String,
@@ -55,16 +56,25 @@ SCHEMA: Mapping[str, Any] = {
 """Columns of a row.
 
 key, unit: see `trial_keys` and `unit_key`.
+budget: model steps that may be evaluated, for each step of the horizon.
 batch: problems planned side by side.
 shortest_steps: lower bound on the problem's model steps, from the geodesic.
 first_step, first_seconds: iterations and wall seconds until the model believed a plan (null: never).
 first_model, first_true: whether it ever did, and whether that first plan succeeds in the environment.
-final_model, final_true: the same of the plan of least loss after the whole budget; null where that was not spent.
+final_model, final_true: the same of the plan that is returned after the whole budget; null where that was not spent.
+agreed: whether the model's `witness` believes the returned plan; null without one, or where the budget was not spent.
+believed_curve: "1" or "0" for each thirtieth of the budget: whether the model believes the plan that would be returned then.
+true_curve: the same for each tenth, of its success in the environment.
+evaluations: model steps evaluated for the problem, a gradient counting three.
 model_distance, true_distance, loss: at the end of the returned plan; the task's distance, and ‖s_T − g‖².
 seconds: wall time of planning, of the whole unit where problems are planned side by side.
 replans: closed loop only: replannings until success in the environment (null: never within the limit).
 load: of the machine over the minute before the unit was done: processes that wanted a core.
 """
+
+
+TENTHS = 10
+"""Points of `true_curve`."""
 
 
 def run_unit(unit: Unit, device: str = "cpu") -> pl.DataFrame:
@@ -75,8 +85,8 @@ def run_unit(unit: Unit, device: str = "cpu") -> pl.DataFrame:
     shared = {
         "unit": unit_key(unit), "task": unit.task, "kind": unit.kind, "horizon": unit.horizon, "purpose": unit.purpose,
         "model": unit.model, "model_kind": card.kind, "model_seed": card.seed, "model_hash": model_hash(unit.model),
-        "planner": unit.planner, "settings": unit.settings_json, "seed": unit.seed, "mode": unit.mode,
-        "batch": 1 if unit.mode == "single" else unit.count, "code": code, **_provenance(device),
+        "planner": unit.planner, "settings": unit.settings_json, "budget": unit.budget, "seed": unit.seed,
+        "mode": unit.mode, "batch": 1 if unit.mode == "single" else unit.count, "code": code, **_provenance(device),
         "load": round(os.getloadavg()[0], 2), "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     steps, hashes = problem_set(unit.set_name).shortest_steps, problem_hashes(unit.set_name)
@@ -102,15 +112,29 @@ def planned_and_judged(unit: Unit, device: str) -> Outcomes:
     task, problems = by_name(unit.task), problem_set(unit.set_name)
     model = stored_model(unit.model).to(device)
     judge = Judge(task, model, problems, unit.indices)
-    return _MODES[unit.mode](judge, make_planner(unit.planner, unit.settings), unit)
+    return _MODES[unit.mode](judge, unit.made(), unit)
 
 
 def _side_by_side(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
     problem = judge.problem(unit.seed)
     began = time.perf_counter()
-    plan = planner.plan(problem, stop_when_reached=unit.mode == "first")
+    plan = planner.plan(problem, stop_when_reached=False, curve=True)
     seconds = time.perf_counter() - began
-    return _judged(judge, plan, problem.goal, seconds, whole_budget=unit.mode == "batch")
+    other = witness(unit.model)
+    agreed = (
+        [None] * len(unit.indices)
+        if other is None
+        else replace(judge, model=stored_model(other).to(problem.goal.device)).believes(plan.actions).tolist()
+    )
+    return [
+        {**outcome, **curves, "agreed": agrees}
+        for outcome, curves, agrees in zip(
+            _judged(judge, plan, problem.goal, seconds, whole_budget=True),
+            _curves(judge, plan),
+            agreed,
+            strict=True,
+        )
+    ]
 
 
 def _one_by_one(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
@@ -119,7 +143,7 @@ def _one_by_one(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
         alone = replace(judge, indices=range(index, index + 1))
         problem = alone.problem(unit.seed)
         if not outcomes:  # the first call of everything is slower
-            replace(planner, iterations=min(planner.iterations, 3)).plan(problem)
+            replace(planner, iterations=3).plan(problem)
         began = time.perf_counter()
         plan = planner.plan(problem)
         seconds = time.perf_counter() - began
@@ -140,7 +164,7 @@ def _in_closed_loop(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
     ]  # fmt: skip
 
 
-_MODES = {"batch": _side_by_side, "first": _side_by_side, "single": _one_by_one, "mpc": _in_closed_loop}
+_MODES = {"batch": _side_by_side, "single": _one_by_one, "mpc": _in_closed_loop}
 
 
 def _judged(judge: Judge, plan: Plan, goals: Tensor, seconds: float, *, whole_budget: bool) -> Outcomes:
@@ -163,12 +187,31 @@ def _judged(judge: Judge, plan: Plan, goals: Tensor, seconds: float, *, whole_bu
         "model_distance": judge.model_distance(plan.states[:, -1], goals).tolist(),
         "true_distance": distance.tolist(),
         "loss": plan.loss.double().cpu().tolist(),
+        "evaluations": plan.evaluations.cpu().tolist(),
         "iterations": plan.iterations.cpu().tolist(),
         "seconds": [seconds] * len(believed),
         "diverged": diverged.tolist(),
     }
     given = {name: column for name, column in values.items() if column is not None}
     return [{name: column[i] for name, column in given.items()} for i in range(len(believed))]
+
+
+def _curves(judge: Judge, plan: Plan) -> Outcomes:
+    """Return belief and truth of the plans that smaller budgets would return."""
+    curve = plan.curve
+    assert curve is not None
+    seen = torch.isfinite(curve.loss).cpu().numpy()
+    believed = curve.believed.cpu().numpy() & seen
+    tenths = slice(len(seen) // TENTHS - 1, None, len(seen) // TENTHS)
+    true = np.array([judge.replay(actions)[0] for actions in curve.actions[tenths]]) & seen[tenths]
+    return [
+        {"believed_curve": _bits(one), "true_curve": _bits(other)}
+        for one, other in zip(believed.T, true.T, strict=True)
+    ]
+
+
+def _bits(values: np.ndarray) -> str:
+    return "".join("01"[int(value)] for value in values)
 
 
 def _where(there: np.ndarray, values: np.ndarray) -> list[float | int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,19 +14,21 @@ from typing import Literal, get_args
 from experiments.study.code.closure import Choice, Closure, Code
 from experiments.study.code.modules import Definition, Sources
 from experiments.study.trials.settings import PLANNERS, Settings, make_planner
-from grasp_theory import tasks, world_models
+from grasp_theory import Planner, tasks, world_models
 from grasp_theory.tasks.problems import Kind, Problems, Purpose
-from grasp_theory.world_models import WorldModel, load_file, read_card
+from grasp_theory.world_models import WorldModel, available, load_file, read_card
 from linear_systems.errors import ParameterError
 
-Mode = Literal["batch", "first", "single", "mpc"]
+Mode = Literal["batch", "single", "mpc"]
 """How the problems of a unit are planned.
 
-batch: side by side, each for the whole budget: first success and final plan from one run.
-first: side by side, each until its first success in the model.
+batch: side by side, each for the whole budget; the plan of least loss is returned.
 single: one after the other, each until its first success in the model: what times are reported from.
 mpc: in closed loop with the environment, replanning after every model step.
 """
+
+BUDGET = 1500
+"""Model steps that every planner may evaluate for a problem, for each step of its horizon; a gradient counts three."""
 
 PROBLEM_SETS = Path(tasks.__file__).parent / "problem_sets"
 
@@ -43,9 +45,10 @@ class Unit:
         first, count: which of its problems.
         model: a shipped model, "task-kind-latent-seed", or the path of your own without its ending.
         planner: a name in `PLANNERS`.
-        settings: the planner's fields that differ from its class's defaults, sorted.
+        settings: the planner's fields that differ from `make_planner`'s defaults, sorted.
         seed: of the planner's noise; problem i has its own stream, the same for every planner.
         mode: see `Mode`.
+        budget: model steps that may be evaluated for a problem, for each step of the horizon.
 
     Raises
         ParameterError: for a word or a number out of range, or a setting that the planner refuses.
@@ -62,19 +65,28 @@ class Unit:
     settings: Settings
     seed: int = 0
     mode: Mode = "batch"
+    budget: int = BUDGET
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
             raise ParameterError(
                 "mode", f"one of {', '.join(get_args(Mode))}", repr(self.mode), "check the spelling"
             )
-        if self.first < 0 or self.count < 1 or self.seed < 0:
-            found = f"first {self.first}, count {self.count}, seed {self.seed}"
+        if self.first < 0 or self.count < 1 or self.seed < 0 or self.budget < 1:
+            found = f"first {self.first}, count {self.count}, seed {self.seed}, budget {self.budget}"
             raise ParameterError(
-                "first, count, seed", "first, seed >= 0 and count >= 1", found, "whole numbers"
+                "first, count, seed, budget",
+                "first, seed >= 0 and count, budget >= 1",
+                found,
+                "whole numbers",
             )
         object.__setattr__(self, "settings", tuple(sorted(self.settings)))
-        make_planner(self.planner, self.settings)  # refuses what the planner does not take
+        self.made()  # refuses what the planner does not take
+
+    def made(self) -> Planner:
+        """Return the planner, within the budget."""
+        planner = make_planner(self.planner, self.settings)
+        return replace(planner, max_evaluations=self.budget * self.horizon)
 
     @property
     def set_name(self) -> str:
@@ -105,7 +117,8 @@ def unit_key(unit: Unit) -> str:
 def trial_keys(unit: Unit) -> list[str]:
     """Return the SHA-256 of everything that determines each trial.
 
-    That is the problem itself, the model's weights, the planner and its settings, the seed, the mode, and the code.
+    That is the problem itself, the weights of the model and of its witness, the planner and its settings, the budget, the
+    seed, the mode, and the code.
     Not the number of problems planned side by side, for rows do not depend on each other (up to rounding).
     """
     problems = problem_set(unit.set_name)
@@ -122,6 +135,8 @@ def trial_keys(unit: Unit) -> list[str]:
         model_hash(unit.model),
         str(unit.seed),
         unit.mode,
+        str(unit.budget),
+        "" if (other := witness(unit.model)) is None else model_hash(other),
         code_digest(unit.planner, unit.task, unit.mode),
     ]
     return [_sha256([*shared, unit.set_name, str(i), problem]) for i, problem in enumerate(problem_hashes(unit.set_name))
@@ -156,6 +171,16 @@ def model_hash(name: str) -> str:
 def stored_model(name: str) -> WorldModel:
     """Return a shipped model, or one of your own by its path."""
     return load_file(model_path(name))
+
+
+@cache
+def witness(name: str) -> str | None:
+    """Return another training of the same recipe as a shipped model, which is asked what it believes of its plans; or None."""
+    recipe = name.rpartition("-")[0]
+    trainings = [card.name for card in available() if card.name.rpartition("-")[0] == recipe]
+    if len(trainings) < 2 or name not in trainings:
+        return None
+    return trainings[(trainings.index(name) + 1) % len(trainings)]
 
 
 def model_path(name: str) -> Path:

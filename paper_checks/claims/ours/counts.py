@@ -15,7 +15,7 @@ from grasp_theory.statistics.paired_trials import PairedTrials
 from linear_systems.errors import ParameterError
 
 PATH = Path(__file__).with_name("counts.json")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COMMAND = "python -m experiments verdicts"
 
 
@@ -27,8 +27,9 @@ class Pair:
         table: the paper's number of the table.
         task, kind, horizon: the problem set; T in model steps.
         other: the label of the other row.
-        outcome: success of the first believed plan in the model ("first_model") or in the environment
-            ("first_true"), or being the first to have a plan that the model believes ("sooner").
+        outcome: success of the returned plan in the model ("final_model") or in the environment ("final_true"), a plan
+            that the model believes at any of thirty points of the budget ("any_model"), or being the first to have a plan that the
+            model believes ("sooner").
         record: the paired trials, the reference first.
         by_model: for each model, (reference only, other only).
     """
