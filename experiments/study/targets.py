@@ -98,7 +98,7 @@ class Tuned:
             by: "settings" for those that the model's witness believed most of, "own_settings" for those that the model itself did.
         """
         entry = self.entries.get(target.name) or self._nearest(target)
-        return None if entry is None else tuple(sorted(entry[by].items()))
+        return None if entry is None or by not in entry else tuple(sorted(entry[by].items()))
 
     def _nearest(self, target: Target) -> Mapping[str, Any] | None:
         world = target.task.removesuffix("_long")

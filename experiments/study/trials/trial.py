@@ -26,6 +26,7 @@ from experiments.study.trials.unit import (
     code_digest,
     model_hash,
     model_path,
+    planner_of,
     problem_hashes,
     problem_set,
     stored_model,
@@ -112,7 +113,7 @@ def planned_and_judged(unit: Unit, device: str) -> Outcomes:
     task, problems = by_name(unit.task), problem_set(unit.set_name)
     model = stored_model(unit.model).to(device)
     judge = Judge(task, model, problems, unit.indices)
-    return _MODES[unit.mode](judge, unit.made(), unit)
+    return _MODES[unit.mode](judge, planner_of(unit), unit)
 
 
 def _side_by_side(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:

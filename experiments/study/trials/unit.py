@@ -81,12 +81,7 @@ class Unit:
                 "whole numbers",
             )
         object.__setattr__(self, "settings", tuple(sorted(self.settings)))
-        self.made()  # refuses what the planner does not take
-
-    def made(self) -> Planner:
-        """Return the planner, within the budget."""
-        planner = make_planner(self.planner, self.settings)
-        return replace(planner, max_evaluations=self.budget * self.horizon)
+        make_planner(self.planner, self.settings)  # refuses what the planner does not take
 
     @property
     def set_name(self) -> str:
@@ -107,6 +102,11 @@ class Unit:
         """Say what the unit is, for a person."""
         last = self.first + self.count - 1
         return f"{self.planner} on {self.set_name} {self.first}–{last}, {self.model}, {self.mode}"
+
+
+def planner_of(unit: Unit) -> Planner:
+    """Return the planner of a unit, within its budget."""
+    return replace(make_planner(unit.planner, unit.settings), max_evaluations=unit.budget * unit.horizon)
 
 
 def unit_key(unit: Unit) -> str:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from experiments.study.study_commands import every_target
 from experiments.study.tables import (
     ABLATED,
     FULL,
+    PRESETS,
     QUICK,
+    ROWS,
+    SEARCHED,
+    SETS,
     SYNCS,
     TABLES,
+    TUNING_SETS,
     Profile,
     cells,
     modes,
     not_tuned,
     sets,
+    tuned_at,
     units,
 )
-from experiments.study.targets import Target, Tuned
+from experiments.study.targets import AUTO, Target, Tuned
 from experiments.study.trials.settings import make_planner, settings_of, untuned
-from experiments.study.trials.unit import PROBLEM_SETS, Unit
+from experiments.study.trials.unit import PROBLEM_SETS, Unit, planner_of
 from grasp_theory import GRASP, GradientDescent
 from grasp_theory.tasks import by_name
 from grasp_theory.world_models import available
@@ -28,7 +36,10 @@ from linear_systems.errors import ParameterError
 
 TUNED = Tuned(
     {
-        target.name: {"settings": dict(untuned(target.planner, by_name(target.task)))}
+        target.name: {
+            name: dict(untuned(target.planner.split(".")[0], by_name(target.task)))
+            for name in ("settings", "own_settings")
+        }
         for target in every_target(FULL)
     }
 )
@@ -48,6 +59,42 @@ def test_every_table_can_be_computed(number: str) -> None:
         assert (PROBLEM_SETS / f"{unit.set_name}.npz").exists()
         assert unit.purpose == "reporting"
         assert unit.model.startswith(f"{unit.task}-offline-flat-")
+    for kind, count in (("long", 100), ("random", 200), ("trajectory", 200)):
+        seen = {unit.indices.stop for unit in made if unit.kind == kind and unit.mode == "batch"}
+        assert not seen or max(seen) == count
+
+
+def test_every_planner_has_the_same_budget_and_no_other_limit() -> None:
+    for number in TABLES:
+        for unit in units(cells(number, TUNED, FULL), modes(number), FULL, MODELS):
+            made = planner_of(unit)
+            assert made.max_evaluations == 1500 * unit.horizon
+            assert made.iterations == 1_000_000
+            assert made.time_limit is None
+
+
+def test_sets_take_settings_of_the_nearest_horizon_of_their_world() -> None:
+    assert tuned_at(("push_t", "trajectory", 8)) == ("push_t", "trajectory", 10)
+    assert tuned_at(("wall_single", "random", 6)) == ("wall_single", "random", 4)
+    assert tuned_at(("wall_single_long", "long", 24)) == ("wall_single", "random", 16)
+    assert tuned_at(("point_maze", "trajectory", 6)) == ("point_maze", "trajectory", 4)
+    every = {where for group in SETS.values() for where in group}
+    assert {tuned_at(where) for where in every} == set(TUNING_SETS)
+    # What the file gives is what the table asks to be tuned.
+    marked = Tuned({Target(*where, "CEM").name: {"settings": {"place": place}} for place, where in enumerate(TUNING_SETS)})
+    for where in every:
+        assert marked.settings(Target(*where, "CEM")) == (("place", TUNING_SETS.index(tuned_at(where))),)
+
+
+def test_rows_are_all_planners_tuned_or_not_to_be_tuned() -> None:
+    column = [cell for cell in cells("1", TUNED, FULL) if cell.problem_set == ("push_t", "trajectory", 8)]
+    assert [cell.row for cell in column] == [*ROWS.values(), *PRESETS]
+    made = {cell.row: make_planner(cell.planner, cell.settings) for cell in column}
+    for row, planner in PRESETS.items():
+        assert replace(made[row], iterations=1) == replace(planner(), iterations=1)
+    own = cells("tuning", TUNED, FULL)
+    assert len(own) == 2 * len(SEARCHED) * len(ABLATED)
+    assert AUTO not in {cell.row for cell in own}
 
 
 def test_the_paper_s_cells_are_there() -> None:
@@ -119,8 +166,8 @@ def test_units_are_paired_over_planners_and_timed_on_one_model() -> None:
     # Planners take turns on a set: all have been timed on the first problems before one is on the next.
     turns = [(u.first, u.planner) for u in single if (u.task, u.horizon) == ("wall_single", 4)]
     assert [first for first, _ in turns] == sorted(first for first, _ in turns)
-    assert len({planner for _, planner in turns[:5]}) == 5
-    walls: list[Unit] = [u for u in found if (u.task, u.horizon, u.planner) == ("wall_single", 4, "GRASP")]
+    assert len({planner for _, planner in turns[: len(SEARCHED)]}) == len(SEARCHED)
+    walls: list[Unit] = [u for u in found if (u.task, u.horizon, u.planner) == ("wall_single", 4, "CEM")]
     assert sum(unit.count for unit in walls if unit.mode == "batch") == 2 * 70
 
 
@@ -136,3 +183,4 @@ def test_what_is_not_tuned_is_left_out_and_said() -> None:
     assert not not_tuned("2", most, FULL)
     with pytest.raises(ParameterError, match="one of 1, 2"):
         sets("6", FULL)
+    assert cells("tuning", Tuned({}).with_defaults(not_tuned("tuning", Tuned({}), QUICK)), QUICK)

@@ -15,13 +15,13 @@ import pytest
 from study_cases import fake_rows
 
 import experiments.study.tune as tune_module
-from experiments.study.tables import ROWS
-from experiments.study.targets import Target, Tuned
-from experiments.study.trials.settings import BUDGET, EVALUATIONS, make_planner
+from experiments.study.tables import SEARCHED
+from experiments.study.targets import AUTO, Target, Tuned
+from experiments.study.trials.settings import UNLIMITED, make_planner, untuned
 from experiments.study.trials.store import Store
 from experiments.study.trials.unit import Unit, unit_key
-from experiments.study.tune import PROMPTNESS, score, suggest, tune, tune_all, tuning_storage
-from grasp_theory import CEM, MPPI
+from experiments.study.tune import BUDGET, OWN, SAMPLES, score, suggest, tune, tune_all, tuning_storage
+from grasp_theory import CEM, GRASP, MPPI
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
 
@@ -29,7 +29,7 @@ TARGET = Target("wall_single", "random", 4, "GradientDescent")
 
 
 class Landscape:
-    """Stands in for planning: the smaller the step size, the more problems are solved."""
+    """Stands in for planning: the smaller the step size, the more plans the witness believes, and the fewer the model."""
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
@@ -37,10 +37,14 @@ class Landscape:
     def __call__(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, pl.DataFrame]]:
         for unit in units:
             self.units.append(unit)
-            solved = round(unit.count / (1 + 10 * dict(unit.settings).get("lr", 0.3)))
-            steps = [5] * solved + [None] * (unit.count - solved)
+            step = dict(unit.settings).get("lr", 0.3)
+            agreed, believed = (round(unit.count / (1 + 10 * each)) for each in (step, 1 / step))
             rows = fake_rows(unit_key(unit), unit.count)
-            yield unit, rows.with_columns(first_step=pl.Series(steps, dtype=pl.Int64))
+            yield unit, rows.with_columns(agreed=_first(agreed, unit.count), final_model=_first(believed, unit.count))
+
+
+def _first(number: int, count: int) -> pl.Series:
+    return pl.Series([k < number for k in range(count)], dtype=pl.Boolean)
 
 
 def test_the_best_of_all_trials_is_kept_with_the_untuned_default_beside(tmp_path: Path) -> None:
@@ -48,7 +52,10 @@ def test_the_best_of_all_trials_is_kept_with_the_untuned_default_beside(tmp_path
     entry = tune(TARGET, Store(tmp_path), landscape, trials=12, problems=40, progress=False)
     assert entry["trials"] == 12
     assert entry["value"] > entry["default_value"]
-    assert entry["settings"]["lr"] == min(dict(unit.settings).get("lr", 0.3) for unit in landscape.units)
+    tried = [dict(unit.settings).get("lr", 0.3) for unit in landscape.units]
+    assert entry["settings"]["lr"] == min(tried)
+    assert entry["own_settings"]["lr"] == max(tried)
+    assert {unit.budget for unit in landscape.units} == {BUDGET}
     assert {unit.purpose for unit in landscape.units} == {"tuning"}
     assert {unit.count for unit in landscape.units} == {40}
 
@@ -126,36 +133,50 @@ def test_a_study_of_other_problems_is_refused(tmp_path: Path) -> None:
         tune(TARGET, Store(tmp_path), Landscape(), trials=2, problems=9, progress=False)
 
 
-def test_success_counts_first_and_promptness_breaks_ties() -> None:
-    def rows(*steps: int | None) -> pl.DataFrame:
-        return pl.DataFrame({"first_step": pl.Series(steps, dtype=pl.Int64)})
+def test_the_witness_s_belief_counts_first_and_the_model_s_own_breaks_ties() -> None:
+    def rows(agreed: str, believed: str) -> pl.DataFrame:
+        bits = {"agreed": agreed, "final_model": believed}
+        values = {name: [{"1": True, "0": False}.get(bit) for bit in text] for name, text in bits.items()}
+        return pl.DataFrame(values, schema=dict.fromkeys(bits, pl.Boolean))
 
-    assert score(rows(None, None), 10) == 0
-    assert score(rows(0, 0), 10) == 1
-    assert score(rows(10, 10), 10) == pytest.approx(1 - PROMPTNESS)
-    assert score(rows(10, 10, None), 10) > score(rows(0, None, None), 10)
-    assert score(rows(2, None), 10) > score(rows(3, None), 10)
+    assert score(rows("00", "00")) == 0
+    assert score(rows("11", "11")) == pytest.approx(1 + OWN)
+    assert score(rows("100", "000")) > score(rows("000", "111"))
+    assert score(rows("10", "10")) > score(rows("10", "00"))
+    assert score(rows("--", "10")) == pytest.approx((1 + OWN) / 2)  # no witness
 
 
-@pytest.mark.parametrize("planner", ROWS)
-def test_every_suggestion_is_within_the_planner_s_budget(planner: str) -> None:
+def test_auto_sets_itself_without_a_trial(tmp_path: Path) -> None:
+    target, never = replace(TARGET, planner=AUTO), Landscape()
+    entry = tune(target, Store(tmp_path), never, trials=3, problems=8, progress=False)
+    assert not never.units
+    settings = tuple(entry["settings"].items())
+    made = make_planner("GRASP", settings)
+    assert isinstance(made, GRASP)
+    assert made.iterations == UNLIMITED
+    assert settings != untuned("GRASP", by_name(TARGET.task))
+    assert Tuned({target.name: entry}).settings(target) == tuple(sorted(settings))
+
+
+@pytest.mark.parametrize("planner", SEARCHED)
+def test_every_suggestion_leaves_the_end_to_the_budget(planner: str) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     task = by_name("wall_single")
     seen = set()
     for _ in range(30):
         settings = suggest(study.ask(), planner, task)
         made = make_planner(planner, settings)
+        assert made.iterations == UNLIMITED
         if isinstance(made, CEM | MPPI):
-            assert made.samples * made.iterations == EVALUATIONS
-        else:
-            assert made.iterations == BUDGET[planner]["iterations"]
+            assert made.samples in SAMPLES
+            assert 2 * made.samples <= BUDGET
         seen.add(settings)
     assert len(seen) == 30
 
 
 def test_a_planner_without_a_space_is_refused() -> None:
     with pytest.raises(ParameterError, match="search space"):
-        suggest(optuna.create_study().ask(), "CEMGD", by_name("wall_single"))
+        suggest(optuna.create_study().ask(), AUTO, by_name("wall_single"))
 
 
 def test_tuned_settings_survive_the_file(tmp_path: Path) -> None:
@@ -183,15 +204,13 @@ def test_a_run_that_stopped_anywhere_hands_on_what_another_does(
                 if after is not None and done["units"] > after:
                     raise Stopped
                 # Settings differ in what they are worth from horizon to horizon, so that neighbours' best ones are taken.
-                steps = [
-                    zlib.crc32(f"{unit.settings} {unit.horizon // 4}".encode()) % 300 + each
-                    for each in range(4)
-                ]
+                worth = zlib.crc32(f"{unit.settings} {unit.horizon // 4}".encode()) % (unit.count + 1)
                 rows = fake_rows(unit_key(unit), unit.count)
-                yield unit, rows.with_columns(first_step=pl.Series(steps[: unit.count], dtype=pl.Int64))
+                solved = _first(worth, unit.count)
+                yield unit, rows.with_columns(agreed=solved, final_model=solved)
 
         monkeypatch.setattr(tune_module, "runner", lambda **_: compute)
-        return dict(tune_all(targets, tmp_path / folder, trials=2, problems=4))
+        return dict(tune_all(targets, tmp_path / folder, trials=2, problems=40))
 
     whole = ends("whole", None)
     with suppress(Stopped):

@@ -20,13 +20,13 @@ def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
     [
         "{",
         "[]",
-        '{"schema_version": 2, "pairs": [], "figures": {}, "provenance": {}}',
-        '{"schema_version": 1, "pairs": [{"table": 1}], "figures": {}, "provenance": {}}',
-        '{"schema_version": 1, "pairs": [], "figures": {"a": [1]}, "provenance": {}}',
+        '{"schema_version": 9, "pairs": [], "figures": {}, "provenance": {}}',
+        '{"schema_version": 2, "pairs": [{"table": 1}], "figures": {}, "provenance": {}}',
+        '{"schema_version": 2, "pairs": [], "figures": {"a": [1]}, "provenance": {}}',
         # Totals that do not add up to the discordant pairs.
         json.dumps({
-            "schema_version": 1, "figures": {}, "provenance": {},
-            "pairs": [{"table": 1, "task": "t", "kind": "k", "horizon": 1, "other": "o", "outcome": "first_model",
+            "schema_version": 2, "figures": {}, "provenance": {},
+            "pairs": [{"table": 1, "task": "t", "kind": "k", "horizon": 1, "other": "o", "outcome": "final_model",
                        "problems": [[1, 1, 5]], "first_only": 4, "second_only": 0, "by_model": {}}],
         }),
     ],

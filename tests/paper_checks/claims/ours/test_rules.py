@@ -69,8 +69,8 @@ def ours(
 ) -> OurExperiments:
     made = []
     for place, (table, task, kind, horizon, other) in enumerate(PLACES[question.id]):
-        for outcome in ("first_model", "first_true", "sooner"):
-            ahead = lead if outcome != "first_true" or true_lead is None else true_lead
+        for outcome in ("final_model", "final_true", "sooner"):
+            ahead = lead if outcome != "final_true" or true_lead is None else true_lead
             trials = record(ahead, place, problems)
             models = {"model-0": (trials.first_only, trials.second_only)}
             made.append(Pair(table, task, kind, horizon, other, outcome, trials, models))
@@ -108,7 +108,7 @@ def test_few_problems_are_inconclusive_and_say_what_they_could_find(question: Qu
     found = result(question, 0.0, problems=12)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "inconclusive" in found.claim.missing
-    assert ("In the environment" in found.claim.missing) == (question.outcome == "first_model")
+    assert ("In the environment" in found.claim.missing) == (question.outcome == "final_model")
     assert "80% power" in found.claim.missing
     assert "machine m" in found.claim.missing
 
@@ -172,7 +172,7 @@ def test_a_model_that_is_behind_by_chance_is_none() -> None:
 
 def test_a_question_is_about_its_own_trials() -> None:
     strangers = tuple(
-        Pair(table, task, kind, horizon, other, "first_model", record(0.5, 0))
+        Pair(table, task, kind, horizon, other, "final_model", record(0.5, 0))
         for table, task, kind, horizon, other in (
             (1, "push_t", "trajectory", 6, "CEM"),  # a short horizon
             (1, "push_t", "trajectory", 10, "MPPI"),  # not the paper's planner
@@ -185,7 +185,7 @@ def test_a_question_is_about_its_own_trials() -> None:
 
 def test_a_family_is_pooled_over_horizons_but_not_over_tasks_where_asked() -> None:
     pairs = [
-        Pair(1, task, "random", horizon, "CEM", "first_model", record(0.2, horizon))
+        Pair(1, task, "random", horizon, "CEM", "final_model", record(0.2, horizon))
         for task in ("a", "b")
         for horizon in (8, 10)
     ]
