@@ -139,7 +139,7 @@ def tune(
 ) -> None:
     """Tune every planner with the same budget on tuning problems, for every set of the tables; goes on where it stopped."""
     chosen = tasks or list(TASKS)
-    number, count = trials or (2 if quick else 24), problems or (4 if quick else 48)
+    number, count = trials or (2 if quick else 24), problems or (4 if quick else 32)
     if quick and results == RESULTS:
         raise ParameterError(
             "results",

@@ -357,9 +357,10 @@ def suggest(trial: optuna.Trial, planner: str, task: Task) -> Settings:
         }  # fmt: skip
     elif planner == "CEMGD":
         samples = choose("samples", *SAMPLES)
+        elites = max(2, round(samples * choose("elite_share", 0.05, 0.1, 0.2)))
         chosen |= {
-            "samples": samples, "elites": max(2, round(samples * choose("elite_share", 0.05, 0.1, 0.2))),
-            "initial_std": log("initial_std", 0.1, 1.5, scale), "refined": choose("refined", 1, 2, 5),
+            "samples": samples, "elites": elites,
+            "initial_std": log("initial_std", 0.1, 1.5, scale), "refined": min(elites, choose("refined", 1, 2, 5)),
             "gradient_steps": choose("gradient_steps", 2, 5, 10), "gradient_lr": log("gradient_lr", 0.01, 0.5, scale),
         }  # fmt: skip
     elif planner == "MPPI":

@@ -45,6 +45,7 @@ def rows_of(
                 "mode": mode, "batch": len(solved) if mode == "batch" else 1,
                 "first_seconds": time, "first_model": done, "first_true": done,
                 "final_model": done if mode == "batch" else None, "final_true": done if mode == "batch" else None,
+                "believed_curve": "01"[bool(done)] * 30 if mode == "batch" else None, "budget": 1500,
                 "seconds": 9.0 if time is None else time, "version": "0.1.0", "machine": "m",
                 "code": code_digest(cell.planner, task, mode),
                 "device": "cpu", "threads": 1, "torch": "2", "finished": "2026-01-01T00:00:00+00:00", **others,

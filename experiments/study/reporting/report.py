@@ -264,7 +264,7 @@ def _times_json(found: Times | None) -> Json:
 
 
 def _flattened(prefix: str, value: Json) -> Iterable[tuple[str, float | int | str | None]]:
-    if isinstance(value, dict) and prefix not in ("settings", "first_model.by_model"):
+    if isinstance(value, dict) and prefix != "settings" and not prefix.endswith(".by_model"):
         for name, inner in value.items():
             yield from _flattened(f"{prefix}.{name}" if prefix else name, inner)
     else:

@@ -101,9 +101,7 @@ def current(rows: pl.DataFrame) -> pl.DataFrame:
     place in a problem set the problem.  Rows with anything older are left out, so that no comparison mixes the two.  Of a trial that
     was computed in several units the one of the largest budget counts, then the one planned beside most others, then the latest.
     """
-    kept = _latest(_reported(rows)).with_columns(
-        pl.col("believed_curve").str.contains("1", literal=True).alias("any_model")
-    )
+    kept = _latest(_reported(rows))
     trial = ["task", "kind", "horizon", "planner", "settings", "mode", *TRIAL]
     return (
         kept.sort("budget", "batch", "finished").unique(trial, keep="last", maintain_order=True).sort(trial)
@@ -136,14 +134,15 @@ def _latest(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def trials_of(rows: pl.DataFrame, cell: Cell, *modes: str) -> pl.DataFrame:
-    """Return a cell's trials in the mode that has most of them; on a tie, in the first of these modes."""
+    """Return a cell's trials in the mode that has most of them, on a tie the first of these modes; with every outcome."""
     task, kind, horizon = cell.problem_set
     found = rows.filter(
         pl.col("task") == task, pl.col("kind") == kind, pl.col("horizon") == horizon,
         pl.col("planner") == cell.planner, pl.col("settings") == canonical(cell.settings),
     )  # fmt: skip
     candidates = [found.filter(pl.col("mode") == mode) for mode in modes]
-    return max(candidates, key=len)
+    believed = pl.col("believed_curve").str.contains("1", literal=True)
+    return max(candidates, key=len).with_columns(any_model=believed)
 
 
 def canonical(settings: Settings) -> str:

@@ -10,14 +10,15 @@ from typer.testing import CliRunner
 from experiments.__main__ import app
 from experiments.study import study_commands as command
 from experiments.study import tables
-from experiments.study.tables import QUICK, ROWS
-from experiments.study.targets import Target, Tuned
+from experiments.study.tables import PRESETS, QUICK, ROWS
+from experiments.study.targets import AUTO, Target, Tuned
 from experiments.study.trials.settings import untuned
 from experiments.study.trials.store import Store
 from grasp_theory.tasks import by_name
 
 RUNNER = CliRunner()
-HASTE = {"CEM": 1, "MPPI": 1, "LatCo": 2, "GradientDescent": 2, "GRASP": 2}
+HASTE = {"CEM": 1, "MPPI": 1, "ICEM": 1, "CEMGD": 1, "LatCo": 2, "GradientDescent": 2, "GRASP": 2, AUTO: 3}
+TRIED = len(ROWS) + len(PRESETS)
 WHERE = ("wall_single", "random", 4)
 
 
@@ -30,10 +31,9 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(command, "RESULTS", tmp_path / "shipped")
     tuned = Tuned({})
     for planner in ROWS:
-        settings = dict(untuned(planner, by_name(WHERE[0]))) | {"iterations": HASTE[planner]}
-        if planner in ("CEM", "MPPI"):
-            settings |= {"samples": 40}
-        tuned = tuned.with_entry(Target(*WHERE, planner), {"settings": settings})
+        settings = dict(untuned(planner.split(".")[0], by_name(WHERE[0]))) | {"iterations": HASTE[planner]}
+        entry = {"settings": settings, "own_settings": settings | {"iterations": 4}}
+        tuned = tuned.with_entry(Target(*WHERE, planner), entry)
     tuned.save(tmp_path / "results")
     return tmp_path / "results"
 
@@ -50,7 +50,7 @@ def test_a_table_is_computed_once_and_shown_again(results: Path) -> None:
     assert "GRASP" in first
     rows = Store(results).rows()
     # Two problems side by side and one by itself, with every planner.
-    assert len(rows) == 3 * len(ROWS)
+    assert len(rows) == 3 * TRIED
     finished = rows["finished"].max()
     call("table", 3, "--quick", "--results", results, "--problems", 2, "--timed", 1)
     call("table", 3, "--stored", "--quick", "--results", results)
@@ -60,7 +60,7 @@ def test_a_table_is_computed_once_and_shown_again(results: Path) -> None:
     assert Store(results).rows()["finished"].max() == finished
 
 
-@pytest.mark.parametrize("number", ["2", "5", "mpc"])
+@pytest.mark.parametrize("number", ["2", "5", "mpc", "tuning"])
 def test_the_other_tables_too(number: str, results: Path, tmp_path: Path) -> None:
     shown = call(
         "table",
@@ -84,9 +84,9 @@ def test_status_says_what_is_there_and_what_is_not(results: Path) -> None:
     call("table", 4, "--quick", "--results", results, "--timed", 1)
     shown = call("status", "--results", results)
     assert "wall_single-random-4-reporting" in shown
-    assert f"{len(ROWS)} trials" in shown
+    assert f"{TRIED} trials" in shown
     assert "table 4: 0 of" in shown  # the full one times more problems at a time
-    assert f"{len(ROWS)} trials in" in call("status", "--results", results, "--compact")
+    assert f"{TRIED} trials in" in call("status", "--results", results, "--compact")
     assert not list((results / "parts").iterdir())
 
 
@@ -113,7 +113,7 @@ def test_tuning_writes_what_tables_read(results: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["table", "6"], "one of 1, 2, 3, 4, 5, mpc"),
+        (["table", "6"], "one of 1, 2, 3, 4, 5, mpc, tuning"),
         (["table", "3", "--stored", "--results", "nowhere"], "folder of results"),
         (["status", "--results", "nowhere"], "folder of results"),
         (["tune", "chess"], "some of wall_single"),

@@ -43,7 +43,7 @@ def test_what_is_saved_is_what_the_checks_load(tmp_path: Path) -> None:
     assert {(pair.table, pair.other, pair.outcome) for pair in ours.pairs} == {
         (table, other, outcome)
         for table, other in ((1, "CEM"), (2, "Flow"), (5, "default: σ_s = 0.5"))
-        for outcome in ("first_model", "first_true", "sooner")
+        for outcome in ("final_model", "final_true", "any_model", "sooner")
     }
     assert ours.figures == {"figure3/x/nearby": Share(3, 10)}
     for found in ours.pairs:

@@ -19,7 +19,7 @@ def test_trials_are_paired_on_model_and_problem_and_others_are_left_out() -> Non
         rows_of(GRASP, [True, True, False, True], models=2),
         rows_of(GD, [False, True, True], models=3),
     ])  # fmt: skip
-    found = pair(rows, GRASP, GD, "first_model")
+    found = pair(rows, GRASP, GD, "final_model")
     assert found is not None
     # Problem 3 and model 2 are on one side only.
     assert (found.record.trials, found.record.first_only, found.record.second_only) == (6, 2, 2)
@@ -27,14 +27,14 @@ def test_trials_are_paired_on_model_and_problem_and_others_are_left_out() -> Non
         "push_t-offline-flat-0": 3,
         "push_t-offline-flat-1": 3,
     }
-    assert pair(rows, GRASP, MadeUpCell("CEM", planner="CEM"), "first_model") is None
+    assert pair(rows, GRASP, MadeUpCell("CEM", planner="CEM"), "final_model") is None
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     rng = np.random.default_rng(0)
     rows = pl.concat([rows_of(GRASP, list(rng.random(30) < 0.6)), rows_of(GD, list(rng.random(30) < 0.4))])
     one, other = (
-        pair(r, GRASP, GD, "first_true") for r in (rows, rows.sample(fraction=1, shuffle=True, seed=1))
+        pair(r, GRASP, GD, "final_true") for r in (rows, rows.sample(fraction=1, shuffle=True, seed=1))
     )
     assert one is not None
     assert other is not None
@@ -67,7 +67,7 @@ def test_a_family_is_judged_together() -> None:
     rows = pl.concat(
         [rows_of(GRASP, [True] * 40), *(rows_of(cell, list(rng.random(40) < 0.9 - 0.05 * i)) for i, cell in enumerate(cells))]
     )  # fmt: skip
-    pairings = [found for cell in cells if (found := pair(rows, GRASP, cell, "first_model")) is not None]
+    pairings = [found for cell in cells if (found := pair(rows, GRASP, cell, "final_model")) is not None]
     tested = family(pairings)
     assert [one.p_value for one in tested] == holm([pairing.record.p_value for pairing in pairings])
     alone = family(pairings[:1])[0]
@@ -81,6 +81,6 @@ def test_a_family_is_judged_together() -> None:
 def test_what_cannot_be_paired_is_a_typed_error() -> None:
     rows = rows_of(GRASP, [True])
     with pytest.raises(ParameterError, match="problem set"):
-        pair(rows, GRASP, MadeUpCell("GD", problem_set=("push_t", "trajectory", 8)), "first_model")
+        pair(rows, GRASP, MadeUpCell("GD", problem_set=("push_t", "trajectory", 8)), "final_model")
     with pytest.raises(ParameterError, match="outcome"):
         pair(rows, GRASP, GD, "success")

@@ -27,7 +27,7 @@ GRASP, GD = MadeUpCell("GRASP"), MadeUpCell("GD", planner="GradientDescent", set
 
 def test_models_that_agree_on_every_problem_do_not_narrow_the_interval() -> None:
     solved = [i % 3 == 0 for i in range(60)]
-    one, three = (success(rows_of(GRASP, solved, models=models), "first_model") for models in (1, 3))
+    one, three = (success(rows_of(GRASP, solved, models=models), "final_model") for models in (1, 3))
     assert one is not None
     assert three is not None
     assert (three.trials, three.problems, three.successes) == (180, 60, 60)
@@ -56,7 +56,7 @@ def test_only_the_latest_weights_count_and_every_trial_once() -> None:
     tuning = rows_of(GRASP, [True], purpose="tuning")
     other = rows_of(GRASP, [True], model="push_t-robust-flat-0")
     stored = pl.concat([again, old, first, tuning, other])
-    assert current(stored).select("problem", "first_model").rows() == [(0, True), (1, False)]
+    assert current(stored).select("problem", "final_model").rows() == [(0, True), (1, False)]
     assert outdated(stored) == 2
 
 
@@ -68,7 +68,7 @@ def test_rows_of_older_code_or_problems_are_left_out_and_not_mixed_in(change: di
     stored = pl.concat([before, gd, after])
     # New code makes all of the planner's older rows on the task old, a new problem those of all planners in its place.
     others = [("GradientDescent", 0, True)] if "code" in change else [("GRASP", 1, False)]
-    found = current(stored).select("planner", "problem", "first_model").rows()
+    found = current(stored).select("planner", "problem", "final_model").rows()
     assert sorted(found) == [("GRASP", 0, True), *others, ("GradientDescent", 1, True)]
     assert outdated(stored) == len(stored) - len(found)
 
@@ -76,7 +76,7 @@ def test_rows_of_older_code_or_problems_are_left_out_and_not_mixed_in(change: di
 def test_of_a_trial_in_two_units_the_one_beside_most_others_counts() -> None:
     many = rows_of(GRASP, [False] * 3, finished="2026-01-01T00:00:00+00:00")
     few = rows_of(GRASP, [True], finished="2026-01-02T00:00:00+00:00")
-    assert not current(pl.concat([few, many]))["first_model"].any()
+    assert not current(pl.concat([few, many]))["final_model"].any()
 
 
 def test_a_cell_is_its_planner_settings_and_problem_set() -> None:
@@ -84,16 +84,16 @@ def test_a_cell_is_its_planner_settings_and_problem_set() -> None:
         rows_of(GRASP, [True] * 3), rows_of(GD, [True] * 4), rows_of(MadeUpCell("GD", planner="GradientDescent"), [True]),
         rows_of(MadeUpCell("GRASP", problem_set=("push_t", "trajectory", 8)), [True] * 5),
     ])  # fmt: skip
-    assert [len(trials_of(rows, cell, "batch", "first")) for cell in (GRASP, GD)] == [3, 4]
+    assert [len(trials_of(rows, cell, "batch", "single")) for cell in (GRASP, GD)] == [3, 4]
     assert trials_of(rows, GRASP, "single").is_empty()
 
 
 def test_the_mode_with_most_trials_counts() -> None:
-    rows = pl.concat([rows_of(GRASP, [True] * 2), rows_of(GRASP, [False] * 5, mode="first")])
-    trials = trials_of(rows, GRASP, "batch", "first")
-    assert trials["mode"].unique().to_list() == ["first"]
+    rows = pl.concat([rows_of(GRASP, [True] * 2), rows_of(GRASP, [False] * 5, mode="single")])
+    trials = trials_of(rows, GRASP, "batch", "single")
+    assert trials["mode"].unique().to_list() == ["single"]
     assert success(trials, "final_model") is None
-    found = success(trials, "first_model")
+    found = success(trials, "final_model")
     assert found is not None
     assert found.successes == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ from experiments.study.trials import loop
 from experiments.study.trials.judge import Judge, noise_seeds
 from experiments.study.trials.loop import closed_loop
 from experiments.study.trials.trial import SCHEMA, run_unit
-from experiments.study.trials.unit import problem_set, stored_model, trial_keys, unit_key
+from experiments.study.trials.unit import (
+    planner_of,
+    problem_set,
+    stored_model,
+    trial_keys,
+    unit_key,
+    witness,
+)
 from grasp_theory import GradientDescent
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import make_problems
@@ -62,20 +70,17 @@ def test_the_same_unit_gives_the_same_results() -> None:
 def test_modes_agree_where_they_must() -> None:
     """The first success does not depend on what happens afterwards, nor (here) on who is planned beside."""
     settings = (("check_every", 5), ("iterations", 40), ("lr", 0.5))
-    by_mode = {
-        mode: run_unit(small_unit(count=6, settings=settings, mode=mode))
-        for mode in ("batch", "single")
-    }
-    batch, first, single = by_mode.values()
+    batch, single = (
+        run_unit(small_unit(count=6, settings=settings, mode=mode)) for mode in ("batch", "single")
+    )
     assert batch["first_model"].sum() > 0
     same = ["problem", "first_step", "first_model", "first_true"]
-    assert_frame_equal(batch.select(same), first.select(same))
     assert_frame_equal(batch.select(same), single.select(same))
     assert (batch["iterations"] == 40).all()
-    solved = first.filter("first_model")
+    solved = single.filter("first_model")
     assert (solved["iterations"] == solved["first_step"]).all()
-    for rows in (first, single):
-        assert rows["final_model"].null_count() == rows["final_true"].null_count() == 6
+    for column in ("final_model", "final_true", "agreed", "believed_curve", "true_curve"):
+        assert single[column].null_count() == 6, column
     assert batch["final_true"].null_count() == 0
     assert (single["batch"] == 1).all()
     # One at a time every problem has its own time; side by side they share it.
@@ -83,6 +88,34 @@ def test_modes_agree_where_they_must() -> None:
     assert batch["seconds"].n_unique() == 1
     assert (batch.filter("first_model")["first_seconds"] <= batch["seconds"][0]).all()
     assert batch.filter(~pl.col("first_model"))["first_seconds"].is_null().all()
+
+
+def test_smaller_budgets_are_read_off_the_curve_of_one_run() -> None:
+    """What the curves say of a tenth, a third and all of the budget is what runs with those budgets return."""
+    whole = run_unit(small_unit(count=8, settings=(("lr", 0.5),), budget=300))
+    assert (whole["evaluations"] <= 300 * 4).all()
+    assert (whole["evaluations"] > 250 * 4).all()
+    for tenths in (1, 3, 10):
+        less = run_unit(small_unit(count=8, settings=(("lr", 0.5),), budget=30 * tenths))
+        assert [curve[tenths - 1] == "1" for curve in whole["true_curve"]] == less["final_true"].to_list()
+        assert [curve[3 * tenths - 1] == "1" for curve in whole["believed_curve"]] == less["final_model"].to_list()
+    assert 0 < whole["final_true"].sum() < 8
+    assert {len(curve) for curve in whole["true_curve"]} == {10}
+
+
+def test_the_witness_is_another_training_and_judges_the_same_plans() -> None:
+    unit = small_unit(count=24, settings=(("lr", 0.5),), budget=90)
+    assert witness(unit.model) == "wall_single-offline-flat-1"
+    assert witness("wall_single-offline-flat-2") == "wall_single-offline-flat-0"
+    assert witness("wall_single_long-offline-flat-0") is None
+    assert witness("my/own/model") is None
+    rows = run_unit(unit)
+    judge = Judge(by_name(unit.task), stored_model(unit.model), problem_set(unit.set_name), unit.indices)
+    plan = planner_of(unit).plan(judge.problem(unit.seed), stop_when_reached=False)
+    assert judge.believes(plan.actions).tolist() == rows["final_model"].to_list()
+    other = replace(judge, model=stored_model("wall_single-offline-flat-1"))
+    assert other.believes(plan.actions).tolist() == rows["agreed"].to_list()
+    assert rows["agreed"].to_list() != rows["final_model"].to_list()
 
 
 class Moving(StateModel):
@@ -139,7 +172,7 @@ def test_looking_again_finds_what_one_plan_does_not() -> None:
     judge = _judge(Timid(TellingWall()))
     # Without the wall in the way: goals on the start's side.
     judge.problems.goal_history[:] = judge.problems.start_history + np.array([8.0, 0.0])
-    planner = GradientDescent(iterations=60, lr=0.5)
+    planner = GradientDescent(iterations=60, lr=0.5, max_evaluations=100_000)
     inside = judge.task.distance(judge.starts, judge.goals)
     once, _ = judge.replay(planner.plan(judge.problem(0)).actions)
     again = closed_loop(judge, planner, 0)
@@ -152,7 +185,7 @@ def test_looking_again_finds_what_one_plan_does_not() -> None:
 
 def test_the_loop_ends_with_its_steps() -> None:
     judge = _judge(StateModel(TellingWall()), horizon=2, count=3)
-    ended = closed_loop(judge, GradientDescent(iterations=2), 0)
+    ended = closed_loop(judge, GradientDescent(iterations=2, max_evaluations=100), 0)
     assert (ended.solved_at == -1).all()
     assert np.isfinite(ended.distance).all()
     assert loop.SHORTEST > 2  # horizons below it are looked ahead in full

@@ -27,7 +27,8 @@ def test_a_key_is_of_the_trial_and_not_of_its_neighbours() -> None:
         {"planner": "LatCo", "settings": (("iterations", 3),)},
         {"settings": (("iterations", 4),)},
         {"seed": 1},
-        {"mode": "first"},
+        {"mode": "single"},
+        {"budget": 20},
     ],
     ids=str,
 )
@@ -46,6 +47,7 @@ def test_units_planned_side_by_side_differ_from_those_planned_apart() -> None:
     [
         ({"mode": "later"}, "mode"),
         ({"count": 0}, "count"),
+        ({"budget": 0}, "budget"),
         ({"planner": "Oracle"}, "planner"),
         ({"settings": (("iteration", 3),)}, "settings"),
         ({"settings": (("iterations", 0),)}, "iterations"),
