@@ -18,8 +18,6 @@ from linear_systems.errors import ParameterError
 if TYPE_CHECKING:
     from experiments.study.tables import Cell
 
-BATCH = ("batch",)
-"""The modes that success is reported from: side by side, for the whole budget."""
 SOONER = "sooner"
 """The outcome of being the first to have a plan that the model believes.
 
@@ -69,16 +67,14 @@ class Tested:
         return self.p_value <= LEVEL
 
 
-def pair(
-    rows: pl.DataFrame, first: Cell, second: Cell, outcome: str, modes: Sequence[str] = BATCH
-) -> Pairing | None:
+def pair(rows: pl.DataFrame, first: Cell, second: Cell, outcome: str, mode: str = "batch") -> Pairing | None:
     """Return two cells compared on the trials (same model, problem and seed) that both have; None if there are none.
 
     Arguments
         rows: `summary.current` ones.
         first, second: the cells.
         outcome: one of `OUTCOMES`, or `SOONER`.
-        modes: of the trials; for `SOONER` they are those planned one at a time.
+        mode: of the trials; for `SOONER` they are those planned one at a time.
 
     Raises
         ParameterError: cells of different problem sets, or an unknown outcome.
@@ -88,12 +84,12 @@ def pair(
         raise ParameterError("second", "the first cell's problem set", found, "pair cells of one column")
     if outcome not in (*OUTCOMES, SOONER):
         raise ParameterError("outcome", f"one of {(*OUTCOMES, SOONER)}", repr(outcome), "check the spelling")
-    modes = ("single",) if outcome == SOONER else modes
+    mode = "single" if outcome == SOONER else mode
     score = _SECONDS if outcome == SOONER else pl.col(outcome)
     both = (
-        trials_of(rows, first, *modes)
+        trials_of(rows, first, mode)
         .select(*TRIAL, score.alias("one"))
-        .join(trials_of(rows, second, *modes).select(*TRIAL, score.alias("other")), on=TRIAL)
+        .join(trials_of(rows, second, mode).select(*TRIAL, score.alias("other")), on=TRIAL)
         .sort(TRIAL)
     )
     if outcome != SOONER:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from experiments.study.reporting.pairs import BATCH, SOONER, Pairing, Tested, family, pair
+from experiments.study.reporting.pairs import SOONER, Pairing, Tested, family, pair
 from experiments.study.reporting.paper_tables import Printed, printed
 from experiments.study.reporting.present import former_code
 from experiments.study.reporting.summary import (
@@ -105,9 +105,9 @@ def table_report(
         rows: `summary.current` ones.
         others: cells of other tables, among them GRASP's that a table without such a row is compared with.
     """
-    modes = _modes(number)
+    mode = "mpc" if number == "mpc" else "batch"
     one_by_one = rows.clear() if number == "mpc" else rows  # those times are of open-loop plans
-    by_cell = [(cell, trials_of(rows, cell, *modes), trials_of(one_by_one, cell, "single")) for cell in cells]
+    by_cell = [(cell, trials_of(rows, cell, mode), trials_of(one_by_one, cell, "single")) for cell in cells]
     limits = _limits(by_cell)
     reports = [
         CellReport(
@@ -127,7 +127,7 @@ def table_report(
         for outcome in (
             ("final_true",) if number == "mpc" else ("final_true", "final_model", "any_model", SOONER)
         )
-        for tested in family(compare(cells, rows, outcome, modes, others))
+        for tested in family(compare(cells, rows, outcome, mode, others))
     ]
     old = former_code(used)
     warnings = [
@@ -148,7 +148,7 @@ def compare(
     cells: Sequence[Cell],
     rows: pl.DataFrame,
     outcome: str,
-    modes: Sequence[str] = BATCH,
+    mode: str = "batch",
     others: Sequence[Cell] = (),
 ) -> list[Pairing]:
     """Return the reference (GRASP, or the full method of an ablation) paired with the cells of every other row.
@@ -162,7 +162,7 @@ def compare(
     # Two rows about the same trials (Table 5's two ways of no noise) are one comparison.
     different = [cell for at, cell in enumerate(cells) if not any(same_trials(cell, c) for c in cells[:at])]
     pairings = (
-        pair(rows, references[cell.problem_set], cell, outcome, modes)
+        pair(rows, references[cell.problem_set], cell, outcome, mode)
         for cell in different
         if cell.problem_set in references and not same_trials(references[cell.problem_set], cell)
     )
@@ -281,10 +281,6 @@ def _limits(
             longest = float(single["seconds"].to_numpy().max())
             limits[cell.problem_set] = max(longest, limits.get(cell.problem_set, 0.0))
     return limits
-
-
-def _modes(number: str) -> tuple[str, ...]:
-    return ("mpc",) if number == "mpc" else BATCH
 
 
 def _provenance(used: pl.DataFrame) -> dict[str, list[str]]:

@@ -133,16 +133,13 @@ def _latest(rows: pl.DataFrame) -> pl.DataFrame:
     return rows
 
 
-def trials_of(rows: pl.DataFrame, cell: Cell, *modes: str) -> pl.DataFrame:
-    """Return a cell's trials in the mode that has most of them, on a tie the first of these modes; with every outcome."""
+def trials_of(rows: pl.DataFrame, cell: Cell, mode: str) -> pl.DataFrame:
+    """Return a cell's trials in a mode, with every outcome."""
     task, kind, horizon = cell.problem_set
-    found = rows.filter(
+    return rows.filter(
         pl.col("task") == task, pl.col("kind") == kind, pl.col("horizon") == horizon,
-        pl.col("planner") == cell.planner, pl.col("settings") == canonical(cell.settings),
-    )  # fmt: skip
-    candidates = [found.filter(pl.col("mode") == mode) for mode in modes]
-    believed = pl.col("believed_curve").str.contains("1", literal=True)
-    return max(candidates, key=len).with_columns(any_model=believed)
+        pl.col("planner") == cell.planner, pl.col("settings") == canonical(cell.settings), pl.col("mode") == mode,
+    ).with_columns(any_model=pl.col("believed_curve").str.contains("1", literal=True))  # fmt: skip
 
 
 def canonical(settings: Settings) -> str:

@@ -22,8 +22,8 @@ returned, at equal evaluations (docs/study.md has the protocol).  "Sooner" takes
 than any that does, so no planner gains by giving up, and one that succeeds before any planning as a tie.
 
 What comes of it is said of our models, never of the paper's: a claim replicates, does not, is mixed (where single
-comparisons, the environment, another way to count or one of the models say otherwise than the whole), or is inconclusive, and then says what
-its trials could have found.
+comparisons, the environment, another way to count or one of the models say otherwise than the whole), or is inconclusive,
+and then says what its trials could have found.
 """
 
 from __future__ import annotations

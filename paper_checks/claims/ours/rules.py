@@ -13,9 +13,10 @@ every share's Wilson interval (level 0.05/k) is above 1/2, does not if one is be
 *No less*: the claim says that no other row is better by more than a margin.  It replicates if every interval is above
 −margin, does not if some interval is below −margin, and is inconclusive otherwise.
 
-As in the paper, success is success in the model; of the plan that a planner returns, where the paper counts any that the model
-believed.  That the environment agrees, and the count of beliefs at any of 30 points of the budget, is asked apart, in caveats, and so is whether some model has another direction than all together (exact sign tests of
-each model's trials, Holm's correction, level 0.05).
+As in the paper, success is success in the model; of the plan that a planner returns, where the paper counts any that the
+model believed.  That the environment agrees, and the count of beliefs at any of 30 points of the budget, is asked apart, in
+caveats, and so is whether some model has another direction than all together (exact sign tests of each model's trials,
+Holm's correction, level 0.05).
 
 A claim that does not replicate as a whole, of which single comparisons do, is called mixed; so is one that replicates
 with such a caveat.  That word came after the results; it takes back no rule.

@@ -81,7 +81,12 @@ def test_sets_take_settings_of_the_nearest_horizon_of_their_world() -> None:
     every = {where for group in SETS.values() for where in group}
     assert {tuned_at(where) for where in every} == set(TUNING_SETS)
     # What the file gives is what the table asks to be tuned.
-    marked = Tuned({Target(*where, "CEM").name: {"settings": {"place": place}} for place, where in enumerate(TUNING_SETS)})
+    marked = Tuned(
+        {
+            Target(*where, "CEM").name: {"settings": {"place": place}}
+            for place, where in enumerate(TUNING_SETS)
+        }
+    )
     for where in every:
         assert marked.settings(Target(*where, "CEM")) == (("place", TUNING_SETS.index(tuned_at(where))),)
 

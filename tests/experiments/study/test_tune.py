@@ -40,7 +40,12 @@ class Landscape:
             step = dict(unit.settings).get("lr", 0.3)
             agreed, believed = (round(unit.count / (1 + 10 * each)) for each in (step, 1 / step))
             rows = fake_rows(unit_key(unit), unit.count)
-            yield unit, rows.with_columns(agreed=_first(agreed, unit.count), final_model=_first(believed, unit.count))
+            yield (
+                unit,
+                rows.with_columns(
+                    agreed=_first(agreed, unit.count), final_model=_first(believed, unit.count)
+                ),
+            )
 
 
 def _first(number: int, count: int) -> pl.Series:
@@ -58,6 +63,16 @@ def test_the_best_of_all_trials_is_kept_with_the_untuned_default_beside(tmp_path
     assert {unit.budget for unit in landscape.units} == {BUDGET}
     assert {unit.purpose for unit in landscape.units} == {"tuning"}
     assert {unit.count for unit in landscape.units} == {40}
+
+
+def test_where_the_default_solves_everything_nothing_else_is_tried(tmp_path: Path) -> None:
+    def solve(units: Sequence[Unit]) -> Iterator[tuple[Unit, pl.DataFrame]]:
+        for unit in units:
+            every = _first(unit.count, unit.count)
+            yield unit, fake_rows(unit_key(unit), unit.count).with_columns(agreed=every, final_model=every)
+
+    entry = tune(TARGET, Store(tmp_path), solve, trials=9, problems=32, progress=False)
+    assert (entry["trials"], entry["value"]) == (1, 1 + OWN)
 
 
 def test_a_study_in_pieces_is_the_same_study(tmp_path: Path) -> None:

@@ -154,7 +154,11 @@ def test_table_5_is_compared_with_the_full_method_of_another_table() -> None:
     rows = pl.concat([rows_of(noisy, [False] * 9), rows_of(full, [True] * 9)])
     assert not table_report("5", [noisy], rows).comparisons
     report = table_report("5", [noisy], rows, [full])
-    assert [tested.pairing.outcome for tested in report.comparisons] == ["final_true", "final_model", "any_model"]
+    assert [tested.pairing.outcome for tested in report.comparisons] == [
+        "final_true",
+        "final_model",
+        "any_model",
+    ]
     assert "50.6 / 913.97 s" in markdown(report)
     assert "25 (ours) − default: σ\\_s = 0.5" in markdown(report)
 

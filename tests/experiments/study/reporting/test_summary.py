@@ -84,18 +84,16 @@ def test_a_cell_is_its_planner_settings_and_problem_set() -> None:
         rows_of(GRASP, [True] * 3), rows_of(GD, [True] * 4), rows_of(MadeUpCell("GD", planner="GradientDescent"), [True]),
         rows_of(MadeUpCell("GRASP", problem_set=("push_t", "trajectory", 8)), [True] * 5),
     ])  # fmt: skip
-    assert [len(trials_of(rows, cell, "batch", "single")) for cell in (GRASP, GD)] == [3, 4]
+    assert [len(trials_of(rows, cell, "batch")) for cell in (GRASP, GD)] == [3, 4]
     assert trials_of(rows, GRASP, "single").is_empty()
+    assert success(trials_of(rows_of(GRASP, [True], mode="single"), GRASP, "single"), "final_model") is None
 
 
-def test_the_mode_with_most_trials_counts() -> None:
-    rows = pl.concat([rows_of(GRASP, [True] * 2), rows_of(GRASP, [False] * 5, mode="single")])
-    trials = trials_of(rows, GRASP, "batch", "single")
-    assert trials["mode"].unique().to_list() == ["single"]
-    assert success(trials, "final_model") is None
-    found = success(trials, "final_model")
-    assert found is not None
-    assert found.successes == 0
+def test_a_plan_believed_at_any_point_of_the_budget_is_counted_apart() -> None:
+    curves = pl.Series(["0" * 30, "0" * 29 + "1", "01" + "0" * 28])
+    rows = rows_of(GRASP, [False, True, False]).with_columns(believed_curve=curves)
+    found = [success(trials_of(rows, GRASP, "batch"), name) for name in ("final_model", "any_model")]
+    assert [None if each is None else each.successes for each in found] == [1, 2]
 
 
 def test_times_tell_the_solved_from_all() -> None:

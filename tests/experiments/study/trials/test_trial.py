@@ -98,7 +98,9 @@ def test_smaller_budgets_are_read_off_the_curve_of_one_run() -> None:
     for tenths in (1, 3, 10):
         less = run_unit(small_unit(count=8, settings=(("lr", 0.5),), budget=30 * tenths))
         assert [curve[tenths - 1] == "1" for curve in whole["true_curve"]] == less["final_true"].to_list()
-        assert [curve[3 * tenths - 1] == "1" for curve in whole["believed_curve"]] == less["final_model"].to_list()
+        assert [curve[3 * tenths - 1] == "1" for curve in whole["believed_curve"]] == less[
+            "final_model"
+        ].to_list()
     assert 0 < whole["final_true"].sum() < 8
     assert {len(curve) for curve in whole["true_curve"]} == {10}
 
