@@ -56,7 +56,8 @@ def tune(
 ) -> Mapping[str, Any]:
     """Tune one planner for one set, going on with what the stored study already has; return the entry for `Tuned`.
 
-    The study, which ends early where all plans are believed, is Optuna's tree-structured Parzen estimator, kept in `tuning.db` (SQLite) beside the rows.  Its first
+    The study, which ends early where all plans are believed, is Optuna's tree-structured Parzen estimator, kept in
+    `tuning.db` (SQLite) beside the rows.  Its first
     trial is the untuned default, and the sampler of trial k is seeded by (target, k), so that a study that was killed
     goes on as if it had not been.  A trial plans the first `problems` tuning problems with the first model; its value is
     the share of the returned plans that another training of the model believes (see `score`): the nearest to the truth that can be
@@ -133,7 +134,7 @@ def _tune_alone(
         study.tell(trial, score(rows))
 
     for number in range(len(_own(study)), trials):
-        if any(done.value == 1 + OWN for done in _own(study)):
+        if any((done.value or 0.0) > 1 + OWN - 1e-9 for done in _own(study)):
             break  # none can be better
         study.sampler = optuna.samplers.TPESampler(seed=_seed(target.name, number), n_startup_trials=STARTUP)
         trial = study.ask()
