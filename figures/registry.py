@@ -73,6 +73,11 @@ FIGURES = {
         "reliability of the score of acceptance, and what is true of accepted plans",
         "python -m experiments.scripts.acceptance --plans my_plans",
     ),
+    "budgets": Entry(
+        "figures.planning.budgets",
+        "planners on our world models: success of the returned plan against evaluations",
+        "python -m experiments table 1, and table 3",
+    ),
     "worlds": Entry(
         "figures.planning.worlds",
         "planners in analytic worlds: success against evaluations",
