@@ -2,76 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
-from experiments.worlds.protocol import CLAIMS, LEVELS, Claim
-from grasp_theory.statistics.intervals import LEVEL
-from grasp_theory.statistics.paired_trials import PairedTrials, holm, pooled
+from experiments.worlds.protocol import CLAIMS, LEVELS
+from grasp_theory.statistics.paired_trials import PairedTrials
+from grasp_theory.statistics.pooled_claims import Judged, Test, Verdict, judge
 
-NEEDED = 0.05
-"""The smallest difference that a claim needs."""
 PARALLEL = ("wall", "unicycle", "linear", "wall, T = 200", "unicycle, T = 200", "linear, T = 200")
 """Where calls of the step are counted."""
-
-
-class Verdict(StrEnum):
-    """What the trials say of a claim."""
-
-    REPLICATES = "replicates"
-    DOES_NOT = "does not"
-    MIXED = "mixed"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True)
-class Test:
-    """A > B on some problems.
-
-    Arguments
-        better, worse: A and B.
-        record: the paired trials.
-        p_value: exact and two-sided, after Holm's correction over the family.
-        low, high: interval of the difference, of confidence 1 − LEVEL / k.
-        detectable: the smallest difference found with 80% power at level LEVEL / k.
-    """
-
-    better: str
-    worse: str
-    record: PairedTrials
-    p_value: float
-    low: float
-    high: float
-    detectable: float
-
-    @property
-    def stands(self) -> int:
-        """1 for the claim, −1 against it, 0 open."""
-        sure = self.p_value <= LEVEL
-        if self.high < NEEDED or (sure and self.record.difference < 0):
-            return -1
-        return int(sure and self.record.difference > 0)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A claim, judged.
-
-    Arguments
-        name: of the claim.
-        verdict: over all its worlds.
-        pairs: pooled over the worlds.
-        worlds: the verdict and the tests of each world.
-    """
-
-    name: str
-    verdict: Verdict
-    pairs: tuple[Test, ...]
-    worlds: dict[str, tuple[Verdict, tuple[Test, ...]]]
 
 
 def solved(rows: pl.DataFrame, world: str, planner: str, level: int) -> np.ndarray | None:
@@ -81,54 +22,25 @@ def solved(rows: pl.DataFrame, world: str, planner: str, level: int) -> np.ndarr
     return found.select(pl.col("solved") & in_time).to_series().to_numpy() if len(found) else None
 
 
-def judge(rows: pl.DataFrame, name: str) -> Judged | None:
-    """Return a claim judged by rows of one code and budget; None where some of its trials are missing."""
+def records(rows: pl.DataFrame, name: str) -> dict[str, tuple[PairedTrials, ...]] | None:
+    """Return a claim's paired trials, in each world one record a pair; None where some of its trials are missing."""
     claim = CLAIMS[name]
-    records: dict[str, list[PairedTrials]] = {}
+    found: dict[str, tuple[PairedTrials, ...]] = {}
     for world in claim.worlds:
-        records[world] = []
+        made = []
         for pair in claim.pairs:
             first, second = (solved(rows, world, planner, claim.level) for planner in pair)
             if first is None or second is None or len(first) != len(second):
                 return None
-            records[world].append(
-                PairedTrials.of(first.astype(int) - second.astype(int), np.arange(len(first)))
-            )
-    pairs = _tested(claim, [pooled(each) for each in zip(*records.values(), strict=True)])
-    flat = _tested(claim, [record for world in claim.worlds for record in records[world]])
-    size = len(claim.pairs)
-    by_world = {world: flat[i * size : (i + 1) * size] for i, world in enumerate(claim.worlds)}
-    worlds = {world: (_verdict(tests), tests) for world, tests in by_world.items()}
-    return Judged(name, _overall(pairs, flat), pairs, worlds)
+            made.append(PairedTrials.of(first.astype(int) - second.astype(int), np.arange(len(first))))
+        found[world] = tuple(made)
+    return found
 
 
-def _tested(claim: Claim, records: Sequence[PairedTrials]) -> tuple[Test, ...]:
-    """Return the tests of one family."""
-    level = LEVEL / len(records)
-    adjusted = holm([each.p_value for each in records])
-    names = claim.pairs * (len(records) // len(claim.pairs))
-    return tuple(
-        Test(*names[i], each, adjusted[i], *each.interval(level), each.detectable(level))
-        for i, each in enumerate(records)
-    )
-
-
-def _verdict(tests: Iterable[Test]) -> Verdict:
-    stands = [test.stands for test in tests]
-    if all(each == 1 for each in stands):
-        return Verdict.REPLICATES
-    if -1 in stands:
-        return Verdict.MIXED if 1 in stands else Verdict.DOES_NOT
-    return Verdict.INCONCLUSIVE
-
-
-def _overall(pairs: Sequence[Test], single: Sequence[Test]) -> Verdict:
-    verdict = _verdict(pairs)
-    opposed = any(test.record.difference < 0 and test.p_value <= LEVEL for test in single)
-    found = any(test.stands == 1 for test in single)
-    if (verdict is Verdict.REPLICATES and opposed) or (verdict is Verdict.DOES_NOT and found):
-        return Verdict.MIXED
-    return verdict
+def judged(rows: pl.DataFrame, name: str) -> Judged | None:
+    """Return a claim judged by rows of one code and budget; None where some of its trials are missing."""
+    found = records(rows, name)
+    return None if found is None else judge(CLAIMS[name].pairs, found)
 
 
 def calls(rows: pl.DataFrame) -> dict[str, dict[str, float]]:
@@ -159,18 +71,18 @@ def parallel(rows: pl.DataFrame) -> Verdict | None:
 
 def report(rows: pl.DataFrame, claims: Sequence[str] = tuple(CLAIMS)) -> str:
     """Return the verdicts as Markdown: claims, claims by world, and all success rates."""
-    judged = [found for name in claims if (found := judge(rows, name)) is not None]
+    known = {name: found for name in claims if (found := judged(rows, name)) is not None}
     columns, rule = "verdict | pair | n | difference, points | interval | p | detectable |", "|" + "---|" * 8
     lines = [f"| claim | {columns}", rule]
-    for each in judged:
-        lines += _rows(f"{each.name} | {each.verdict}", each.pairs)
+    for name, each in known.items():
+        lines += _rows(f"{name} | {each.verdict}", each.pairs)
     if (verdict := parallel(rows)) is not None:
         lines.append(f"| parallel time | {verdict} | by counting, below | | | | | |")
-    if missing := [name for name in claims if name not in {each.name for each in judged}]:
+    if missing := [name for name in claims if name not in known]:
         lines += ["", f"Not judged, for trials are missing: {', '.join(missing)}."]
-    for each in judged:
-        claim = CLAIMS[each.name]
-        lines += ["", f"**{each.name}**: {claim.says}; at {claim.level} T", "", f"| world | {columns}", rule]
+    for name, each in known.items():
+        claim = CLAIMS[name]
+        lines += ["", f"**{name}**: {claim.says}; at {claim.level} T", "", f"| world | {columns}", rule]
         for world, (single, tests) in each.worlds.items():
             lines += _rows(f"{world} | {single}", tests)
     return "\n".join([*lines, "", *_rates(rows), "", *_counts(rows)])

@@ -10,6 +10,7 @@ import typer
 from experiments.paths import RESULTS
 from experiments.study.execute import execute
 from experiments.study.trials.store import Store
+from experiments.worlds.counts import PATH, condense, save
 from experiments.worlds.protocol import BUDGET, CLAIMS, PROBLEMS, WORLDS, cells
 from experiments.worlds.trial import LAYOUT, WorldUnit, here, of_one_code, unit_key, work
 from experiments.worlds.verdicts import report
@@ -28,6 +29,12 @@ def worlds(
     results: Annotated[Path, typer.Option(help="Folder of the rows.")] = RESULTS / "worlds",
     stored: Annotated[bool, typer.Option("--stored", help="Compute nothing.")] = False,
     compact: Annotated[bool, typer.Option("--compact", help="Put the rows into one file.")] = False,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record", help="Condense them for `python -m paper_checks`, which judges the paper's claims."
+        ),
+    ] = False,
 ) -> None:
     """Compute what is missing of the trials in analytic worlds, and print the verdicts.
 
@@ -51,4 +58,7 @@ def worlds(
         typer.echo(
             "These trials are of former code: run them again before they say anything of the present code.\n"
         )
+    if record:
+        save(condense(rows, present=present))
+        typer.echo(f"{PATH}; now: python -m paper_checks --quick --record, and look at what changed\n")
     typer.echo(report(rows, claims))

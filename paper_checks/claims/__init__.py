@@ -13,7 +13,7 @@ from paper_checks.claims.noise import (
     theorem_9,
     tube_contrast,
 )
-from paper_checks.claims.ours import replication
+from paper_checks.claims.ours import replication, worlds
 from paper_checks.claims.printed import (
     ablations,
     consistency,
@@ -51,6 +51,7 @@ ALL_CLAIMS: tuple[Claim, ...] = (
     *text_long.CLAIMS,
     *text_short.CLAIMS,
     *figures.CLAIMS,
+    *worlds.CLAIMS,
     *open_text.CLAIMS,
     *linear_setting.CLAIMS,
     *theorem_2.CLAIMS,

@@ -362,19 +362,4 @@ CLAIMS = (
         equations=(5, 6),
         check=check_langevin,
     ),
-    Claim(
-        id="state-sensitivity",
-        title="State gradients of learned models can be exploited",
-        source="Section 3.3, Eq. (7); Figure 3",
-        statement=(
-            "Minimising ‖y − F(s, a)‖² over s finds a nearby s + δ, ‖δ‖ ≪ 1, with F(s + δ, a) ≈ y, "
-            "whatever the start s."
-        ),
-        definitions={7: "the objective in question; the claim about it is empirical"},
-        missing=(
-            "A world model trained on images.  The statement is about its state Jacobian: ‖δ‖ ≥ ‖y − "
-            "F(s, a)‖ over the Lipschitz constant of F in s, so it can hold only where that constant "
-            "is large."
-        ),
-    ),
 )

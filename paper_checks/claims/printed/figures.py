@@ -273,6 +273,25 @@ CLAIMS = (
             "action, and against a true simulator."
         ),
     ),
+    replace(
+        _measured(
+            3,
+            _OURS,
+            title="State gradients of learned models can be exploited",
+            source="Section 3.3, Eq. (7); Figure 3",
+            statement=(
+                "Minimising ‖y − F(s, a)‖² over s finds a nearby s + δ, ‖δ‖ ≪ 1, with F(s + δ, a) ≈ y, "
+                "whatever the start s."
+            ),
+            missing=(
+                "Measurements on our models.  The statement is about their state Jacobian: ‖δ‖ ≥ ‖y − F(s, a)‖ over the "
+                "Lipschitz constant of F in s, so it can hold only where that constant is large."
+            ),
+        ),
+        id="state-sensitivity",
+        figures=(),
+        definitions={7: "the objective in question; the claim about it is empirical"},
+    ),
     _measured(
         4,
         _OURS,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from experiments.worlds.counts import condense, save
 from experiments.worlds.protocol import CLAIMS
-from experiments.worlds.verdicts import PARALLEL, Verdict, judge, parallel, report, solved
+from experiments.worlds.verdicts import PARALLEL, judged, parallel, report, solved
+from grasp_theory.statistics.pooled_claims import Verdict
+from paper_checks.claims.ours.worlds import load
 
 CLAIM = "sync"
 WORLDS = CLAIMS[CLAIM].worlds
@@ -45,7 +49,7 @@ def made(rates: Mapping[str, tuple[float, float]], n: int = 200) -> pl.DataFrame
     ],
 )
 def test_a_claim_over_all_its_worlds(rates: list[tuple[float, float]], expected: Verdict) -> None:
-    found = judge(made(dict(zip(WORLDS, rates, strict=True))), CLAIM)
+    found = judged(made(dict(zip(WORLDS, rates, strict=True))), CLAIM)
     assert found is not None
     assert found.verdict is expected
     assert found.pairs[0].record.trials == 2400
@@ -54,7 +58,7 @@ def test_a_claim_over_all_its_worlds(rates: list[tuple[float, float]], expected:
 
 
 def test_few_problems_are_inconclusive_and_say_what_they_could_find() -> None:
-    found = judge(made({w: (0.5, 0.25 if w == "wall" else 0.5) for w in WORLDS}, 4), CLAIM)
+    found = judged(made({w: (0.5, 0.25 if w == "wall" else 0.5) for w in WORLDS}, 4), CLAIM)
     assert found is not None
     assert found.verdict is Verdict.INCONCLUSIVE
     assert found.worlds["wall"][0] is Verdict.INCONCLUSIVE
@@ -63,7 +67,7 @@ def test_few_problems_are_inconclusive_and_say_what_they_could_find() -> None:
 
 def test_a_claim_with_missing_trials_has_no_verdict() -> None:
     rows = made({world: (0.7, 0.5) for world in WORLDS})
-    assert judge(rows.filter(pl.col("world") != WORLDS[3]), CLAIM) is None
+    assert judged(rows.filter(pl.col("world") != WORLDS[3]), CLAIM) is None
     assert "Not judged, for trials are missing: sync" in report(
         rows.filter(pl.col("world") != WORLDS[3]), ["sync"]
     )
@@ -97,3 +101,23 @@ def test_the_report_names_what_it_rests_on() -> None:
     text = report(made({world: (0.7, 0.5) for world in WORLDS}), ["sync"])
     assert "| sync | replicates | GRASP > GRASP, no sync | 2400 | +20.0 |" in text
     assert "| wall | replicates | GRASP > GRASP, no sync | 200 | +20.0 |" in text
+
+
+def test_what_crosses_over_to_the_checks_is_what_the_rows_say(tmp_path: Path) -> None:
+    rows = made({world: (0.7, 0.5) for world in WORLDS}).with_columns(
+        budget=3000,
+        machine=pl.lit("m"),
+        torch=pl.lit("2"),
+        version=pl.lit("0"),
+        commit=pl.lit("c"),
+        code=pl.lit("d"),
+    )
+    save(condense(rows, present=False), tmp_path / "worlds.json")
+    known = load(tmp_path / "worlds.json")
+    assert list(known.claims) == [CLAIM]
+    assert known.calls is None
+    assert known.provenance["but"] == "the trials are of former code"
+    found, expected = known.claims[CLAIM], judged(rows, CLAIM)
+    assert expected is not None
+    assert found.found == expected
+    assert found.level == CLAIMS[CLAIM].level
