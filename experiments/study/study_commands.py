@@ -23,6 +23,7 @@ from experiments.study.reporting.report import table_report
 from experiments.study.reporting.summary import current, outdated
 from experiments.study.tables import (
     FULL,
+    OWN_TABLES,
     QUICK,
     ROWS,
     TABLES,
@@ -34,6 +35,7 @@ from experiments.study.tables import (
     units,
 )
 from experiments.study.targets import AUTO, Target, Tuned
+from experiments.study.trials.own import case_of, study_of
 from experiments.study.trials.store import Store, existing
 from experiments.study.trials.unit import unit_key
 from experiments.study.tune import BUDGET, tune_all
@@ -50,6 +52,12 @@ Results = Annotated[
 Quick = Annotated[
     bool, typer.Option("--quick", help="Few problems, one model, first and last horizon: minutes.")
 ]
+OwnStudy = Annotated[
+    Path | None,
+    typer.Option(
+        "--study", help="Your own models, problems and world: a Python file, see docs/own_study.md."
+    ),
+]
 LARGEST_SET = 1000
 """Problems of a set at most: far more than the tables use, and drawn within minutes."""
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes, of one thread each.")]
@@ -61,6 +69,7 @@ Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each Ray task; above 0
 
 def table(
     number: Annotated[str, typer.Argument(help=f"Which: {', '.join(TABLES)}.")],
+    study: OwnStudy = None,
     results: Results = RESULTS,
     quick: Quick = False,
     stored: Annotated[bool, typer.Option("--stored", help="Compute nothing: show what there is.")] = False,
@@ -90,7 +99,7 @@ def table(
     if gpus and ray is None:
         raise ParameterError("gpus", "--ray with it", "none", "--device cuda for one process on a GPU")
     try:
-        profile = _profile(quick, problems, timed)
+        profile = _profile(quick, problems, timed, study, results)
         store = existing(results) if stored else Store(results)
         tuned = _tuned(results)
         lacking = not_tuned(number, tuned, profile)
@@ -125,6 +134,7 @@ def tune(
     tasks: Annotated[
         list[str] | None, typer.Argument(help=f"Which of {', '.join(TASKS)}; default: all.")
     ] = None,
+    study: OwnStudy = None,
     results: Results = RESULTS,
     quick: Quick = False,
     trials: Annotated[
@@ -138,7 +148,10 @@ def tune(
     device: Device = "cpu",
 ) -> None:
     """Tune every planner with the same budget on tuning problems, for every set of the tables; goes on where it stopped."""
-    chosen = tasks or list(TASKS)
+    profile = _profile(quick, None, None, study, results)
+    if study is not None and tasks:
+        raise ParameterError("tasks", "none with --study", ", ".join(tasks), "leave them out")
+    chosen = tasks or ([*TASKS] if profile.study is None else [profile.study])
     number, count = trials or (2 if quick else 24), problems or (4 if quick else 32)
     if quick and results == RESULTS:
         raise ParameterError(
@@ -148,13 +161,13 @@ def tune(
             "--results my_results",
         )
     unknown = set(chosen) - set(TASKS)
-    if unknown:
+    if unknown and study is None:
         raise ParameterError("tasks", f"some of {', '.join(TASKS)}", ", ".join(unknown), "check the spelling")
     if planner is not None and planner not in ROWS:
         raise ParameterError("planner", f"one of {', '.join(ROWS)}", repr(planner), "check the spelling")
     wanted = [
         target
-        for target in every_target(QUICK if quick else FULL)
+        for target in every_target(profile)
         if target.task in chosen and planner in (None, target.planner)
     ]
     if not wanted:
@@ -178,11 +191,13 @@ def tune(
 
 def every_target(profile: Profile) -> list[Target]:
     """Return what must be tuned for all tables, each once, the planners of one set after each other."""
-    found = dict.fromkeys(target for number in TABLES for target in targets(number, profile))
+    numbers = TABLES if profile.study is None else OWN_TABLES
+    found = dict.fromkeys(target for number in numbers for target in targets(number, profile))
     return sorted(found, key=lambda target: (target.horizon, target.task, target.kind))
 
 
 def status(
+    study: OwnStudy = None,
     results: Results = RESULTS,
     compact: Annotated[bool, typer.Option("--compact", help="Put the parts into one file.")] = False,
 ) -> None:
@@ -216,8 +231,9 @@ def status(
     console.print(shown)
     if old := former_code(current(rows)):
         console.print(f"{old}.", style="bold yellow")
-    for number in TABLES:
-        console.print(_lacking(number, tuned, store), markup=False)
+    profile = _profile(False, None, None, study, results)
+    for number in TABLES if study is None else OWN_TABLES:
+        console.print(_lacking(number, tuned, store, profile), markup=False)
 
 
 def _tuned(results: Path) -> Tuned:
@@ -230,18 +246,39 @@ def _models() -> list[str]:
     return [card.name for card in available()]
 
 
-def _lacking(number: str, tuned: Tuned, store: Store) -> str:
-    missing = not_tuned(number, tuned, FULL)
-    if len(missing) == len(targets(number, FULL)):
-        return f"table {number}: nothing is tuned"
-    needed = units(cells(number, tuned, FULL), modes(number), FULL, _models())
+def _lacking(number: str, tuned: Tuned, store: Store, profile: Profile) -> str:
+    missing = not_tuned(number, tuned, profile)
+    try:
+        needed = units(cells(number, tuned, profile), modes(number), profile, _models())
+    except ParameterError:  # no set has all its planners tuned
+        return f"table {number}: {len(missing)} planners to tune, first {missing[0].name}"
     done = store.units()
     left = [unit for unit in needed if unit_key(unit) not in done]
     lacking = f"; {len(missing)} planners to tune, first {missing[0].name}" if missing else ""
     return f"table {number}: {len(needed) - len(left)} of {len(needed)} units computed with the present code{lacking}"
 
 
-def _profile(quick: bool, problems: int | None, timed: int | None) -> Profile:
+def _profile(
+    quick: bool, problems: int | None, timed: int | None, study: Path | None, results: Path
+) -> Profile:
     base = QUICK if quick else FULL
+    if study is not None:
+        if results == RESULTS:
+            raise ParameterError(
+                "results",
+                "a folder of your own with --study",
+                "that of the repository",
+                "--results my_results",
+            )
+        base = replace(base, study=str(study), problems=min(base.problems, _least(study)))
     count = problems or base.problems
     return replace(base, problems=count, timed=min(count, base.timed if timed is None else timed))
+
+
+def _least(study: Path) -> int:
+    """Return how many reporting problems the smallest set of a study has."""
+    own = study_of(str(study))
+    return min(
+        case_of(str(study), f"{study}:{own.models[0]}", kind, steps, "reporting").problem.batch
+        for kind, steps in own.sets
+    )

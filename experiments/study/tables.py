@@ -9,14 +9,16 @@ from math import sqrt
 from typing import Any
 
 from experiments.study.targets import AUTO, Target, Tuned
+from experiments.study.trials.own import is_own, study_of, world_of
 from experiments.study.trials.settings import UNLIMITED, Settings, make_planner, settings_of
 from experiments.study.trials.unit import BUDGET, Mode, Unit
 from grasp_theory import GRASP
-from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
 
 TABLES = ("1", "2", "3", "4", "5", "mpc", "tuning")
 """The paper's five, planning in closed loop, as users of world models run it, and what tuning by a model's own belief costs."""
+OWN_TABLES = ("1", "2", "5", "tuning")
+"""Those that a study of one's own has: planners, ablations of GRASP, GD with noise, ways of tuning."""
 ROWS = {
     "CEM": "CEM", "LatCo": "LatCo", "GradientDescent": "GD", "GRASP": "GRASP",
     "MPPI": "MPPI", "ICEM": "iCEM", "CEMGD": "CEM-GD", AUTO: AUTO,
@@ -84,6 +86,7 @@ class Profile:
         seeds: of the models' trainings; a model that there is not is left out.
         chunk: problems of a unit: what a killed run loses at most.
         budget: model steps that may be evaluated for a problem, for each step of the horizon.
+        study: the file of one's own study, instead of our tasks.
         thin: whether to keep only the first and the last horizon of each task, no long sets, and one set to ablate on.
     """
 
@@ -93,6 +96,7 @@ class Profile:
     chunk: int = 50
     budget: int = BUDGET
     thin: bool = False
+    study: str | None = None
 
 
 FULL = Profile(problems=200, timed=20, seeds=(0, 1, 2))
@@ -117,6 +121,8 @@ def targets(number: str, profile: Profile) -> list[Target]:
 def tuned_at(where: tuple[str, str, int]) -> tuple[str, str, int]:
     """Return the set whose settings a set takes: the nearest in horizon in the same world, of its own kind if there are two."""
     task, kind, horizon = where
+    if is_own(task):
+        return where
     world = task.removesuffix("_long")
     near = [other for other in TUNING_SETS if other[0] == world]
     return min(near, key=lambda other: (abs(other[2] - horizon), other[1] != kind, other[2]))
@@ -128,6 +134,16 @@ def sets(number: str, profile: Profile) -> list[tuple[str, str, int]]:
     Raises
         ParameterError: if there is no such table.
     """
+    if profile.study is not None:
+        if number not in OWN_TABLES:
+            raise ParameterError(
+                "table",
+                f"one of {', '.join(OWN_TABLES)} with a study of one's own",
+                repr(number),
+                "1 compares planners",
+            )
+        own = [(profile.study, kind, steps) for kind, steps in study_of(profile.study).sets]
+        return own if number == "1" else own[:1]
     if number not in TABLES:
         raise ParameterError(
             "table", f"one of {', '.join(TABLES)}", repr(number), "the paper's number, or mpc"
@@ -153,9 +169,14 @@ def cells(number: str, tuned: Tuned, profile: Profile) -> list[Cell]:
     missing = {(target.task, target.kind, target.horizon) for target in lacking}
     there = [where for where in sets(number, profile) if not missing & {where, tuned_at(where)}]
     if not there:
+        what = (
+            f"--study {profile.study}"
+            if profile.study
+            else " ".join(dict.fromkeys(each.task for each in lacking))
+        )
         raise ParameterError(
-            "tuned.json", f"settings for table {number}", "none",
-            f"python -m experiments tune {' '.join(dict.fromkeys(target.task for target in lacking))}",
+            "tuned.json", f"settings of all planners on a set of table {number}", f"none for {lacking[0].name}",
+            f"python -m experiments tune {what}",
         )  # fmt: skip
     if number == "2":
         return [cell for where in there for cell in _grasp_variants(where, tuned)]
@@ -206,6 +227,8 @@ def preset(row: str) -> Settings:
 def heading(where: tuple[str, str, int]) -> str:
     """Return a column's heading, in the paper's H environment steps."""
     task, kind, steps = where
+    if is_own(task):
+        return f"{title(task)} {kind} T={steps}"
     return f"{TITLES[task]}{' (long)' if kind == 'long' else ''} H={5 * steps}"
 
 
@@ -213,6 +236,11 @@ TITLES = {
     "push_t": "Push-T", "point_maze": "PointMaze", "wall_single": "WallSingle",
     "point_maze_long": "PointMaze", "wall_single_long": "WallSingle",
 }  # fmt: skip
+
+
+def title(task: str) -> str:
+    """Return what a world is called in print."""
+    return study_of(task).name if is_own(task) else TITLES[task]
 
 
 def units(
@@ -233,7 +261,12 @@ def _units(
     cell: Cell, mode: Mode, profile: Profile, models: Sequence[str], first: int, seed: int
 ) -> list[Unit]:
     task, kind, horizon = cell.problem_set
-    model = f"{task}-offline-flat-{seed}"
+    if is_own(task):
+        names = study_of(task).models
+        models = [f"{task}:{name}" for name in names]
+        model = models[seed] if seed < len(names) else ""
+    else:
+        model = f"{task}-offline-flat-{seed}"
     problems = profile.timed if mode in ("single", "mpc") else profile.problems
     if kind == "long" and not profile.thin:
         problems = max(1, problems // 2)
@@ -294,7 +327,7 @@ def _descent_variants(where: tuple[str, str, int], tuned: Tuned) -> list[Cell]:
     of their standard deviation over the data.
     """
     ours = dict(best(Target(*where, "GradientDescent"), tuned))
-    scale = by_name(where[0]).action_high
+    scale = world_of(where[0]).action_high
     found = [_variant("tuned", where, "GradientDescent", ours)]
     for mode, objective in (("default", "last"), ("all", "all")):
         for label, state, action in _NOISES:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.study.trials.own import is_own, study_of, world_of
 from experiments.study.trials.settings import Settings, untuned
 from grasp_theory.files import atomic_file, read_whole
-from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError
 
 AUTO = "GRASP.auto"
@@ -53,6 +53,8 @@ class Target:
     @property
     def model(self) -> str:
         """The model to tune on: the first of its kind."""
+        if is_own(self.task):
+            return f"{self.task}:{study_of(self.task).models[0]}"
         return f"{self.task}-offline-flat-0"
 
 
@@ -115,7 +117,7 @@ class Tuned:
     def with_defaults(self, targets: Sequence[Target]) -> Tuned:
         """Return these, and the untuned settings for targets without."""
         filled = {
-            target.name: {"settings": dict(untuned(target.planner.split(".")[0], by_name(target.task)))}
+            target.name: {"settings": dict(untuned(target.planner.split(".")[0], world_of(target.task)))}
             for target in targets
         }
         return Tuned({**filled, **self.entries})
@@ -139,7 +141,7 @@ class Tuned:
             file.write((json.dumps(self.entries, indent=1, sort_keys=True) + "\n").encode())
 
 
-_NAME = re.compile(r"[\w.]+ \w+-\w+-\d+")
+_NAME = re.compile(r"[\w.]+ .+-\w+-\d+")
 
 
 def damaged(path: Path, expected: str, found: str) -> ParameterError:

@@ -23,13 +23,12 @@ from sqlalchemy.pool import NullPool
 
 from experiments.study.execute import Runner, execute, runner
 from experiments.study.targets import AUTO, Target, damaged
-from experiments.study.trials.judge import Judge
-from experiments.study.trials.settings import UNLIMITED, Settings, make_planner, settings_of, untuned
+from experiments.study.trials.own import world_of
+from experiments.study.trials.settings import UNLIMITED, Scaled, Settings, make_planner, settings_of, untuned
 from experiments.study.trials.store import Store, StoreError
-from experiments.study.trials.unit import Unit, model_hash, problem_set, stored_model, unit_key
+from experiments.study.trials.trial import judge_of
+from experiments.study.trials.unit import Unit, model_hash, unit_key
 from grasp_theory import GRASP
-from grasp_theory.tasks import by_name
-from grasp_theory.tasks.task import Task
 from grasp_theory.workers import worker_pool
 from linear_systems.errors import ParameterError
 
@@ -88,9 +87,8 @@ def tune(
 
 def set_by_itself(target: Target, problems: int) -> Mapping[str, Any]:
     """Return the entry of `GRASP.auto` for the first tuning problems of a set: its settings come from the model alone."""
-    task, found = by_name(target.task), problem_set(f"{target.set_name}-tuning")
-    judge = Judge(task, stored_model(target.model), found, range(min(problems, len(found))))
-    planner = replace(GRASP.auto(judge.problem(0)), iterations=UNLIMITED)
+    unit = Unit(target.task, target.kind, target.horizon, "tuning", 0, problems, target.model, "GRASP", ())
+    planner = replace(GRASP.auto(judge_of(unit, unit.model).problem(0)), iterations=UNLIMITED)
     return {
         "settings": dict(settings_of(planner)), "value": None, "trials": 0, "handed": 0, "problems": problems,
         "model_hash": model_hash(target.model),
@@ -120,7 +118,7 @@ def _tune_alone(
         study.set_user_attr(name, value)
     for begun in study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
         study.tell(begun.number, state=TrialState.FAIL)  # in flight when an earlier run was killed
-    task = by_name(target.task)
+    task = world_of(target.task)
 
     def attempt(trial: optuna.Trial, settings: Settings) -> None:
         trial.set_user_attr("settings", dict(settings))
@@ -319,7 +317,7 @@ SAMPLES = (30, 60, 100, 200)
 """Of the sampling planners, from which tuning chooses: the middle budget pays for 15 to 2 iterations."""
 
 
-def suggest(trial: optuna.Trial, planner: str, task: Task) -> Settings:
+def suggest(trial: optuna.Trial, planner: str, task: Scaled) -> Settings:
     """Return settings drawn from a planner's space; lengths of actions are in units of the task's bounds."""
     scale = task.action_high
 

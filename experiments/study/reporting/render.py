@@ -17,7 +17,7 @@ from experiments.study.reporting.pairs import SOONER
 from experiments.study.reporting.paper_tables import Printed
 from experiments.study.reporting.report import CAPTIONS, CellReport, TableReport, flat, to_json
 from experiments.study.reporting.summary import Success
-from experiments.study.tables import TITLES, Cell
+from experiments.study.tables import Cell, title
 from grasp_theory.files import atomic_file
 from grasp_theory.statistics.intervals import Estimate
 
@@ -139,9 +139,9 @@ def _groups(report: TableReport) -> Iterator[_Group]:
     """Return the parts of a table, environment by environment."""
     groups: dict[str, list[CellReport]] = {}
     for cell in report.cells:
-        groups.setdefault(TITLES[cell.cell.problem_set[0]], []).append(cell)
-    for title, cells in groups.items():
-        yield _Group(title, list(dict.fromkeys(cell.cell.column for cell in cells)), cells)
+        groups.setdefault(title(cell.cell.problem_set[0]), []).append(cell)
+    for name, cells in groups.items():
+        yield _Group(name, list(dict.fromkeys(cell.cell.column for cell in cells)), cells)
 
 
 def _markdown_cell(report: CellReport | None) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
+from experiments.study.trials.own import ENDING
 from grasp_theory.statistics.bootstrap import Bootstrap
 from grasp_theory.statistics.intervals import Estimate, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials
@@ -115,9 +116,10 @@ def outdated(rows: pl.DataFrame) -> int:
 
 
 def _reported(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of reporting problems and of offline models with flat latents."""
+    """Return the rows of reporting problems and of offline models with flat latents, or of one's own."""
     return rows.filter(
-        pl.col("purpose") == "reporting", pl.col("model").str.contains("-offline-flat-", literal=True)
+        pl.col("purpose") == "reporting",
+        pl.col("model").str.contains("-offline-flat-", literal=True) | pl.col("task").str.ends_with(ENDING),
     )
 
 

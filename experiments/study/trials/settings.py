@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Protocol
 
 from grasp_theory import CEM, CEMGD, GRASP, ICEM, MPPI, GradientDescent, LatCo, Planner
-from grasp_theory.tasks.task import Task
 from linear_systems.errors import ParameterError
 
 Settings = tuple[tuple[str, Any], ...]
@@ -66,7 +65,15 @@ def settings_of(planner: Planner) -> Settings:
     )
 
 
-def untuned(name: str, task: Task) -> Settings:
+class Scaled(Protocol):
+    """A task, or whatever says how large its actions are."""
+
+    @property
+    def action_high(self) -> float:
+        """The largest entry of an action."""
+
+
+def untuned(name: str, task: Scaled) -> Settings:
     """Return a planner's default settings, lengths of actions scaled to the task's bounds.
 
     Samples are those of the models' cards: of 300 a small budget pays for few iterations.

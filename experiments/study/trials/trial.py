@@ -21,13 +21,14 @@ from torch import Tensor
 from experiments.paths import REPOSITORY
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.loop import closed_loop
+from experiments.study.trials.own import OwnJudge, case_of, is_own
 from experiments.study.trials.unit import (
     Unit,
     code_digest,
+    hashes_of,
     model_hash,
     model_path,
     planner_of,
-    problem_hashes,
     problem_set,
     stored_model,
     trial_keys,
@@ -38,6 +39,7 @@ from experiments.training.run import machine
 from grasp_theory import Plan, Planner, Status
 from grasp_theory.tasks import by_name
 from grasp_theory.world_models import read_card
+from linear_systems.errors import ParameterError
 
 SCHEMA: Mapping[str, Any] = {
     "key": pl.String, "unit": pl.String,
@@ -81,23 +83,25 @@ TENTHS = 10
 def run_unit(unit: Unit, device: str = "cpu") -> pl.DataFrame:
     """Return the rows of a unit; the results, not the times, are the same each time on the same machine."""
     outcomes = planned_and_judged(unit, device)
-    card = read_card(model_path(unit.model))
+    own = is_own(unit.task)
+    card = None if own else read_card(model_path(unit.model))
     code = code_digest(unit.planner, unit.task, unit.mode)
     shared = {
         "unit": unit_key(unit), "task": unit.task, "kind": unit.kind, "horizon": unit.horizon, "purpose": unit.purpose,
-        "model": unit.model, "model_kind": card.kind, "model_seed": card.seed, "model_hash": model_hash(unit.model),
+        "model": unit.model, "model_kind": "own" if card is None else card.kind,
+        "model_seed": None if card is None else card.seed, "model_hash": model_hash(unit.model),
         "planner": unit.planner, "settings": unit.settings_json, "budget": unit.budget, "seed": unit.seed,
         "mode": unit.mode, "batch": 1 if unit.mode == "single" else unit.count, "code": code, **_provenance(device),
         "load": round(os.getloadavg()[0], 2), "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
-    steps, hashes = problem_set(unit.set_name).shortest_steps, problem_hashes(unit.set_name)
+    hashes, steps = hashes_of(unit), None if own else problem_set(unit.set_name).shortest_steps
     rows = [
         {
             **shared,
             "key": key,
             "problem": index,
             "problem_hash": hashes[index],
-            "shortest_steps": float(steps[index]),
+            "shortest_steps": None if steps is None else float(steps[index]),
             **outcome,
         }
         for key, index, outcome in zip(trial_keys(unit), unit.indices, outcomes, strict=True)
@@ -110,13 +114,26 @@ Outcomes = Sequence[Mapping[str, object]]
 
 def planned_and_judged(unit: Unit, device: str) -> Outcomes:
     """Return the outcome columns of a unit's trials.  All code that can change them is what this function can execute."""
-    task, problems = by_name(unit.task), problem_set(unit.set_name)
-    model = stored_model(unit.model).to(device)
-    judge = Judge(task, model, problems, unit.indices)
+    judge = judge_of(unit, unit.model, device)
     return _MODES[unit.mode](judge, planner_of(unit), unit)
 
 
-def _side_by_side(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
+def judge_of(unit: Unit, model: str, device: str = "cpu") -> Judge | OwnJudge:
+    """Return who judges a unit's plans with a model.
+
+    Raises
+        ParameterError: a study of one's own on another device than the CPU.
+    """
+    if is_own(unit.task):
+        if device != "cpu":
+            raise ParameterError(
+                "device", "cpu with a study of one's own", device, "let the study's model do the moving"
+            )
+        return OwnJudge(case_of(unit.task, model, unit.kind, unit.horizon, unit.purpose), unit.indices)
+    return Judge(by_name(unit.task), stored_model(model).to(device), problem_set(unit.set_name), unit.indices)
+
+
+def _side_by_side(judge: Judge | OwnJudge, planner: Planner, unit: Unit) -> Outcomes:
     problem = judge.problem(unit.seed)
     began = time.perf_counter()
     plan = planner.plan(problem, stop_when_reached=False, curve=True)
@@ -125,7 +142,7 @@ def _side_by_side(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
     agreed = (
         [None] * len(unit.indices)
         if other is None
-        else replace(judge, model=stored_model(other).to(problem.goal.device)).believes(plan.actions).tolist()
+        else judge_of(unit, other, problem.goal.device.type).believes(plan.actions).tolist()
     )
     return [
         {**outcome, **curves, "agreed": agrees}
@@ -138,7 +155,7 @@ def _side_by_side(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
     ]
 
 
-def _one_by_one(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
+def _one_by_one(judge: Judge | OwnJudge, planner: Planner, unit: Unit) -> Outcomes:
     outcomes: list[Mapping[str, object]] = []
     for index in unit.indices:
         alone = replace(judge, indices=range(index, index + 1))
@@ -152,7 +169,11 @@ def _one_by_one(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
     return outcomes
 
 
-def _in_closed_loop(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
+def _in_closed_loop(judge: Judge | OwnJudge, planner: Planner, unit: Unit) -> Outcomes:
+    if isinstance(judge, OwnJudge):
+        raise ParameterError(
+            "mode", "batch or single with a study of one's own", "mpc", "grasp_theory.control"
+        )
     began = time.perf_counter()
     loop = closed_loop(judge, planner, unit.seed)
     seconds = time.perf_counter() - began
@@ -168,7 +189,9 @@ def _in_closed_loop(judge: Judge, planner: Planner, unit: Unit) -> Outcomes:
 _MODES = {"batch": _side_by_side, "single": _one_by_one, "mpc": _in_closed_loop}
 
 
-def _judged(judge: Judge, plan: Plan, goals: Tensor, seconds: float, *, whole_budget: bool) -> Outcomes:
+def _judged(
+    judge: Judge | OwnJudge, plan: Plan, goals: Tensor, seconds: float, *, whole_budget: bool
+) -> Outcomes:
     """Return the outcome columns of one plan for each problem of the judge."""
     diverged = (plan.status == Status.DIVERGED).cpu().numpy()
     believed = plan.first.found.cpu().numpy()
@@ -186,7 +209,7 @@ def _judged(judge: Judge, plan: Plan, goals: Tensor, seconds: float, *, whole_bu
         "final_model": final_model.tolist() if whole_budget else None,
         "final_true": (true & seen).tolist() if whole_budget else None,
         "model_distance": judge.model_distance(plan.states[:, -1], goals).tolist(),
-        "true_distance": distance.tolist(),
+        "true_distance": [None if np.isnan(each) else each for each in distance.tolist()],
         "loss": plan.loss.double().cpu().tolist(),
         "evaluations": plan.evaluations.cpu().tolist(),
         "iterations": plan.iterations.cpu().tolist(),
@@ -197,7 +220,7 @@ def _judged(judge: Judge, plan: Plan, goals: Tensor, seconds: float, *, whole_bu
     return [{name: column[i] for name, column in given.items()} for i in range(len(believed))]
 
 
-def _curves(judge: Judge, plan: Plan) -> Outcomes:
+def _curves(judge: Judge | OwnJudge, plan: Plan) -> Outcomes:
     """Return belief and truth of the plans that smaller budgets would return."""
     curve = plan.curve
     assert curve is not None

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 from experiments.study.code.closure import Choice, Closure, Code
 from experiments.study.code.modules import Definition, Sources
+from experiments.study.trials.own import case_of, digests, is_own, model_digest, study_of
 from experiments.study.trials.settings import PLANNERS, Settings, make_planner
 from grasp_theory import Planner, tasks, world_models
 from grasp_theory.tasks.problems import Kind, Problems, Purpose
@@ -41,9 +42,9 @@ class Unit:
     """Problems `first` to `first + count − 1` of a set, planned with one model, planner and seed.
 
     Arguments
-        task, kind, horizon, purpose: name the problem set; T in model steps.
+        task, kind, horizon, purpose: name the problem set; T in model steps.  A task may be the file of one's own study.
         first, count: which of its problems.
-        model: a shipped model, "task-kind-latent-seed", or the path of your own without its ending.
+        model: a shipped model, "task-kind-latent-seed", the path of your own without its ending, or "FILE:NAME" of a study.
         planner: a name in `PLANNERS`.
         settings: the planner's fields that differ from `make_planner`'s defaults, sorted.
         seed: of the planner's noise; problem i has its own stream, the same for every planner.
@@ -55,7 +56,7 @@ class Unit:
     """
 
     task: str
-    kind: Kind
+    kind: Kind | str
     horizon: int
     purpose: Purpose
     first: int
@@ -121,7 +122,7 @@ def trial_keys(unit: Unit) -> list[str]:
     seed, the mode, and the code.
     Not the number of problems planned side by side, for rows do not depend on each other (up to rounding).
     """
-    problems = problem_set(unit.set_name)
+    problems = hashes_of(unit)
     if unit.indices[-1] >= len(problems):
         raise ParameterError(
             "count",
@@ -139,8 +140,14 @@ def trial_keys(unit: Unit) -> list[str]:
         "" if (other := witness(unit.model)) is None else model_hash(other),
         code_digest(unit.planner, unit.task, unit.mode),
     ]
-    return [_sha256([*shared, unit.set_name, str(i), problem]) for i, problem in enumerate(problem_hashes(unit.set_name))
-            if i in unit.indices]  # fmt: skip
+    return [_sha256([*shared, unit.set_name, str(i), problems[i]]) for i in unit.indices]
+
+
+def hashes_of(unit: Unit) -> tuple[str, ...]:
+    """Return the SHA-256 of each problem of a unit's whole set."""
+    if is_own(unit.task):
+        return digests(case_of(unit.task, unit.model, unit.kind, unit.horizon, unit.purpose))
+    return problem_hashes(unit.set_name)
 
 
 @cache
@@ -162,6 +169,8 @@ def problem_set(name: str) -> Problems:
 @cache
 def model_hash(name: str) -> str:
     """Return the SHA-256 of a model's weights."""
+    if is_own(name.rpartition(":")[0]):
+        return model_digest(name)
     digest = read_card(model_path(name)).sha256
     assert digest is not None  # of every stored card
     return digest
@@ -175,7 +184,11 @@ def stored_model(name: str) -> WorldModel:
 
 @cache
 def witness(name: str) -> str | None:
-    """Return another training of the same recipe as a shipped model, which is asked what it believes of its plans; or None."""
+    """Return another training of the same recipe as a model, which is asked what it believes of its plans; or None."""
+    path, _, own = name.rpartition(":")
+    if is_own(path):
+        names = study_of(path).models
+        return f"{path}:{names[(names.index(own) + 1) % len(names)]}" if len(names) > 1 else None
     recipe = name.rpartition("-")[0]
     trainings = [card.name for card in available() if card.name.rpartition("-")[0] == recipe]
     if len(trainings) < 2 or name not in trainings:
@@ -201,7 +214,9 @@ def code_digest(planner: str, task: str, mode: str) -> str:
 
 def trial_code(code: Code, planner: str, task: str, mode: str) -> Closure:
     """Return what a trial of a planner on a task can execute of the given sources, once it is asked for as a `Unit`."""
-    alternatives = {planner: PLANNERS, task: tasks.TASKS, mode: get_args(Mode)}
+    alternatives = {planner: PLANNERS, mode: get_args(Mode)}
+    if not is_own(task):  # the file of one's own study is part of its models' digests
+        alternatives[task] = tasks.TASKS
     choices = [Choice(taken, frozenset(among)) for taken, among in alternatives.items()]
     return code.closure(_TRIAL, choices)
 
