@@ -108,9 +108,9 @@ def say(*arguments: str) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", TABLES)
 def test_the_tables_shown_are_those_of_the_rows(number: str, rows: pl.DataFrame) -> None:
-    found = report(number, rows)
-    assert not found.missing
-    assert (RESULTS / "tables" / f"table_{number}.md").read_text(encoding="utf-8") == markdown(found)
+    found, path = report(number, rows), RESULTS / "tables" / f"table_{number}.md"
+    assert path.exists() == (len(found.missing) < len(found.cells))  # one without a trial is not shown
+    assert not path.exists() or path.read_text(encoding="utf-8") == markdown(found)
 
 
 def test_the_page_s_table_is_that_of_the_rows(rows: pl.DataFrame) -> None:
