@@ -113,8 +113,9 @@ def test_the_tables_shown_are_those_of_the_rows(number: str, rows: pl.DataFrame)
     assert not path.exists() or path.read_text(encoding="utf-8") == markdown(found)
 
 
-def test_the_page_s_table_is_that_of_the_rows(rows: pl.DataFrame) -> None:
-    assert brief(report("1", rows)) in PAGE
+@pytest.mark.parametrize("number", ["1", "3"])
+def test_the_page_s_tables_are_those_of_the_rows(number: str, rows: pl.DataFrame) -> None:
+    assert brief(report(number, rows)) in PAGE
 
 
 def test_the_counts_that_claims_are_judged_by_are_those_of_the_rows(rows: pl.DataFrame) -> None:
