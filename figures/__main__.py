@@ -10,7 +10,7 @@ import matplotlib as mpl
 import typer
 
 from figures.registry import FIGURES, MissingError, produce
-from grasp_theory.command_line import add, new_app
+from grasp_theory.command_line import add, expect_folder, new_app
 from linear_systems.errors import ParameterError
 
 
@@ -29,6 +29,7 @@ def main(
         for name in names or FIGURES:
             typer.echo(f"{name:17} {FIGURES[name].about}")
         return
+    expect_folder(output)
     mpl.use("Agg")
     chosen, missing = list(dict.fromkeys(names or FIGURES)), []
     for number, name in enumerate(chosen, 1):

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from grasp_theory.command_line import add, new_app
+from grasp_theory.command_line import add, expect_folder, expect_writable, new_app
 from grasp_theory.files import write_atomically
 from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Claim
@@ -92,7 +92,8 @@ def _run(
         if claim.latex:
             mathml(claim.latex)  # raises now rather than when the run is over
     recorded, all_ids = verdicts.load_recorded(RECORD_PATH), [claim.id for claim in claims]
-    output.mkdir(parents=True, exist_ok=True)
+    expect_folder(output)
+    expect_writable(RECORD_PATH if record else None)
     started, clock = datetime.now(UTC), time.perf_counter()
     shown = terminal.progress(terminal.console(stderr=True), len(selected), verdicts.statements(recorded))
     with shown as progress:

@@ -23,7 +23,7 @@ from experiments.scripts.acceptance_evidence import table_of
 from experiments.scripts.acceptance_plans import ALL, PIECE, SEEDS, TRIALS, Unit
 from experiments.threads import one_thread
 from grasp_theory.command_line import add, new_app
-from grasp_theory.files import atomic_path, write_atomically
+from grasp_theory.files import atomic_file, write_atomically
 from grasp_theory.statistics.bootstrap import Bootstrap
 from grasp_theory.statistics.intervals import Json, plain, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials
@@ -206,8 +206,8 @@ def main(
     with one_thread():
         if plans is not None:
             table = table_of(design(), plans, make=not finished)
-            with atomic_path(ROWS) as partial:
-                table.write_parquet(partial)
+            with atomic_file(ROWS) as file:
+                table.write_parquet(file)
         summary = {"weights": weights(), **summarise(pl.read_parquet(ROWS))}
     write_atomically(SUMMARY, json.dumps(summary, indent=1) + "\n")
     typer.echo(SUMMARY)
