@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,8 @@ def main(
     chosen, missing = list(dict.fromkeys(names or FIGURES)), []
     for number, name in enumerate(chosen, 1):
         start, label = time.perf_counter(), f"[{number:{len(str(len(chosen)))}}/{len(chosen)}] {name}"
+        if sys.stderr.isatty():
+            typer.echo(f"{label} …", err=True)
         try:
             paths = produce(name, output)
         except MissingError as error:
