@@ -15,6 +15,7 @@ import random
 import re
 import signal
 import sys
+import tempfile
 import time
 import warnings
 from collections import Counter
@@ -211,7 +212,7 @@ TYPED, UNNAMED, RAW, ACCEPTED, HUNG, OWN = (
 
 
 def answer(call: Call, parameter: str, kind: str) -> Answer:
-    """Call with one bad value, and say what came of it."""
+    """Call with one bad value, in a folder of its own, and say what came of it."""
     arguments = {**call.arguments(), parameter: BAD[kind]()}
 
     def stop(*_: object) -> NoReturn:
@@ -220,7 +221,10 @@ def answer(call: Call, parameter: str, kind: str) -> Answer:
     signal.signal(signal.SIGVTALRM, stop)
     signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _jaxtyping_off():
+        with (
+            warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _jaxtyping_off(),
+            tempfile.TemporaryDirectory() as aside, contextlib.chdir(aside),
+        ):  # fmt: skip
             warnings.simplefilter("ignore")
             found = call.function(**arguments)
             if inspect.isgenerator(found):
