@@ -1,4 +1,4 @@
-"""Arrays that are made once: a killed run finds what it had finished, and no file is taken for another's."""
+"""What is made once: a killed run finds what it had finished, and no file is taken for another's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from grasp_theory.files import atomic_file
+from grasp_theory.command_line import expect_writable
+from grasp_theory.files import atomic_file, read_whole
 from linear_systems.errors import ParameterError
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+def begun(path: Path) -> dict[str, Any]:
+    """Return what earlier runs wrote to a JSON file, which must be one that can be written to; {} where there is none.
+
+    Raises
+        OSError: the file cannot be read or written to.
+        ParameterError: it holds no mapping.
+    """
+    expect_writable(path)
+    if not path.exists():
+        return {}
+    try:
+        found: dict[str, Any] = dict(json.loads(read_whole(path)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ParameterError(
+            "out", f"{path} to hold a JSON mapping", f"{type(error).__name__}: {error}"[:200],
+            "remove it, or name another file",
+        ) from error  # fmt: skip
+    return found
 
 
 def piece(path: Path, settings: Mapping[str, object], make: Callable[[], Arrays]) -> Arrays:

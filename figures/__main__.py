@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import matplotlib as mpl
 import typer
 
 from figures.registry import FIGURES, MissingError, produce
-from grasp_theory.command_line import add, new_app
+from grasp_theory.command_line import add, expect_folder, new_app
 from linear_systems.errors import ParameterError
 
 
@@ -29,10 +30,13 @@ def main(
         for name in names or FIGURES:
             typer.echo(f"{name:17} {FIGURES[name].about}")
         return
+    expect_folder(output)
     mpl.use("Agg")
     chosen, missing = list(dict.fromkeys(names or FIGURES)), []
     for number, name in enumerate(chosen, 1):
         start, label = time.perf_counter(), f"[{number:{len(str(len(chosen)))}}/{len(chosen)}] {name}"
+        if sys.stderr.isatty():
+            typer.echo(f"{label} …", err=True)
         try:
             paths = produce(name, output)
         except MissingError as error:

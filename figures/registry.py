@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -86,6 +88,15 @@ FIGURES = {
     "world-models": Entry("figures.planning.world_models", "what the shipped world models predict"),
 }
 """Name -> figure, in the order in which they are made."""
+
+
+def caption(name: str) -> str:
+    """Return what the marks of a figure are: the paragraph under the first line of its module's docstring."""
+    found = find_spec(FIGURES[name].module)
+    assert found is not None
+    assert found.origin is not None
+    docstring = ast.get_docstring(ast.parse(Path(found.origin).read_text(encoding="utf-8"))) or ""
+    return " ".join(docstring.partition("\n\n")[2].split())
 
 
 def produce(name: str, folder: Path) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ white and #0d1117, while text needs 4.5 (WCAG 2.2).  The card is the same in pri
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -27,6 +27,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's palette.  The first four are told from white as thin lines; the next two want a dark edge."""
 GREY = "#6E6E6E"
 """For what is only there to compare with."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 DIVERGING = LinearSegmentedColormap.from_list("diverging", (COLOURS[0], "#F7F7F7", COLOURS[1]))
 """For signed quantities, white at the middle of the scale."""
@@ -72,6 +73,18 @@ def line_styles() -> Iterator[dict[str, object]]:
     """Yield a colour and a line pattern for one series after the other."""
     for colour, line in zip(cycle(COLOURS), cycle(LINES), strict=False):
         yield {"color": colour, "linestyle": line}
+
+
+def marked(colours: Sequence[str], points: int) -> Iterator[dict[str, Any]]:
+    """Yield a colour and a marker for one series after the other, where a line pattern has another meaning.
+
+    Arguments
+        colours: one a series.
+        points: of each series; some five of them are marked, others in each, so that lines that coincide show both.
+    """
+    stride = max(1, points // 5)
+    for k, (colour, marker) in enumerate(zip(colours, cycle(MARKERS), strict=False)):
+        yield {"color": colour, "marker": marker, "markevery": (k * stride // len(colours), stride)}
 
 
 def shades(count: int) -> tuple[str, ...]:

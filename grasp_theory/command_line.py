@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,20 @@ from linear_systems.errors import FloatOverflowError, InvalidInputError, Precisi
 UNUSABLE, INTERRUPTED = 2, 130
 """Exit codes: what was given, or the disk, cannot be used; Ctrl-C."""
 ON_CTRL_C = "On Ctrl-C: "
+HINTS = {
+    errno.ENOSPC: "free some space there, or choose another place",
+    errno.EDQUOT: "free some space there, or choose another place",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EACCES: "choose a place that can be written to, or change its permissions",
+    errno.EPERM: "choose a place that can be written to, or change its permissions",
+    errno.ENOENT: "check the spelling, or make the folder first",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "name a file in it",
+    errno.EEXIST: "choose another path",
+    errno.ENOTDIR: "choose another path",
+    errno.ELOOP: "choose another path",
+}
+"""What to try after an error of the file system."""
 
 
 class Command(TyperCommand):
@@ -28,6 +44,9 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        for stream in (sys.stdout, sys.stderr):  # a path may hold what the terminal cannot show
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -86,6 +105,26 @@ def expect_writable(path: Path | None) -> None:
         raise
 
 
+def expect_folder(path: Path | None) -> None:
+    """Make a folder for results, and find out before the work whether they can be written there.
+
+    Arguments
+        path: the folder; None if none is asked for.
+
+    Raises
+        OSError: it cannot be made or written to.
+    """
+    if path is None:
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
 def _forget_interrupt() -> None:
     """Make the exit code count. CPython remembers a Ctrl-C within `exec` of a text (as a dataclass is made of).
 
@@ -95,7 +134,17 @@ def _forget_interrupt() -> None:
 
 
 def _cause(error: OSError) -> str:
-    reason = error.strerror or str(error)
+    number = error.errno or 0
+    reason, hint = error.strerror or str(error), HINTS.get(number)
+    if hint and reason != os.strerror(number):  # whoever raised it says more
+        hint = None
     if isinstance(error, FileExistsError | NotADirectoryError):
         reason = "it, or a part of it, exists and is not a folder"
-    return reason if error.filename is None else f"{error.filename}: {reason}"
+    told = reason if error.filename is None else f"{printable(error.filename)}: {reason}"
+    return f"{told}. Try: {hint}." if hint else told
+
+
+def printable(path: object) -> str:
+    """Return a path on one line: line breaks and other characters without a picture are escaped."""
+    text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else str(path)
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

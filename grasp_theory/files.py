@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import socket
 import zlib
@@ -52,20 +53,41 @@ def atomic_path(path: Path) -> Iterator[Path]:
             error.filename = str(path)
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk also of a file that is not there
+            partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes `path`'s place once it is complete: `atomic_path`, opened for writing bytes."""
+    """Give a file in memory whose content takes `path`'s place once it is complete, as `atomic_path` does it.
+
+    In memory, since libraries that write to a full disk themselves tell of it in errors of their own (torch: "unexpected
+    pos").
+    """
+    content = io.BytesIO()
+    yield content
     with atomic_path(path) as partial, partial.open("wb") as file:
-        yield file
+        file.write(content.getbuffer())
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` to `path` in UTF-8: a crash leaves the old file or the new one, and nothing in between."""
     with atomic_file(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def reserve(path: Path) -> None:
+    """Take the space on disk that a sparse file will need, so that a write to its memory map cannot end the process.
+
+    Arguments
+        path: the file, of its final length.
+
+    Raises
+        OSError: the disk is too full.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _sync(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from grasp_theory.command_line import add, new_app
+from grasp_theory.command_line import add, expect_folder, expect_writable, new_app
 from grasp_theory.files import write_atomically
 from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Claim
@@ -32,7 +32,9 @@ CONFIRMED, NOT_CONFIRMED = 0, 1
 def check(
     claim: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="Check only this claim; may be given several times."),
+        typer.Option(
+            metavar="ID", help="Check only this claim, on a page of its own; may be given several times."
+        ),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer instances: a minute instead of several.")
@@ -50,7 +52,7 @@ def check(
         bool, typer.Option("--record", help="Put the findings on record, and show what changed.")
     ] = False,
 ) -> None:
-    """Check the paper's claims; write report.json and index.html.
+    """Check the paper's claims; write index.html and report.json, or with --claim ID claim-ID.html and claim-ID.json.
 
     Exit status: 0 if every check ran and every verdict and every finding is as recorded (with --list: if nothing is
     left unaccounted for), 1 if not, 2 for bad usage.
@@ -60,8 +62,11 @@ def check(
         raise typer.Exit(_list(claims))
     selected = _selected(claims, claim or [])
     raise typer.Exit(
-        _run(claims, selected, Settings(quick=quick, seed=seed), jobs or default_jobs(), output, record)
-    )
+        _run(
+            claims, selected, Settings(quick=quick, seed=seed), jobs or default_jobs(), output,
+            record=record, alone=bool(claim),
+        )
+    )  # fmt: skip
 
 
 app = new_app()
@@ -79,15 +84,19 @@ def _run(
     settings: Settings,
     jobs: int,
     output: Path,
+    *,
     record: bool,
+    alone: bool,
 ) -> int:
     for claim in claims:
         if claim.latex:
             mathml(claim.latex)  # raises now rather than when the run is over
     recorded, all_ids = verdicts.load_recorded(RECORD_PATH), [claim.id for claim in claims]
-    output.mkdir(parents=True, exist_ok=True)
+    expect_folder(output)
+    expect_writable(RECORD_PATH if record else None)
     started, clock = datetime.now(UTC), time.perf_counter()
-    with terminal.progress(terminal.console(stderr=True), len(selected)) as progress:
+    shown = terminal.progress(terminal.console(stderr=True), len(selected), verdicts.statements(recorded))
+    with shown as progress:
         results = run_claims(selected, settings, jobs=jobs, registry=REGISTRY, progress=progress)
     facts = RunFacts(settings, jobs, started, time.perf_counter() - clock)
     standing = verdicts.updated(recorded, results, all_ids) if record else recorded
@@ -96,16 +105,22 @@ def _run(
     problems = [
         text for text in (budget_problem(results), "" if results else "there was no claim to check") if text
     ]
-    data = report_data(results, claims, before, deviations, problems, facts)
-    write_atomically(output / "report.json", json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n")
-    write_atomically(output / "index.html", render(data, output))
+    reports = {"index": results} if not alone else {f"claim-{each.claim.id}": (each,) for each in results}
+    for name, part in reports.items():
+        data = report_data(part, claims, before, deviations, problems, facts)
+        text = json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
+        write_atomically(output / f"{name.replace('index', 'report')}.json", text)
+        write_atomically(output / f"{name}.html", render(data, output))
     out = terminal.console()
     out.print(terminal.result_table(results, before))
+    if alone:
+        terminal.show_reasons(out, results)
     if record:
         verdicts.save_recorded(RECORD_PATH, standing)
         changes = verdicts.deviations(results, recorded, all_ids)
         terminal.show_recorded(out, [change for change in changes if change not in deviations])
-    summary = f"{terminal.verdict_counts(results)} in {facts.seconds:.0f} s; report: {output / 'index.html'}"
+    pages = ", ".join(str(output / f"{name}.html") for name in reports)
+    summary = f"{terminal.verdict_counts(results)} in {facts.seconds:.0f} s; report: {pages}"
     out.print(summary, markup=False)
     terminal.show_deviations(out, deviations, problems)
     return NOT_CONFIRMED if deviations or problems else CONFIRMED

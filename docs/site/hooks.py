@@ -162,7 +162,7 @@ def _notebook(path: Path) -> tuple[str, dict[str, bytes]]:
 
 def _gallery(folder: Path) -> tuple[str, dict[str, bytes]]:
     """Return the page of all figures with their captions, and the pictures."""
-    from figures.registry import FIGURES
+    from figures.registry import FIGURES, caption
 
     missing = [name for name in FIGURES if not (folder / f"{name}.png").exists()]
     if missing:
@@ -173,5 +173,12 @@ def _gallery(folder: Path) -> tuple[str, dict[str, bytes]]:
     for name, entry in FIGURES.items():
         about = entry.about[0].upper() + entry.about[1:]
         how = f" Its data: `{entry.data}`." if entry.data else ""
-        lines += [f"## {name}", "", f"![{about}](gallery/{name}.png)", "", f"{about}.{how}", ""]
+        lines += [
+            f"## {name}",
+            "",
+            f"![{about}](gallery/{name}.png)",
+            "",
+            f"{about}. {caption(name)}{how}",
+            "",
+        ]
     return "\n".join(lines), {name: (folder / f"{name}.png").read_bytes() for name in FIGURES}

@@ -22,8 +22,8 @@ from experiments.paths import RESULTS
 from experiments.scripts.acceptance_evidence import table_of
 from experiments.scripts.acceptance_plans import ALL, PIECE, SEEDS, TRIALS, Unit
 from experiments.threads import one_thread
-from grasp_theory.command_line import add, new_app
-from grasp_theory.files import atomic_path, write_atomically
+from grasp_theory.command_line import add, expect_folder, expect_writable, new_app
+from grasp_theory.files import atomic_file, write_atomically
 from grasp_theory.statistics.bootstrap import Bootstrap
 from grasp_theory.statistics.intervals import Json, plain, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials
@@ -203,11 +203,13 @@ def main(
     finished: Annotated[bool, typer.Option(help="Make none: measure on those that are there.")] = False,
 ) -> None:
     """Measure acceptance on fresh problems, and write rows and summary."""
+    expect_folder(plans)
+    expect_writable(SUMMARY)
     with one_thread():
         if plans is not None:
             table = table_of(design(), plans, make=not finished)
-            with atomic_path(ROWS) as partial:
-                table.write_parquet(partial)
+            with atomic_file(ROWS) as file:
+                table.write_parquet(file)
         summary = {"weights": weights(), **summarise(pl.read_parquet(ROWS))}
     write_atomically(SUMMARY, json.dumps(summary, indent=1) + "\n")
     typer.echo(SUMMARY)

@@ -26,7 +26,7 @@ from experiments.scripts.acceptance_plans import (
     problem_set,
 )
 from grasp_theory import PlanningProblem
-from grasp_theory.files import atomic_path
+from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
 from grasp_theory.trust.agreement import agreement
@@ -130,8 +130,9 @@ def table_of(units: Iterable[Unit], folder: Path, *, make: bool = True) -> pl.Da
         if not make and not (folder / unit.name).exists():
             continue
         if not path.exists():
-            with atomic_path(path) as partial:
-                rows_of(unit, folder).write_parquet(partial)
+            rows = rows_of(unit, folder)
+            with atomic_file(path) as file:
+                rows.write_parquet(file)
         frames.append(pl.read_parquet(path))
     if not frames:
         raise ParameterError("plans", "a folder with finished plans", f"{folder}", "make them first")

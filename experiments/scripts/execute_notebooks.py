@@ -16,7 +16,8 @@ import typer
 from nbclient import NotebookClient
 
 from experiments.paths import NOTEBOOKS
-from grasp_theory.command_line import add, new_app
+from grasp_theory.command_line import add, expect_folder, new_app
+from grasp_theory.files import write_atomically
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -41,7 +42,8 @@ def execute(source: Path, target: Path, timeout: int) -> None:
     notebook["metadata"] = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     for cell in notebook["cells"]:
         cell["metadata"] = {}
-    nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
+    text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    write_atomically(target, text.rstrip("\n") + "\n")
 
 
 def main(
@@ -52,6 +54,7 @@ def main(
     timeout: Annotated[int, typer.Option(help="Seconds that one cell may take.")] = 300,
 ) -> None:
     """Run notebooks from top to bottom and store their outputs."""
+    expect_folder(output)
     for source in notebooks or sorted(NOTEBOOKS.glob("*.ipynb")):
         execute(source, output / source.name if output else source, timeout)
         typer.echo(source.name)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from jaxtyping import Float
 from experiments.episodes import Episodes, collect
 from experiments.evaluation.faithfulness import distance_ranks, greedy_success
 from experiments.evaluation.sizes import FULL, SEED, stream
+from experiments.pieces import begun
 from experiments.threads import one_thread
 from grasp_theory.command_line import add, new_app
 from grasp_theory.files import write_atomically
@@ -46,7 +47,7 @@ def frozen_distances(
     folder: Annotated[Path, typer.Option(help="Holds the behaviour data.")] = Path("training"),
 ) -> None:
     """Measure what features of frozen networks tell, on some tasks."""
-    found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    found = begun(out)
     for name in tasks:
         task = by_name(name)
         episodes = collect(

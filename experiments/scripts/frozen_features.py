@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -23,6 +23,7 @@ from experiments.evaluation.observe import encode
 from experiments.evaluation.open_loop import held_out_windows
 from experiments.evaluation.sizes import LARGE, SEED, stream, trials
 from experiments.evaluation.state_gradient import state_gradient
+from experiments.pieces import begun
 from experiments.study.figure_data.landscapes import along_lines, local_minima, total_variation
 from experiments.threads import one_thread
 from grasp_theory.command_line import add, new_app
@@ -49,7 +50,7 @@ def frozen_features(
 ) -> None:
     """Measure a task's models of small latents, frozen features and random features alike."""
     world = by_name(task)
-    found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
+    found = begun(out)
     for latent in LATENTS:
         own = None if folder is None else folder / f"{task}-offline-{latent}-0.safetensors"
         model = load_file(own) if own is not None and own.exists() else load(task, latent=latent)

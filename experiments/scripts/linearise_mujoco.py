@@ -27,7 +27,7 @@ import typer
 from jaxtyping import Float
 
 import linear_systems
-from grasp_theory.command_line import add, new_app
+from grasp_theory.command_line import add, expect_folder, new_app
 from grasp_theory.files import write_atomically
 from linear_systems.errors import ParameterError
 from linear_systems.rounding import EPS
@@ -277,6 +277,7 @@ def main(
     unknown = sorted(set(names or ()) - set(CASES))
     if unknown:
         raise ParameterError("names", f"some of {', '.join(CASES)}", ", ".join(unknown), "check the spelling")
+    expect_folder(output)
     for name in names or CASES:
         record = linearise(CASES[name])
         path = write(name, record, output)

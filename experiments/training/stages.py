@@ -20,7 +20,7 @@ from experiments.pieces import Arrays, piece
 from experiments.training.fit import Fitted, Trainer
 from experiments.training.losses import effective_rank, encoder_loss
 from experiments.training.recipe import Recipe, Stage
-from grasp_theory.files import atomic_path
+from grasp_theory.files import atomic_path, reserve
 from grasp_theory.world_models.encoders import ColourEncoder
 from grasp_theory.world_models.frozen import FrozenEncoder
 from grasp_theory.world_models.model import WorldModel
@@ -67,6 +67,7 @@ class Frames:
         if not path.exists():
             with atomic_path(path) as partial:
                 pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+                reserve(partial)
                 rows = max(1, CHUNK // steps)
                 for start in track(range(0, count, rows), description="drawing frames", transient=True):
                     which = np.arange(start, min(start + rows, count))

@@ -13,6 +13,7 @@ from experiments.devices import Device, device_of
 from experiments.evaluation import evaluate
 from experiments.training.recipe import Features, Kind, Latent, Recipe, recipe_for
 from experiments.training.run import Run, Trained
+from grasp_theory.command_line import expect_folder
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import ActionLayout, Card, WorldModel, load_file, save
@@ -48,9 +49,11 @@ def train(
     quick: Annotated[bool, typer.Option(help="A tiny model in seconds: to try the command.")] = False,
 ) -> None:
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
+    models = out or WORK / ("quick" if quick else "models")
+    expect_folder(models)
     trained = train_model(
         by_name(task), kind=kind, latent=latent, features=features, seed=seed, device=device_of(device),
-        folder=folder, out=out or WORK / ("quick" if quick else "models"), overwrite=overwrite, quick=quick,
+        folder=folder, out=models, overwrite=overwrite, quick=quick,
     )  # fmt: skip
     typer.echo(f"written: {trained}.safetensors and {trained.name}.json")
 

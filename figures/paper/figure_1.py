@@ -1,4 +1,15 @@
-"""Figure 1 on our models: distances along plans that succeed, and the losses around the planners' final plans."""
+"""Figure 1 on our models: distances along plans that succeed, and the losses around the planners' final plans.
+
+(a)–(c) The distance to the goal, relative to that at the start, along plans of GRASP and gradient descent that
+succeed: thin lines are plans, bold ones their medians; blue and solid is the task's own distance, orange and dashed
+that of the latents, and the black dashed line is the distance at the start. The figures give, with 95% intervals, the
+share of plans along which a distance at some time grows again by 5% of that at the start; grey: the same of the
+shortest paths around the walls, and in (c), where none is known, of behaviour that ends at the goal (grey lines).
+(d), (e) A loss of one Push-T problem over two random directions of the actions, whose root mean square is given in
+units of the actions' bound, around a final plan (cross): Eq. (3) around gradient descent's, Eq. (10), with the
+virtual states held, around GRASP's. (f) The share of lines in random directions through final plans on which a loss
+has more than one local minimum, with 95% intervals.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +48,7 @@ def draw(data: FigureData) -> Figure:
         left, middle, right = below.subplots(1, 3, width_ratios=(1, 1, 1.25))
         _surface(left, data.arrays[f"{SURFACE_TASK}_gd"], "Push-T: GD's loss, Eq. (3)")
         shades = _surface(middle, data.arrays[f"{SURFACE_TASK}_ours"], "Push-T: ours, Eq. (10)")
-        left.set_ylabel("direction 2 [bound, rms]")
+        left.set_ylabel("direction 2 (rms / bound)")
         bar = below.colorbar(shades, ax=[left, middle], location="bottom", aspect=40, pad=0.02)
         bar.set_label("loss, from its least to its largest value in the window")
         bar.outline.set_visible(False)
@@ -94,7 +105,7 @@ def _surface(axis: Axes, surface: Float[np.ndarray, "K K"], title: str) -> Any:
     axis.contour(side, side, relative, levels=np.linspace(0.02, 0.98, 13), colors="white", linewidths=0.5)
     axis.plot(0, 0, "+", color="white", markersize=7, markeredgewidth=1.2)
     axis.grid(False)
-    axis.set(title=title, xlabel="direction 1 [bound, rms]")
+    axis.set(title=title, xlabel="direction 1 (rms / bound)")
     axis.set_xticks((-REACH, 0, REACH))
     axis.set_yticks((-REACH, 0, REACH))
     return shades
@@ -115,7 +126,7 @@ def _roughness(axis: Axes, data: FigureData) -> None:
     top = max(numbers[task][name]["several_minima"]["high"] for task in TASKS for name in LOSSES)
     axis.set(
         title="roughness around final plans",
-        ylabel="lines with several minima",
+        ylabel="random lines with\nseveral minima",
         ylim=(-0.02 * top, 1.9 * top + 0.02),
     )
     axis.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")

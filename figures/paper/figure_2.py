@@ -1,4 +1,11 @@
-"""Figure 2, drawn: serial rollouts, and the lifted states with their stop-gradients."""
+"""Figure 2, drawn: serial rollouts, and the lifted states with their stop-gradients.
+
+(a) Shooting: the states s_t come from rolling the model F_θ out under the actions a_t, and only the last is compared
+with the goal g. (b) Lifted: the states are variables of their own. Filled circles are optimised, open ones given or
+computed; solid orange arrows are the terms that tie a state to the model's prediction from the one before, dashed
+ones those that pull predictions to the goal, with weight γ. A bar over a state, and the crosses, say that no gradient
+passes, so that all T evaluations are independent.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Figure 5 on our models: success over time at a fixed horizon, as curves that do not condition on success."""
+"""Figure 5 on our models: success over time at a fixed horizon, as curves that do not condition on success.
+
+Each row is a task, each column a planner with its tuned settings (GD: gradient descent), planning one problem at a
+time. The bold line is the share of all problems, also of those it never solves, for which it has a plan that succeeds
+in the model within so many seconds; the band is its pointwise 95% interval (Wilson's). The thin grey lines are the
+other planners. H counts environment steps.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +22,12 @@ from experiments.study.reporting.summary import TimeCurve, canonical, current, t
 from experiments.study.targets import Target, Tuned
 from experiments.study.trials.store import Store
 from figures.pictures import PLANNER_COLOURS, PLANNERS, TASKS
-from figures.style import LINES, WIDTH, house_style, ink, panel_letters
+from figures.style import FONT_SIZE, GREY, WIDTH, house_style, ink
 
 HORIZON = 10
 """H = 50, as the paper has it; where there are no times at it, the nearest horizon is shown."""
+FAINT = "#B0B0B0"
+"""Of the curves of other planners, there to compare with."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +97,27 @@ def _tuned_rows(rows: pl.DataFrame, tuned: Tuned) -> pl.DataFrame:
 
 
 def draw(shown: list[Panel]) -> Figure:
-    """Draw the share solved over time, with pointwise 95% bands, a panel a task."""
+    """Draw the share solved over time: a row a task, a column a planner with its pointwise 95% band, the others in grey."""
+    names = [name for name in PLANNERS if any(name in panel.curves for panel in shown)]
     with house_style():
-        figure, axes = plt.subplots(1, len(shown), figsize=(WIDTH, 2.6), sharey=True, squeeze=False)
-        for axis, panel in zip(axes[0], shown, strict=True):
-            _curves(axis, panel)
-        axes[0, 0].set_ylabel("problems solved, in the model")
-        axes[0, 0].yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        panel_letters(axes[0])
+        figure, grid = plt.subplots(
+            len(shown), len(names), figsize=(WIDTH, 1.25 * len(shown) + 0.5), sharex="row", sharey=True, squeeze=False
+        )  # fmt: skip
+        for row, panel in zip(grid, shown, strict=True):
+            for axis, name in zip(row, names, strict=True):
+                _curves(axis, panel, name)
+            trials = max(curve.trials for curve in panel.curves.values())
+            row[0].set_ylabel(f"{TASKS[panel.task]}, H = {5 * panel.horizon}\n{trials} problems")
+        for axis, name in zip(grid[0], names, strict=True):
+            axis.set_title(PLANNERS[name], color=ink(PLANNER_COLOURS[name]), weight="bold")
+        grid[0, 0].yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        figure.supxlabel("seconds of planning", fontsize=FONT_SIZE)
+        figure.supylabel("problems solved, in the model", fontsize=FONT_SIZE)
     return figure
 
 
-def _curves(axis: Axes, panel: Panel) -> None:
-    lines = dict(zip(PLANNERS, LINES, strict=False))
+def _curves(axis: Axes, panel: Panel, shown: str) -> None:
+    """Draw one planner's curve with its band before those of the others."""
     positive = [curve.seconds[curve.seconds > 0] for curve in panel.curves.values()]
     times = [float(value) for seconds in positive if len(seconds) for value in (seconds[0], seconds[-1])]
     first, last = (min(times) / 1.5, max(times) * 1.5) if times else (0.1, 10.0)
@@ -111,14 +125,15 @@ def _curves(axis: Axes, panel: Panel) -> None:
         # The first moment, 0, is where the axis begins; the curve stays level after the last success.
         seconds = [first, *curve.seconds[1:], last]
         share, low, high = ([*values, values[-1]] for values in (curve.share, curve.low, curve.high))
-        colour = PLANNER_COLOURS[name]
-        axis.fill_between(seconds, low, high, step="post", color=colour, alpha=0.12, linewidth=0)
-        axis.step(
-            seconds, share, where="post", color=ink(colour), linestyle=lines[name], label=PLANNERS[name]
-        )
-    trials = max(curve.trials for curve in panel.curves.values())
-    axis.set(xscale="log", xlim=(first, last), ylim=(0, 1), xlabel="seconds of planning")
-    axis.set_title(f"{TASKS[panel.task]}, H = {5 * panel.horizon}, {trials} problems")
+        if name == shown:
+            colour = PLANNER_COLOURS[name]
+            axis.fill_between(seconds, low, high, step="post", color=colour, alpha=0.2, linewidth=0)
+            axis.step(seconds, share, where="post", color=ink(colour), zorder=3)
+        else:
+            axis.step(seconds, share, where="post", color=FAINT, linewidth=0.7, zorder=1)
+    if shown not in panel.curves:
+        axis.text(0.5, 0.5, "no times", transform=axis.transAxes, ha="center", color=ink(GREY))
+    axis.set(xscale="log", xlim=(first, last), ylim=(0, 1.02))
 
 
 def make(folder: Path = RESULTS) -> tuple[Figure, list[Panel]]:

@@ -1,4 +1,13 @@
-"""Figure 7 on our models: where plans end when the dynamics are only a penalty."""
+"""Figure 7 on our models: where plans end when the dynamics are only a penalty.
+
+(a), (c) The problem on which the penalty method of Eq. (4) ends worst: its decoded virtual states (squares) and
+GRASP's executed plan (circles), with the goal (star; the red disc is the body there). (b), (d) How far each
+transition of that plan is from the model's, in units of a typical step; grey: median and quartiles over all problems;
+dashed: the 0.5 beyond which a transition counts as broken. The strip below them shows the plan of (a), state by
+state, decoded. (e), (f) The share of problems with a broken transition, with a virtual state in a wall, and of plans
+that succeed in the model and in truth, with 95% intervals. GRASP's own virtual states are noised, and it returns a
+rollout, so that the first two are not asked of it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""GRASP plans a ball around a wall: its virtual states on the way, and the plans it ends with."""
+"""GRASP plans a ball around a wall: its virtual states on the way, and the plans it ends with.
+
+A ball moves in the plane (x, y), by at most 0.25 a step, around a wall (grey: the darker, the less motion is left).
+(a) The virtual states of the problem that took longest, at four iterations: they begin on the straight line and need
+not be a trajectory until the end. (b) What the plans for all 12 problems do, blue where they end at their goals and
+orange where not; the grey lines go straight for the goal and stop at the wall. Stars: goals.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.scripts.planning_toys import BallAroundWall
-from figures.style import COLOURS, WIDTH, house_style, panel_letters
+from figures.style import COLOURS, MARKERS, WIDTH, house_style, panel_letters
 from grasp_theory import GRASP
 
 PROBLEMS, HORIZON = 12, 16
 PROBLEM_SEED, NOISE_SEED = 3, 0
+FAINT = "#BBBBBB"
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,8 @@ class Example:
         plans: (B, T+1, 2), the rollouts of the plans found.
         reached: (B,), which of them reach their goals.
         greedy: (B, T+1, 2), where going straight for the goal leads: into the wall.
+        goals: (B, 2).
+        shown: the problem of the virtual states.
     """
 
     virtual_states: Float[np.ndarray, "K T_plus_one 2"]
@@ -37,6 +46,8 @@ class Example:
     plans: Float[np.ndarray, "B T_plus_one 2"]
     reached: Bool[np.ndarray, " B"]
     greedy: Float[np.ndarray, "B T_plus_one 2"]
+    goals: Float[np.ndarray, "B 2"]
+    shown: int
 
 
 def example() -> Example:
@@ -62,22 +73,30 @@ def example() -> Example:
         plan.states.numpy(),
         plan.reached.numpy(),
         torch.stack(path, 1).numpy(),
+        problem.goal.numpy(),
+        shown,
     )
 
 
 def draw(numbers: Example) -> Figure:
     """Draw the virtual states of one problem, and all plans."""
     with house_style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), sharex=True, sharey=True)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.3), sharex=True, sharey=True)
         count = len(numbers.iterations)
         chosen = sorted({0, count // 4, count // 2, count - 1})
-        for colour, k in zip(("#BBBBBB", COLOURS[5], COLOURS[0], COLOURS[1]), chosen, strict=False):
+        for colour, marker, k in zip(
+            (FAINT, COLOURS[5], COLOURS[0], COLOURS[1]), MARKERS, chosen, strict=False
+        ):
             label = f"iteration {numbers.iterations[k]}"
-            left.plot(*numbers.virtual_states[k].T, "o-", color=colour, markersize=3, label=label)
+            left.plot(*numbers.virtual_states[k].T, color=colour, marker=marker, markersize=3, label=label)
+        for axes, goals in ((left, numbers.goals[[numbers.shown]]), (right, numbers.goals)):
+            axes.plot(
+                *goals.T, "*", color="black", markerfacecolor="white", markersize=8, zorder=4, label="goal"
+            )
         left.set_title("GRASP's virtual states, from the straight line")
-        left.legend(loc="upper center", ncols=2)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
         for greedy in numbers.greedy:
-            right.plot(*greedy.T, color="#BBBBBB", linewidth=1)
+            right.plot(*greedy.T, color=FAINT, linewidth=1)
         for plan, reached in zip(numbers.plans, numbers.reached, strict=True):
             right.plot(*plan.T, ".-", color=COLOURS[0] if reached else COLOURS[1], linewidth=1)
         right.set_title(
@@ -85,7 +104,7 @@ def draw(numbers: Example) -> Figure:
         )
         for axes in (left, right):
             _draw_wall(axes)
-            axes.set_xlabel("x")
+            axes.set(xlabel="x", aspect="equal", ylim=(None, max(1.3, 1.05 * numbers.plans[..., 1].max())))
         left.set_ylabel("y")
         panel_letters((left, right))
     return figure

@@ -1,4 +1,10 @@
-"""Whether accepted plans are true: reliability of the score, and true success of all plans and of those accepted."""
+"""Whether accepted plans are true: reliability of the score, and true success of all plans and of those accepted.
+
+On problems that were not used for calibration: (a) The share of plans that are true, that is, succeed in the
+environment, in groups of like scores, against the probability of it that the score gives, with 95% intervals; on the
+line both agree. (b) The share that is true of all plans (grey) and of those accepted (in colour, with their number
+and 95% intervals); dashed: the share that was asked for.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.scripts.acceptance import ALPHA, SUMMARY
-from figures.style import COLOURS, GREY, WIDTH, house_style, panel_letters
+from figures.style import COLOURS, GREY, MARKERS, WIDTH, house_style, panel_letters
 
 LABELS = {
     "wall_single": "WallSingle, T = 8", "point_maze": "PointMaze, T = 16", "push_t": "Push-T, T = 5",
@@ -39,7 +45,7 @@ def draw(found: dict[str, Any]) -> Figure:
     with house_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.0))
         left.plot([0, 1], [0, 1], color=GREY, linewidth=1)
-        for (name, result), colour in zip(found.items(), COLOURS, strict=False):
+        for (name, result), colour, marker in zip(found.items(), COLOURS, MARKERS, strict=False):
             bins = result["reliability"]
             middle = np.array([each["true"]["value"] for each in bins])
             ends = np.array(
@@ -47,7 +53,7 @@ def draw(found: dict[str, Any]) -> Figure:
             )
             predicted = [each["predicted"] for each in bins]
             left.errorbar(
-                predicted, middle, yerr=ends.T, fmt="o", color=colour, capsize=2, label=LABELS[name]
+                predicted, middle, yerr=ends.T, fmt=marker, color=colour, capsize=2, label=LABELS[name]
             )
         left.set(
             xlabel="probability that the score gives",
@@ -74,11 +80,20 @@ def _bars(axes: Axes, found: dict[str, Any]) -> None:
         )
         axes.bar(place + 0.2, accepted["value"], 0.36, color=colour, yerr=ends, capsize=3)
         axes.annotate(
-            f"{result['accepted']} of {result['plans']}", (place + 0.2, 0.03), ha="center", color="white"
+            f"{result['accepted']}\nof {result['plans']}",
+            (place + 0.2, 0.03),
+            ha="center",
+            color="white",
         )
     axes.axhline(1 - ALPHA, color="black", linestyle="--", linewidth=1)
+    axes.text(-0.55, 1 - ALPHA, f"asked: {1 - ALPHA:.0%}", va="bottom")
     axes.set_xticks(places, [LABELS[name] for name in found])
-    axes.set(ylim=(0, 1.05), ylabel="share that is true", title="all plans (grey), accepted plans (colour)")
+    axes.set(
+        ylim=(0, 1.05),
+        xlim=(-0.6, len(found) - 0.4),
+        ylabel="share that is true",
+        title="all plans (grey), those accepted (colour)",
+    )
 
 
 def make() -> tuple[Figure, dict[str, Any]]:

@@ -1,4 +1,9 @@
-"""What the shipped world models believe: open-loop predictions, decoded, under what really happens."""
+"""What the shipped world models believe: open-loop predictions, decoded, under what really happens.
+
+For each task a held-out episode, of 64 the one whose picture changes most: in the upper row what happened, in the
+lower what the shipped model predicts from the first picture and the actions alone, decoded. Columns are model steps,
+of five environment steps each.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from experiments.episodes import Episodes
+from figures.pictures import VARIANTS
+from figures.progress import track
 from figures.style import WIDTH, house_style
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP, stacked_frames
@@ -86,12 +93,12 @@ def draw(predictions: list[Prediction]) -> Figure:
                     axes.grid(False)
                     axes.spines[:].set_visible(True)
                     if k == 0 and label == "happened":
-                        axes.set_title(f"step {step}")
-                row[0].set_ylabel(f"{prediction.task}\n{label}" if label == "happened" else label)
+                        axes.set_title(f"model step {step}" if step == STEPS[0] else f"{step}", loc="center")
+                row[0].set_ylabel(f"{VARIANTS[prediction.task]}\n{label}" if label == "happened" else label)
     return figure
 
 
 def make() -> tuple[Figure, list[Prediction]]:
     """Return the figure and its numbers."""
-    numbers = [predict(name) for name in TASKS]
+    numbers = [predict(name) for name in track(TASKS, "world models: tasks")]
     return draw(numbers), numbers

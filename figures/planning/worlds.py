@@ -1,4 +1,9 @@
-"""Planners in the analytic worlds: the share of problems solved, against evaluations."""
+"""Planners in the analytic worlds: the share of problems solved, against evaluations.
+
+Each panel is an analytic world, in which model and world are one; a number after a name is the strength of what the
+name says is added. A line is the share of problems solved by a planner within a budget of model evaluations, in units
+of the horizon T; a gradient counts as 3. Worlds and planners are described in docs/worlds.md.
+"""
 
 from __future__ import annotations
 

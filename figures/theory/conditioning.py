@@ -1,4 +1,10 @@
-"""Where shooting and where the lifted problem is the better conditioned one: a map, and the benchmark systems."""
+"""Where shooting and where the lifted problem is the better conditioned one: a map, and the benchmark systems.
+
+Colour is log₁₀ of the ratio of condition numbers, lifted over shooting, both on the row space of the problem: blue
+where lifting is the better conditioned. (a) Inverted pendulums whose falls grow by λ a step. (b) Double integrators
+with time step h. On the black line both are equally conditioned; the dashed lines are the benchmark systems of these
+names. (c) All time-invariant benchmark systems, with the spectral radius ρ(A); dots mark where lifting is better.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +20,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from scipy.signal import cont2discrete
 
+from figures.progress import track
 from figures.style import DIVERGING, WIDTH, house_style, panel_letters
 from linear_systems import AnySystem, LinearSystem, benchmarks, lifted, shooting
 
@@ -64,7 +71,8 @@ def regimes(names: Sequence[str] | None = None) -> Regimes:
     invariant = [benchmark for benchmark in found if isinstance(benchmark.system, LinearSystem)]
     radii = {item.name: float(np.abs(np.linalg.eigvals(item.system.A)).max()) for item in invariant}
     ratios = {
-        item.name: np.array([log_ratio(item.system, T) for T in BENCHMARK_HORIZONS]) for item in invariant
+        item.name: np.array([log_ratio(item.system, T) for T in BENCHMARK_HORIZONS])
+        for item in track(invariant, "conditioning: benchmarks")
     }
     return Regimes(
         _map(lambda growth: inverted_pendulum(growth, PENDULUM_STEP, PENDULUM_GAIN), GROWTHS),
@@ -78,7 +86,8 @@ def _map(
     system: Callable[[float], LinearSystem], parameters: Float[np.ndarray, " P"]
 ) -> Float[np.ndarray, "K P"]:
     systems = [system(float(parameter)) for parameter in parameters]
-    return np.array([[log_ratio(item, T) for item in systems] for T in HORIZONS])
+    horizons = track(HORIZONS, "conditioning: horizons of a map")
+    return np.array([[log_ratio(item, T) for item in systems] for T in horizons])
 
 
 def draw(numbers: Regimes) -> Figure:

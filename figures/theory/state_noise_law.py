@@ -1,9 +1,17 @@
-"""Appendix A.3: where the noise on the states alone leads, and how near it comes to Eq. (57)."""
+"""Appendix A.3: where the noise on the states alone leads, and how near it comes to Eq. (57).
+
+Four benchmark systems at T = 10 with noise on the states alone, over the ratio of the step sizes of actions, η_a, and
+of states, η_s. (a) The Wasserstein distance W₂ of the stationary law of the residuals from the law that Eq. (57)
+gives, which is that of η_a → ∞ (solid), and from the limit of η_a → 0 (dotted), both relative to the size of (57)'s.
+(b) The mean energy relative to (57)'s; triangles: its limits as η_a → 0. (c) The mean rate at which flat directions,
+of which there are as many as written, in the order of the legend, diffuse for ever; σ is the level of the noise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +19,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, GREY, WIDTH, house_style, ink, panel_letters
+from figures.progress import track
+from figures.style import COLOURS, GREY, WIDTH, house_style, ink, marked, panel_letters
 from linear_systems import LinearSystem, benchmarks, lifted, noise
 
 HORIZON, STATE_STEP, SIGMA = 10, 0.1, 0.5
@@ -78,10 +87,10 @@ def draw(numbers: dict[str, Laws]) -> Figure:
     with house_style():
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, 2.9))
         _draw_distances(left, numbers)
-        for (name, law), colour in zip(numbers.items(), COLOURS, strict=False):
-            middle.plot(RATIOS, law.energy, color=colour, label=name.replace("_", " "))
-            middle.plot(RATIOS[0] / 3, law.frozen_energy, ">", color=colour, clip_on=False)
-            right.plot(RATIOS, law.diffusion, color=colour)
+        for (name, law), style in zip(numbers.items(), _styles(numbers), strict=True):
+            middle.plot(RATIOS, law.energy, **style, label=name.replace("_", " "))
+            middle.plot(RATIOS[0] / 3, law.frozen_energy, ">", color=style["color"], clip_on=False)
+            right.plot(RATIOS, law.diffusion, **style)
         middle.set(title="Mean energy", ylabel="energy / that of (57)", ylim=(0.9, 1.9))
         middle.axhline(1.0, color=GREY, linestyle="--", linewidth=1.0)
         middle.text(RATIOS[0], 0.99, "Eq. (57)", color=ink(GREY), va="top")
@@ -97,10 +106,14 @@ def draw(numbers: dict[str, Laws]) -> Figure:
     return figure
 
 
+def _styles(numbers: dict[str, Laws]) -> Iterator[dict[str, Any]]:
+    return marked(COLOURS[: len(numbers)], len(RATIOS))
+
+
 def _draw_distances(axis: Axes, numbers: dict[str, Laws]) -> None:
-    for law, colour in zip(numbers.values(), COLOURS, strict=False):
-        axis.plot(RATIOS, law.to_suggested, color=colour)
-        axis.plot(RATIOS, law.to_frozen, color=colour, linestyle=":")
+    for law, style in zip(numbers.values(), _styles(numbers), strict=True):
+        axis.plot(RATIOS, law.to_suggested, **style)
+        axis.plot(RATIOS, law.to_frozen, **style, linestyle=":")
     axis.set(title="Distance to the limit laws", ylabel=r"$W_2$ / size of (57)", yscale="log", ylim=(1e-4, 3))
     axis.text(3e-4, 1.2e-4, "dotted: to that of $η_a$ → 0\nsolid: to (57), $η_a$ → ∞", color=ink(GREY))
 
@@ -114,6 +127,6 @@ def _count(axis: Axes, flat: Sequence[int]) -> None:
 
 def make() -> tuple[Figure, dict[str, Laws]]:
     """Return the figure and its numbers."""
-    found = ((name, benchmarks.load(name).system) for name in NAMES)
+    found = ((name, benchmarks.load(name).system) for name in track(NAMES, "state noise: systems"))
     numbers = {name: laws(system) for name, system in found if isinstance(system, LinearSystem)}
     return draw(numbers), numbers

@@ -1,4 +1,10 @@
-"""Theorem 6: one rate at every horizon, and a constant that the step sizes decide."""
+"""Theorem 6: one rate at every horizon, and a constant that the step sizes decide.
+
+The norm of the k-th power of the stop-gradient iteration's matrix J, for A = 0.8, B = 1, β = 1 and horizons T. (a) At
+the step size η that is best for the spectral radius ρ(J): dots are peaks, and the dashed line is what the rate alone
+would give. (b) At the pair of step sizes (η_s of states, η_a of actions) that is best for the uniform rate: all
+horizons lie below one bound (dashed). (c) Iterations until the error is 10⁻⁶ of that at the start, for both choices.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,8 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, GREY, WIDTH, house_style, ink, label_end, panel_letters, shades
+from figures.progress import track
+from figures.style import COLOURS, GREY, WIDTH, house_style, ink, label_end, marked, panel_letters, shades
 from linear_systems import LinearSystem, stop_gradient
 from linear_systems.stop_gradient.uniform_bounds import uniform_power_norms
 from linear_systems.stop_gradient.uniform_convergence import best_uniform_step_size
@@ -62,9 +69,9 @@ def powers_of(
         step_size,
         stop_gradient.spectral_radius(SYSTEM, 1, BETA, step_size),
         radius,
-        {T: logs(T) / np.log(10.0) for T in horizons},
+        {T: logs(T) / np.log(10.0) for T in track(list(horizons), "transient growth: horizons")},
         envelope,
-        np.array([iterations_needed(step_size, T) for T in LONGEST]),
+        np.array([iterations_needed(step_size, T) for T in track(LONGEST, "transient growth: iterations")]),
     )
 
 
@@ -103,8 +110,9 @@ def draw_powers(axis: Axes, numbers: Powers) -> None:
 
 
 def _draw_uniform(axis: Axes, numbers: Powers) -> None:
-    for (T, logs), colour in zip(numbers.logs.items(), shades(len(numbers.logs)), strict=True):
-        axis.plot(logs, color=colour, label=f"T = {T}")
+    styles = marked(shades(len(numbers.logs)), 100)
+    for (T, logs), style in zip(numbers.logs.items(), styles, strict=True):
+        axis.plot(logs, **style, label=f"T = {T}")
     assert numbers.envelope is not None
     axis.plot(numbers.envelope, color=GREY, linestyle="--", linewidth=1.0, label="bound, every T")
     eta_s, eta_a = numbers.step_size
@@ -114,11 +122,11 @@ def _draw_uniform(axis: Axes, numbers: Powers) -> None:
 
 
 def _draw_iterations(axis: Axes, fast: Powers, uniform: Powers) -> None:
-    for numbers, colour, name, lift in (
-        (fast, COLOURS[1], "best for ρ(J)", 0),
-        (uniform, COLOURS[0], "uniform", 6),
+    for numbers, colour, marker, name, lift in (
+        (fast, COLOURS[1], "s", "best for ρ(J)", 0),
+        (uniform, COLOURS[0], "o", "uniform", 6),
     ):
-        axis.plot(LONGEST, numbers.iterations, "o-", color=colour)
+        axis.plot(LONGEST, numbers.iterations, color=colour, marker=marker)
         axis.annotate(
             name, (LONGEST[-1], numbers.iterations[-1]), (-2, lift), textcoords="offset points", ha="right",
             color=ink(colour), va="bottom",

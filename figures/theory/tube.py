@@ -1,4 +1,10 @@
-"""Theorem 7 in the planner itself: the spread of GRASP's virtual states, with the actions frozen."""
+"""Theorem 7 in the planner itself: the spread of GRASP's virtual states, with the actions frozen.
+
+Variances of GRASP's virtual states, with the actions frozen, relative to the tube of Theorem 7, σ²/(4η_s(1−η_s)):
+dots are measured in the planner on 2040 samples, with 95% intervals; lines are exact. (a) Along the plan, for s_{t+1}
+= A s_t + a_t: only at A = 0, where no prediction moves, is it Theorem 7's. (b) Of the first state, over iterations,
+with plain gradient steps and with Adam. (c) The same at the end, over the noise σ.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from figures.progress import track
 from figures.style import COLOURS, WIDTH, house_style, ink, label_end, panel_letters
 from grasp_theory import GRASP, PlanningProblem
 from grasp_theory.planners import Observation
@@ -110,7 +117,10 @@ def along() -> Along:
     tube = noise.tube_variance(PULL, LEVEL)
     laws = {a: state_chain.stationary_law(LinearSystem([[a]], [[1.0]]), HORIZON, PULL, LEVEL) for a in GAINS}
     return Along(
-        {a: measure(a, HORIZON, "sgd", LEVEL, SETTLED, seed=k)[SETTLED] / tube for k, a in enumerate(GAINS)},
+        {
+            a: measure(a, HORIZON, "sgd", LEVEL, SETTLED, seed=k)[SETTLED] / tube
+            for k, a in enumerate(track(GAINS, "tube: systems"))
+        },
         {a: law.states[:, 0, 0] / tube for a, law in laws.items()},
     )
 
@@ -127,7 +137,7 @@ def spread() -> Spread:
             [
                 measure(0.0, 1, optimizer, sigma, enough, seed=k)[enough][0]
                 / noise.tube_variance(PULL, sigma)
-                for k, sigma in enumerate(LEVELS)
+                for k, sigma in enumerate(track(LEVELS, f"tube: levels of noise, {optimizer}"))
             ]
         )
     approach = noise.tube_variances(PULL, LEVEL, int(iterations[-1])) / noise.tube_variance(PULL, LEVEL)

@@ -1,4 +1,10 @@
-"""Theorem 6's rate and the uniform one: the symbol's spectral radius around the circle, and what the constant does."""
+"""Theorem 6's rate and the uniform one: the symbol's spectral radius around the circle, and what the constant does.
+
+For A = 0.8, B = 1, β = 1, and three pairs of step sizes, η_s of states and η_a of actions. D is a diagonal block of
+the iteration's matrix J_T, and E the block below it. (a) The spectral radius of D + e^{iθ}E around half the circle;
+its maximum is the uniform rate r, and dotted is Theorem 6's rate ρ(D). Below 1 (grey line), one constant serves every
+horizon. (b) That constant, the largest norm of a power of J_T: it stays where r ≤ 1, and grows with T where r > 1.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
-from figures.style import COLOURS, GREY, WIDTH, house_style, ink, panel_letters
+from figures.progress import track
+from figures.style import COLOURS, GREY, WIDTH, house_style, ink, marked, panel_letters
 from linear_systems import LinearSystem, stop_gradient
 from linear_systems.stop_gradient.uniform_convergence import best_uniform_step_size, uniform_spectrum
 
@@ -75,8 +82,8 @@ def draw(numbers: Sequence[Around], horizons: Sequence[int] = HORIZONS) -> Figur
     with house_style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.6))
         _draw_circle(left, numbers)
-        for each, colour in zip(numbers, COLOURS, strict=False):
-            right.plot(horizons, each.peaks, "o-", color=colour, label=f"r = {each.rate:.3g}")
+        for each, style in zip(numbers, marked(COLOURS[: len(numbers)], 1), strict=True):
+            right.plot(horizons, each.peaks, **style, label=f"r = {each.rate:.3g}")
         right.set(
             title="max over k of $‖J_T^k‖$: Theorem 6's constant", xlabel="horizon T (steps)", xscale="log", yscale="log",
         )  # fmt: skip
@@ -89,10 +96,10 @@ def draw(numbers: Sequence[Around], horizons: Sequence[int] = HORIZONS) -> Figur
 
 def _draw_circle(axis: Axes, numbers: Sequence[Around]) -> None:
     angles = np.linspace(0.0, np.pi, ANGLES)
-    for each, colour in zip(numbers, COLOURS, strict=False):
+    for each, style in zip(numbers, marked(COLOURS[: len(numbers)], ANGLES), strict=True):
         eta_s, eta_a = each.step_size
-        axis.plot(angles, each.radii, color=colour, label=f"({eta_s:.3f}, {eta_a:.3f})")
-        axis.plot([0.0, np.pi], [each.block_rate] * 2, color=colour, linestyle=":", linewidth=1.0)
+        axis.plot(angles, each.radii, **style, label=f"({eta_s:.3f}, {eta_a:.3f}): r = {each.rate:.3g}")
+        axis.plot([0.0, np.pi], [each.block_rate] * 2, color=style["color"], linestyle=":", linewidth=1.0)
     axis.axhline(1.0, color=GREY, linewidth=0.8)
     axis.text(0.05, 1.005, "uniform below", color=ink(GREY), va="bottom")
     axis.set(title="$ρ(D + e^{iθ}E)$; dotted: ρ(D)", xlabel="angle θ", ylabel="spectral radius")
@@ -106,5 +113,5 @@ def _draw_circle(axis: Axes, numbers: Sequence[Around]) -> None:
 
 def make() -> tuple[Figure, tuple[Around, ...]]:
     """Return the figure and its numbers."""
-    numbers = tuple(around(rate) for rate in RATES)
+    numbers = tuple(around(rate) for rate in track(RATES, "uniform rate: step sizes"))
     return draw(numbers), numbers

@@ -252,11 +252,13 @@ class Acceptance:
         ends = np.array(
             [(each.true.value - each.true.low, each.true.high - each.true.value) for each in found]
         ).T
-        left.plot([0, 1], [0, 1], color="#6E6E6E", linewidth=1)
+        left.plot([0, 1], [0, 1], color="#6E6E6E", linewidth=1, label="as the score says")
         left.errorbar(
             [each.predicted for each in found], middle, yerr=ends, fmt="o", capsize=3, color="#0072B2"
         )
-        left.axvline(self.threshold, color="#D55E00", linestyle="--")
+        left.axvline(
+            self.threshold, color="#D55E00", linestyle="--", label=f"accepted from λ = {self.threshold:.2g}"
+        )
         left.set(xlabel="probability that the score gives", ylabel="share that is true, 95% intervals")
         probability = self.probability(plans).numpy()
         order = np.argsort(-probability, kind="stable")
@@ -269,6 +271,7 @@ class Acceptance:
         share = float((probability >= self.threshold).mean())
         right.axvline(share, color="#D55E00", linestyle="--", label=f"accepted: {share:.0%}")
         right.set(xlabel="share of plans accepted", ylabel="share that is true", ylim=(0, 1.02), xlim=(0, 1))
+        left.legend(loc="lower right", fontsize="small")
         right.legend(loc="lower left", fontsize="small")
         return figure
 

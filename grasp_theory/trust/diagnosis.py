@@ -13,6 +13,7 @@ from torch import Tensor
 
 from grasp_theory.boundary import as_tensor, check_finite
 from grasp_theory.dynamics import LinearDynamics, TimeVaryingLinearDynamics, one_step_predictions, rollout
+from grasp_theory.files import write_atomically
 from grasp_theory.planners.grasp import GRASP
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.card_errors import card_errors
@@ -61,7 +62,7 @@ class Diagnosis(Measured):
             OSError: the file cannot be written.
         """
         target = Path(path)
-        target.write_text(render(self), encoding="utf-8")
+        write_atomically(target, render(self))
         return target
 
 

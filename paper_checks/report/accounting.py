@@ -20,6 +20,10 @@ KINDS = {
 
 NAMED = re.compile(r"(Theorem|Corollary|Algorithm) (\d+)")
 """How a claim's `others` names what has no field of its own."""
+CITED = re.compile(
+    r"(Theorem|Corollary|Algorithm|Table|Figure)s? (\d+(?:(?:–|, | and |, and )\d+)*)(?![\d.])"
+)
+"""How a claim's `source` cites items, one or several: "Tables 1, 3 and 4", "Tables 1–5"."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,17 @@ def account(claims: Iterable[Claim]) -> tuple[Item, ...]:
         )
         for kind, numbers in KINDS.items()
         for number in numbers
+    )
+
+
+def about(claim: Claim) -> tuple[str, ...]:
+    """Return the labels of the theorems, tables and figures that a claim accounts for or cites, in the order of `KINDS`."""
+    named = {(kind, number) for kind, number in _named(claim) if kind != "Equation"}
+    for kind, numbers in CITED.findall(claim.source):
+        for first, last in re.findall(r"(\d+)(?:–(\d+))?", numbers):
+            named |= {(kind, number) for number in range(int(first), int(last or first) + 1)}
+    return tuple(
+        f"{kind} {number}" for kind, numbers in KINDS.items() for number in numbers if (kind, number) in named
     )
 
 

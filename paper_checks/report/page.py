@@ -1,4 +1,4 @@
-"""Renders the report as one self-contained page: no network, no script."""
+"""Renders the report as one self-contained page: no network; its one script filters the claims."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -18,14 +17,15 @@ from paper_checks.engine.records import Grade, Verdict
 from paper_checks.report.environment import ROOT
 from paper_checks.report.errata import errata
 from paper_checks.report.mathml import mathml
-from paper_checks.report.plot import plot, raised
+from paper_checks.report.numerals import in_prose, readable
+from paper_checks.report.plot import plot
 from paper_checks.report.serialise import SCHEMA_VERSION, Json
 
 PAPER = "Parallel Stochastic Gradient-Based Planning for World Models"
 
 OPERATORS = "".join(rf"|(?<=\b{name})" for name in ("max", "min", "sup", "inf", "lim"))
 INDEX = re.compile(
-    rf"(?:(?<![A-Za-z0-9_][A-Za-z])(?<=[^\W\d_]|[∇∂‖|)\]⟩]){OPERATORS})_(?:\{{([^{{}}]*)\}}|([A-Za-z0-9α-ω]+|∞))"
+    rf"(?:(?<![A-Za-z0-9_][A-Za-z])(?<=[^\W\d_]|[∇∂‖|)\]⟩]){OPERATORS})_(?:\{{([^{{}}]*)\}}|([A-Za-z0-9]+|[α-ω]+|∞))"
 )
 EXPONENT = re.compile(r"(?<=\S)\^(?:\{([^{}]*)\}|([−-]?\d+|[A-Za-zα-ω∞⊤*†]))")
 """An index on a single letter or an operator, and an exponent on anything: in braces, or one word, number or sign."""
@@ -83,7 +83,7 @@ def render(report: Json, folder: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        slug=_slug, number=_number, ranges=_ranges, plot=plot, mathml=lambda latex: Markup(mathml(latex)),
+        slug=_slug, figure=_figure, readable=readable, ranges=_ranges, plot=plot, mathml=lambda latex: Markup(mathml(latex)),
         seconds=_seconds, typeset=_typeset,
     )  # fmt: skip
     root = Path(os.path.relpath(ROOT, folder.resolve())).as_posix()
@@ -93,12 +93,26 @@ def render(report: Json, folder: Path) -> str:
         verdicts={str(verdict): meaning for verdict, meaning in VERDICT_MEANING.items()},
         grades={str(grade): meaning for grade, meaning in GRADE_MEANING.items()},
         counts=Counter(claim["verdict"] for claim in report["claims"]),
+        items=[
+            item
+            for item in report["items"]
+            if any(item["label"] in each["about"] for each in report["claims"])
+        ],
+        partial=len(report["claims"]) < report["run"]["claims_in_registry"],
         errata=errata(),
         tones={item["label"]: _tone(item) for item in report["items"]},
         shown={claim["id"] for claim in report["claims"]},
         root=root,
     )
     return re.sub(r"\n\s*\n+", "\n", page) + "\n"
+
+
+def _figure(value: float | int | str | bool) -> Markup:
+    """Return a figure for reading, with all its digits in its title."""
+    if isinstance(value, str):
+        return _typeset(value)
+    shown, exact = readable(value), str(value).removesuffix(".0")
+    return Markup('<span title="{}">{}</span>').format(exact, shown) if shown != exact else escape(shown)
 
 
 def _tone(item: Json) -> str:
@@ -123,23 +137,12 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _number(value: Any) -> str:
-    """Return a measured figure for reading: four significant digits, powers of ten written out."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if not isinstance(value, float):
-        return str(value)
-    mantissa, _, exponent = f"{value:.4g}".partition("e")
-    power = f" · 10{raised(int(exponent))}" if exponent else ""
-    return mantissa.replace("-", "−") + power
-
-
 def _typeset(text: str) -> Markup:
     """Return plain-text mathematics ("L_S ≥ 2μ²|λ|^{2(T−1)}") with its indices and exponents as such.
 
-    A single letter and an operator carry an index: `step_size` and other names of code stay as they are.
+    A single letter and an operator carry an index: `step_size` and other names of code stay as they are.  Floats are rounded.
     """
-    return Markup(_marked(str(escape(text))))
+    return Markup(_marked(str(escape(in_prose(text)))))
 
 
 def _marked(text: str) -> str:

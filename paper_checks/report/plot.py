@@ -10,6 +10,8 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
+from paper_checks.report.numerals import raised, readable
+
 WIDTH, HEIGHT = 420.0, 260.0
 TOP, RIGHT, BOTTOM = 10.0, 14.0, 24.0
 CHARACTER = 6.4
@@ -32,7 +34,6 @@ MARKERS = (
 )
 """Outlines relative to a point; together with `DASHES` they tell the series apart without colour."""
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "5 2", "12 4", "4 2 1 2")
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,6 @@ class _Axis:
         return [mantissa * 10.0**k for k in exponents if k % stride == 0 for mantissa in mantissas]
 
 
-def raised(exponent: int) -> str:
-    """Return an integer in superscript digits."""
-    return str(exponent).translate(SUPERSCRIPTS)
-
-
 def _label(value: float, *, power: bool) -> str:
     if power:
         return f"10{raised(round(log10(value)))}"
@@ -171,7 +167,8 @@ def _description(curve: dict[str, Any]) -> str:
     for series in curve["series"]:
         x, y = series["x"], series["y"]
         shape = _shape(y)
-        parts.append(f"{series['name']}: from {y[0]:.3g} at {x[0]:.3g} to {y[-1]:.3g} at {x[-1]:.3g}{shape}")
+        ends = [f"{readable(y[i], 3)} at {readable(x[i], 3)}" for i in (0, -1)]
+        parts.append(f"{series['name']}: from {' to '.join(ends)}{shape}")
     return "; ".join(parts) + "."
 
 
@@ -183,4 +180,4 @@ def _shape(values: Sequence[float]) -> str:
         return ", rising throughout"
     if all(step <= 0.0 for step in steps):
         return ", falling throughout"
-    return f", between {min(values):.3g} and {max(values):.3g}"
+    return f", between {readable(min(values), 3)} and {readable(max(values), 3)}"

@@ -25,11 +25,12 @@ from paper_checks.engine.records import (
     Verdict,
 )
 from paper_checks.engine.run import FALSE_ALARM_TOTAL, STATISTICAL_TEST_LIMIT, Settings
-from paper_checks.report.accounting import Item, account
+from paper_checks.report.accounting import Item, about, account
 from paper_checks.report.environment import ROOT, environment
+from paper_checks.report.reasons import reasons
 from paper_checks.report.verdicts import Deviation
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the layout of `report.json`; a change that readers of the file would notice raises it."""
 
 Json = dict[str, Any]
@@ -100,10 +101,12 @@ def _result(result: Result, recorded: Verdict | None) -> Json:
         "latex": claim.latex,
         "assumptions": list(claim.assumptions),
         "equations": sorted(claim.equations),
+        "about": list(about(claim)),
         "definitions": [{"number": number, "why": why} for number, why in sorted(claim.definitions.items())],
         "missing": claim.missing,
         "check": _location(claim),
         "verdict": str(result.verdict),
+        "reasons": reasons(result),
         "recorded": None if recorded is None else str(recorded),
         "grades": [str(grade) for grade in result.grades],
         "examinations": [_examination(examination) for examination in result.examinations],

@@ -10,6 +10,7 @@ from types import TracebackType
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,8 +25,12 @@ from rich.text import Text
 from paper_checks.engine.records import Claim, Result, Sharpness, Verdict
 from paper_checks.engine.runner import Progress as RunProgress
 from paper_checks.report.accounting import Item, grouped
+from paper_checks.report.numerals import in_prose, readable
+from paper_checks.report.reasons import reasons
 from paper_checks.report.verdicts import Deviation
 
+FEW = 3
+"""Of at most so many claims a log tells each statement: one claim may take minutes."""
 LOG_WIDTH = 160
 """Columns used where the output is not a terminal and COLUMNS does not say."""
 
@@ -54,7 +59,8 @@ def console(*, stderr: bool = False) -> Console:
 class LiveProgress:
     """A bar with the time left, and a line for each claim in work with the statement being examined."""
 
-    def __init__(self, output: Console, total: int) -> None:
+    def __init__(self, output: Console, total: int, statements: Mapping[str, int]) -> None:
+        self._counts = _Counts(statements)
         self._examined: dict[str, str] = {}
         self._bar = Progress(
             TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -74,7 +80,7 @@ class LiveProgress:
 
     def examining(self, claim_id: str, title: str) -> None:
         """Show the statement that a worker is examining."""
-        self._examined[claim_id] = title
+        self._examined[claim_id] = f"{self._counts.next(claim_id)}  {title}"
         self._live.update(self._render())
 
     def finished(self, result: Result) -> None:
@@ -92,10 +98,11 @@ class LiveProgress:
 
 
 class LogProgress:
-    """One line for each finished claim: for logs, where a bar would be noise."""
+    """One line for each finished claim, for logs, where a bar would be noise; of few claims, also for each statement."""
 
-    def __init__(self, output: Console, total: int) -> None:
+    def __init__(self, output: Console, total: int, statements: Mapping[str, int]) -> None:
         self._output, self._total, self._done = output, total, 0
+        self._counts = _Counts(statements)
 
     def __enter__(self) -> RunProgress:
         return self
@@ -106,7 +113,9 @@ class LogProgress:
         """Leave nothing behind."""
 
     def examining(self, claim_id: str, title: str) -> None:
-        """Print nothing until the claim is done."""
+        """Print the statement, where few claims are checked."""
+        if self._total <= FEW:
+            self._output.print(f"{claim_id} {self._counts.next(claim_id)}: {title}", markup=False)
 
     def finished(self, result: Result) -> None:
         """Print the claim's verdict and time."""
@@ -117,9 +126,30 @@ class LogProgress:
         self._output.print(line, markup=False)
 
 
-def progress(output: Console, total: int) -> LiveProgress | LogProgress:
-    """Return what shows a run of `total` claims on `output`."""
-    return LiveProgress(output, total) if output.is_terminal else LogProgress(output, total)
+def progress(
+    output: Console, total: int, statements: Mapping[str, int] | None = None
+) -> LiveProgress | LogProgress:
+    """Return what shows a run of `total` claims on `output`.
+
+    Arguments
+        output: where to show it.
+        total: number of claims.
+        statements: how many statements each claim is known to have, by its id.
+    """
+    kind = LiveProgress if output.is_terminal else LogProgress
+    return kind(output, total, statements or {})
+
+
+class _Counts:
+    """Numbers the statements of each claim: "3/11", or "3" where nobody knows how many come."""
+
+    def __init__(self, statements: Mapping[str, int]) -> None:
+        self._statements, self._seen = statements, Counter[str]()
+
+    def next(self, claim_id: str) -> str:
+        self._seen[claim_id] += 1
+        seen, known = self._seen[claim_id], self._statements.get(claim_id, 0)
+        return f"{seen}/{known}" if seen <= known else f"{seen}"
 
 
 def result_table(results: Sequence[Result], recorded: Mapping[str, Verdict]) -> Table:
@@ -152,8 +182,17 @@ def sharpness_text(found: Sequence[Sharpness]) -> str:
     ratios = sorted(sharpness.ratio for sharpness in found)
     if not ratios:
         return ""
-    low, high = f"{ratios[0]:.3g}", f"{ratios[-1]:.3g}"
+    low, high = readable(ratios[0], 3), readable(ratios[-1], 3)
     return low if low == high else f"{low}–{high}"
+
+
+def show_reasons(output: Console, results: Sequence[Result]) -> None:
+    """Print why each claim has its verdict."""
+    for result in results:
+        verdict = Text(result.verdict, STYLES[result.verdict])
+        output.print(Text.assemble((result.claim.id, "bold"), ": ", verdict, ", because"))
+        for reason in reasons(result):
+            output.print(Padding(Text(f"• {in_prose(reason)}"), (0, 0, 0, 2)))
 
 
 def verdict_counts(results: Sequence[Result]) -> str:

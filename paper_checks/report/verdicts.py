@@ -50,6 +50,15 @@ def entry(result: Result) -> Entry:
     return Entry(result.verdict, findings)
 
 
+def statements(recorded: Record) -> dict[str, int]:
+    """Return how many statements each claim on record has: its examinations and caveats."""
+    examined = ("examination · ", "caveat · ")
+    return {
+        claim_id: sum(name.startswith(examined) for name in each.findings)
+        for claim_id, each in recorded.items()
+    }
+
+
 def _line(examination: Examination) -> str:
     evidence = examination.evidence
     parts = ["stands" if evidence.passed else "does not stand", str(evidence.grade)]

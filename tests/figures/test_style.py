@@ -75,6 +75,12 @@ def test_no_colour_is_text_on_white_and_on_dark_pages() -> None:
     assert best < style.TEXT_CONTRAST
 
 
+def test_marked_series_have_markers_of_their_own_at_points_of_their_own() -> None:
+    found = list(style.marked(style.COLOURS[:4], 40))
+    assert len({each["marker"] for each in found}) == len({each["markevery"] for each in found}) == 4
+    assert [each["markevery"] for each in style.marked(style.COLOURS[:3], 1)] == [(0, 1)] * 3
+
+
 def test_shades_get_lighter() -> None:
     levels = [style.contrast(colour) for colour in style.shades(5)]
     assert (np.diff(levels) < 0).all()

@@ -205,9 +205,24 @@ def test_recording_shows_what_it_changes(record: Path, tmp_path: Path) -> None:
 def test_claims_may_be_selected_and_run_in_the_papers_order(record: Path, tmp_path: Path) -> None:
     result = invoke(["--claim", "wrong", "--claim", "squares", "--claim", "wrong"], tmp_path)
     assert result.exit_code == 0
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert [claim["id"] for claim in report["claims"]] == ["squares", "wrong"]
-    assert report["run"]["claims_in_registry"] == 7
+    assert result.output.index("squares: holds, because") < result.output.index("wrong: fails, because")
+    for claim_id in ("squares", "wrong"):
+        report = json.loads((tmp_path / "out" / f"claim-{claim_id}.json").read_text())
+        assert [claim["id"] for claim in report["claims"]] == [claim_id]
+        assert report["run"]["claims_in_registry"] == 7
+
+
+@pytest.mark.usefixtures("here")
+def test_one_claim_is_told_beside_the_full_report_with_its_reasons(record: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert invoke(["--quick"], tmp_path).exit_code == 0
+    full = {path.name: path.read_bytes() for path in out.iterdir()}
+    result = invoke(["--claim", "loose"], tmp_path)
+    assert "loose: holds with caveat, because" in result.stdout
+    assert "• the bound is a hundred times too large" in result.stdout
+    assert str(out / "claim-loose.html") in result.stdout.replace("\n", "")
+    assert {path.name for path in out.iterdir()} == {*full, "claim-loose.html", "claim-loose.json"}
+    assert {name: (out / name).read_bytes() for name in full} == full
 
 
 @pytest.mark.parametrize(

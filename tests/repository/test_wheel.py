@@ -70,7 +70,7 @@ def test_wheel_is_of_use_alone(wheel: Path, tmp_path: Path) -> None:
         "-m", "paper_checks", "--quick", "--claim", "setting", "--output", str(tmp_path / "report")
     )
     assert "holds" in shown
-    assert (tmp_path / "report" / "index.html").exists()
+    assert (tmp_path / "report" / "claim-setting.html").exists()
 
     install(f"{wheel}[tasks]")
     snippets = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

@@ -106,9 +106,11 @@ def drawn(folder: Path) -> dict[str, str]:
 
 
 def verified(folder: Path) -> Any:
-    """Return the report, without times."""
-    assert (folder / "index.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
-    return timeless(json.loads((folder / "report.json").read_bytes()))
+    """Return the reports, without times."""
+    reports = {path.stem: timeless(json.loads(path.read_bytes())) for path in sorted(folder.glob("*.json"))}
+    for name in reports:
+        assert (folder / f"{name}.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+    return reports
 
 
 def timeless(value: Any) -> Any:

@@ -146,6 +146,11 @@ def test_figure_5_counts_those_that_never_succeed_and_leaves_ablations_out(tmp_p
     assert ends == {"GRASP": (6 / 8, 8), "GradientDescent": (3 / 8, 8), "CEM": (0, 8)}
     assert panel.curves["GRASP"].seconds.tolist() == [0, *(0.5 + i for i in range(6))]
     figure.draw_without_rendering()
+    # A panel a planner, in which it alone has a band and a colour.
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["GRASP", "GD", "CEM"]
+    for axis in figure.axes:
+        assert len(axis.collections) == 1
+        assert sorted(line.get_color() == figure_5.FAINT for line in axis.lines) == [False, True, True]
     plt.close(figure)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sample_claims
 
 from paper_checks.engine.records import Claim
-from paper_checks.report.accounting import KINDS, account, grouped, unknown_items
+from paper_checks.report.accounting import KINDS, about, account, grouped, unknown_items
 
 
 def test_every_item_of_the_paper_is_listed_once() -> None:
@@ -70,3 +70,16 @@ def test_neighbours_with_one_outcome_share_a_row_and_gaps_do_not() -> None:
     assert "Eq. (9)–(107)" in labels
     assert "Theorems 2–9" in labels
     assert [label for label, _ in grouped([items[8], items[10], items[11]])] == ["Eq. (9)", "Eq. (11)–(12)"]
+
+
+def test_a_claim_is_about_what_it_accounts_for_and_what_its_source_cites() -> None:
+    claim = Claim(
+        "a",
+        "",
+        "Tables 1, 3 and 4; Theorem 6 and Eq. (9); Figures 1–3, 2.5 times",
+        "",
+        others=("Algorithm 1",),
+    )
+    labels = "Theorem 6, Algorithm 1, Table 1, Table 3, Table 4, Figure 1, Figure 2, Figure 3"
+    assert about(claim) == tuple(labels.split(", "))
+    assert about(Claim("b", "", "Section 3.1, Eq. (4)", "", equations=(4,))) == ()

@@ -18,7 +18,7 @@ from linear_systems.errors import ParameterError
 from paper_checks.engine.records import Verdict
 from paper_checks.report.environment import ROOT, environment
 from paper_checks.report.errata import parsed
-from paper_checks.report.page import _number, _ranges, _tone, _typeset, render
+from paper_checks.report.page import _figure, _ranges, _tone, _typeset, render
 from paper_checks.report.serialise import SCHEMA_VERSION, Json, _plain
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -153,8 +153,11 @@ def test_the_page_is_well_formed_and_its_ids_are_unique(tree: Element) -> None:
     assert tree.all("title")[0].text
 
 
-def test_the_page_loads_nothing_and_runs_nothing(tree: Element, page: Path) -> None:
-    assert tree.all("script") == []
+def test_the_page_loads_nothing_and_runs_only_its_own_filters(tree: Element, page: Path) -> None:
+    (script,) = tree.all("script")
+    assert script.attributes == {}
+    for asking in ("http", "fetch(", "XMLHttpRequest", "import", "innerHTML", "eval(", "src"):
+        assert asking not in script.text
     for element in tree.all():
         for name, value in element.attributes.items():
             assert not name.startswith("on"), f"<{element.tag} {name}>"
@@ -171,7 +174,10 @@ def test_every_link_leads_somewhere(tree: Element, page: Path) -> None:
     anchors = set(ids(tree))
     for link in tree.all("a"):
         target = str(link.attributes["href"])
-        if target.startswith("#"):
+        if target.startswith("#verdict="):
+            (chosen,) = [e for e in tree.all("input") if f"#verdict={e.attributes.get('value')}" == target]
+            assert chosen.attributes["name"] == "verdict"
+        elif target.startswith("#"):
             assert target[1:] in anchors
         else:
             assert (page.parent / target).resolve().is_file()
@@ -216,7 +222,8 @@ def test_a_claim_shows_everything_about_it(tree: Element) -> None:
     ):  # fmt: skip
         assert part in text
     assert squares.all("math")
-    assert squares.attributes["data-grades"] == "symbolic numerical"
+    assert squares.attributes["data-evidence"] == "symbolic numerical"
+    assert squares.attributes["data-about"] == "theorem-1"
     assert "the authors' checkpoints" in claim_element(tree, "unseen").everything()
 
 
@@ -291,7 +298,13 @@ def test_deviations_problems_and_broken_checks_are_on_the_page(
 def test_a_partial_run_says_so(report: Json, tmp_path: Path) -> None:
     part = json.loads(json.dumps(report))
     part["claims"] = part["claims"][:1]
-    assert "of 7 (a partial run)" in render(part, tmp_path)
+    shown = Tree(render(part, tmp_path)).root
+    assert "1 of 7 claims checked (a partial run)" in " ".join(shown.everything().split())
+    assert {str(each.attributes["id"]) for each in shown.all("section") if "id" in each.attributes} == {
+        "claims",
+        "run",
+    }
+    assert "open" in shown.all("details")[0].attributes
     assert "partial" not in render(report, tmp_path)
 
 
@@ -300,19 +313,27 @@ def test_source_links_are_relative_to_the_page(report: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "markup"),
     [
         (1.0, "1"),
-        (0.123456, "0.1235"),
-        (1e-9, "1 · 10⁻⁹"),
-        (7, "7"),
-        (True, "yes"),
-        ("inf", "inf"),
-        (-2.5e12, "−2.5 · 10¹²"),
+        (1 / 3, '<span title="0.3333333333333333">1/3</span>'),
+        (75264, '<span title="75264">75,264</span>'),
+        ("s_0 off by 0.30000000000000004", "s<sub>0</sub> off by 0.3"),
+        ("<b>", "&lt;b&gt;"),
     ],
 )
-def test_numbers_are_written_for_reading(value: object, text: str) -> None:
-    assert _number(value) == text
+def test_a_rounded_figure_keeps_its_digits_in_its_title(value: float | int | str, markup: str) -> None:
+    assert _figure(value) == markup
+
+
+def test_no_text_shows_a_float_as_it_is(tree: Element) -> None:
+    shown = [e.text for e in tree.all() if e.tag not in {"pre", "code", "script", "style"}]
+    assert [text for text in shown if re.search(r"\d\.\d{9}|\d[eE][+-]\d", text)] == []
+
+
+def test_what_is_printed_of_a_folded_claim_says_why(tree: Element) -> None:
+    (why,) = [e for e in claim_element(tree, "loose").all("ul") if e.attributes.get("class") == "reasons"]
+    assert "the bound is a hundred times too large" in why.everything()
 
 
 @pytest.mark.parametrize(
@@ -334,6 +355,7 @@ def test_equation_numbers_are_joined(numbers: list[int], text: str) -> None:
             "max<sub>|z|=1</sub> ρ, max<sub>k</sub> ‖J<sup>k</sup>‖, argmax_x",
         ),
         ("∇_{s_1} L_F, ‖x‖_2", "∇<sub>s<sub>1</sub></sub> L<sub>F</sub>, ‖x‖<sub>2</sub>"),
+        ("m + 2η_sμ", "m + 2η<sub>s</sub>μ"),
         ("two_pendulums_on_a_cart, step_size", "two_pendulums_on_a_cart, step_size"),
         ("a < b & c^2", "a &lt; b &amp; c<sup>2</sup>"),
     ],

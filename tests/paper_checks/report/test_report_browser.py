@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from paper_checks.engine.records import Verdict
 from paper_checks.report.errata import errata
+from paper_checks.report.page import render
+from paper_checks.report.serialise import Json
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed (the group dev has it)"
@@ -75,45 +79,104 @@ def test_nothing_overflows(width: int, scheme: str, tab: Any) -> None:
         assert outside == []
 
 
-def test_verdicts_filter(tab: Any) -> None:
+def test_all_words_of_a_search_must_be_in_a_claim(tab: Any) -> None:
     assert visible(tab) == ALL
-    tab.get_by_role("checkbox", name="holds", exact=False).first.uncheck()
-    assert visible(tab) == ["loose", "wrong", "unseen", "notation"]
-    tab.get_by_role("checkbox", name="definition").uncheck()
-    tab.get_by_role("checkbox", name="not checkable here").uncheck()
+    search = tab.get_by_role("searchbox", name="Search")
+    search.fill("X² bound")
+    assert visible(tab) == ["squares", "loose"]
+    assert tab.get_by_role("status").inner_text() == "2 of 7 claims shown"
+    search.fill("no claim has this")
+    assert visible(tab) == []
+    search.press("Escape")
+    assert visible(tab) == ALL
+    assert search.input_value() == ""
+
+
+def test_chips_of_one_kind_add_and_of_two_kinds_narrow(tab: Any) -> None:
+    tab.get_by_role("checkbox", name="holds with caveat").check()
+    tab.get_by_role("checkbox", name="fails").check()
     assert visible(tab) == ["loose", "wrong"]
+    tab.get_by_role("checkbox", name="Theorem 1").check()
+    assert visible(tab) == []
+    tab.get_by_role("checkbox", name="holds with caveat").uncheck()
+    tab.get_by_role("checkbox", name="fails").uncheck()
+    assert visible(tab) == ["squares"]
     tab.get_by_role("button", name="Show all").click()
     assert visible(tab) == ALL
-
-
-def test_evidence_filters_and_combines_with_verdicts(tab: Any) -> None:
-    tab.get_by_role("radio", name="numerical").check()
+    tab.get_by_role("checkbox", name="numerical").check()
     assert visible(tab) == ["squares", "loose", "wrong"]
-    tab.get_by_role("checkbox", name="fails").uncheck()
-    assert visible(tab) == ["squares", "loose"]
-    tab.get_by_role("radio", name="symbolic").check()
-    assert visible(tab) == ["squares"]
-    tab.get_by_role("radio", name="certified").check()
-    assert visible(tab) == []
+
+
+def test_the_address_keeps_the_filters(tab: Any, page: Path) -> None:
+    tab.get_by_role("searchbox").fill("x² ≤ 1")
+    tab.get_by_role("checkbox", name="fails").check()
+    assert "verdict=fails" in tab.url
+    assert visible(tab) == ["wrong"]
+    address = tab.url
+    tab.goto("about:blank")
+    tab.goto(address)
+    assert visible(tab) == ["wrong"]
+    assert tab.get_by_role("searchbox").input_value() == "x² ≤ 1"
+    assert tab.get_by_role("checkbox", name="fails").is_checked()
+    tab.get_by_role("button", name="Show all").click()
+    tab.wait_for_function("location.hash === '#claims'")
+    assert tab.heard == []
+
+
+def test_a_count_at_a_glance_leads_to_its_claims(tab: Any) -> None:
+    tab.get_by_role("link", name="fails").first.click()
+    assert visible(tab) == ["wrong"]
+    assert tab.locator("#claims").bounding_box()["y"] < 100
+
+
+def test_an_address_that_names_nothing_hides_nothing(tab: Any, page: Path) -> None:
+    tab.goto("about:blank")
+    tab.goto(f"{page.as_uri()}#verdict=nonsense&about=<b>&__proto__=x&q=")
+    assert visible(tab) == ALL
+    assert tab.heard == []
 
 
 def test_filters_work_from_the_keyboard(tab: Any) -> None:
-    tab.locator("#verdict-fails").focus()
+    tab.keyboard.press("/")
+    tab.keyboard.type("sampled")
+    assert visible(tab) == ["sampled"]
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("Tab")
     tab.keyboard.press("Space")
-    assert "wrong" not in visible(tab)
-    tab.locator("#evidence-any").focus()
-    tab.keyboard.press("ArrowDown")
-    assert visible(tab) == ["squares"]
+    assert visible(tab) == ["squares"]  # the first chip is Theorem 1
+    assert tab.get_by_role("checkbox", name="Theorem 1").is_checked()
+
+
+def test_without_script_everything_is_shown(browser: Any, page: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(page.as_uri())
+    assert tab.locator("article.claim:visible").count() == len(ALL)
+    assert not tab.locator(".filters").is_visible()
+    context.close()
 
 
 def test_a_link_opens_its_claim_even_where_a_filter_hides_it(tab: Any) -> None:
-    tab.locator("#verdict-fails").uncheck()
+    tab.get_by_role("checkbox", name="Theorem 1").check()
     tab.locator("#item-eq-5 a").click()
-    assert visible(tab) == [*ALL[:2], "wrong", *ALL[3:]]
+    assert visible(tab) == ["squares", "wrong"]
     assert tab.locator("#claim-wrong").is_visible()
 
 
+def test_the_glance_fits_one_screen_even_with_every_verdict(tab: Any, report: Json, tmp_path: Path) -> None:
+    claims = [{**report["claims"][3], "id": f"claim-{i}", "verdict": str(v)} for i, v in enumerate(Verdict)]
+    items = [{**item, "claims": []} for item in report["items"]]
+    path = tmp_path / "index.html"
+    confirmed = {**report, "claims": claims, "items": items, "problems": [], "deviations": []}
+    path.write_text(render(confirmed, tmp_path), encoding="utf-8")
+    tab.goto(path.as_uri())
+    assert tab.locator(".tally > li").count() == len(Verdict)
+    assert tab.locator("#glance").bounding_box()["y"] > 0
+    assert tab.evaluate("document.querySelector('#glance').getBoundingClientRect().bottom") <= 900
+
+
 def test_one_click_selects_an_instance(tab: Any) -> None:
+    tab.locator("#errata summary").first.click()
     tab.locator("#errata pre code").first.click()
     selected = tab.evaluate("getSelection().toString()")
     # Chromium leaves empty lines out of the text of a selection.
@@ -168,7 +231,16 @@ CONTRAST = """() => {
 }"""
 
 
-def test_print_shows_what_is_folded(tab: Any, tmp_path: Path) -> None:
+def test_print_folds_what_is_folded_and_says_why(tab: Any) -> None:
+    tab.locator("summary", has_text="The claim called squares").click()
     tab.emulate_media(media="print")
     assert tab.locator("#claim-squares .examination").first.is_visible()
+    assert not tab.locator("#claim-loose .examination").first.is_visible()
+    assert tab.get_by_text("the bound is a hundred times too large").last.is_visible()
     assert not tab.locator(".filters").is_visible()
+    assert not tab.locator("#errata pre").first.is_visible()
+
+
+def test_the_print_view_is_short(tab: Any) -> None:
+    pages = re.findall(rb"/Type\s*/Page\b", tab.pdf(format="A4"))
+    assert 5 < len(pages) <= 20  # of 7 claims and all errata

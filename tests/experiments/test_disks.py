@@ -1,0 +1,207 @@
+"""Full disks, read-only folders and odd paths: one line that names the path and what to try, and nothing is harmed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from disks import fill, make_read_only, small_disk
+from typer.testing import CliRunner, Result
+
+from experiments.__main__ import app
+from experiments.scripts.execute_notebooks import app as notebooks_app
+from figures.__main__ import app as figures_app
+from grasp_theory.__main__ import app as diagnose_app
+from grasp_theory.command_line import printable
+from grasp_theory.files import atomic_file, reserve, write_atomically
+from paper_checks import cli as checks
+from paper_checks.engine.run import run_claim
+from paper_checks.engine.runner import load_claims
+
+ROOT = Path(__file__).parents[2]
+TUNE = (
+    "tune",
+    "wall_single",
+    "--quick",
+    "--planner",
+    "GRASP",
+    "--trials",
+    "1",
+    "--problems",
+    "1",
+    "--results",
+    "{}",
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that writes to a folder, in seconds.
+
+    Arguments
+        words: its options; {} stands for the folder.
+        app: whose command it is.
+        room: bytes that are too few for it, though some of what it writes fits.
+        again: whether it can run on what an earlier run has written.
+    """
+
+    words: tuple[str, ...]
+    app: Any = app
+    room: int = 8192
+    again: bool = True
+
+    def run(self, folder: Path | str) -> Result:
+        return CliRunner().invoke(self.app, [word.replace("{}", str(folder)) for word in self.words])
+
+
+COMMANDS = {
+    "problems": Command(("problems", "wall_single", "--count", "200", "--out", "{}/p.npz"), again=False),
+    "episode": Command(("episode", "wall_single", "--steps", "60", "--out", "{}/e.gif"), again=False),
+    "table": Command(("table", "4", "--stored", "--out", "{}")),
+    "verdicts": Command(("verdicts", "--out", "{}/c.json")),
+    "tune": Command(TUNE, room=40_000, again=False),
+    "train": Command(
+        ("train", "wall_single", "--quick", "--overwrite", "--folder", "{}", "--out", "{}/m"),
+        room=300_000,
+        again=False,
+    ),
+    "diagnose": Command(
+        ("diagnose", "wall_single", "--plans", "1", "--horizon", "3", "--html", "{}/d.html"), diagnose_app
+    ),
+    "figures": Command(("figure-2", "--output", "{}"), figures_app),
+    "checks": Command(("--quick", "--claim", "setting", "--output", "{}"), checks.app),
+    "notebooks": Command((str(ROOT / "NOTEBOOK"), "--output", "{}"), notebooks_app, room=0),
+}
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Check claims in this process, and take a notebook of one cell."""
+
+    def run_here(ids: Any, settings: Any, **_: Any) -> Any:
+        claims = {claim.id: claim for claim in load_claims()}
+        return tuple(run_claim(claims[claim_id], settings) for claim_id in ids)
+
+    monkeypatch.setattr(checks, "run_claims", run_here)
+    path = tmp_path_factory.mktemp("notebook") / "one.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), path)  # type: ignore[no-untyped-call]
+    monkeypatch.setitem(
+        COMMANDS, "notebooks", replace(COMMANDS["notebooks"], words=(str(path), "--output", "{}"))
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder, but for the locks."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("lock"))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def refused(result: Result, folder: Path) -> None:
+    assert result.exit_code == 2, (result.output, result.exception)
+    last = result.output.splitlines()[-1]
+    assert last.startswith("error: "), result.output
+    assert str(folder) in last
+    assert "Try: " in last
+    assert not list(folder.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_read_only_folder_is_named_before_the_work_and_stays_as_it_is(name: str, disk: Path) -> None:
+    write_atomically(disk / "mine.txt", "kept")
+    make_read_only(disk)
+    refused(COMMANDS[name].run(disk), disk)
+    assert contents(disk) == {"mine.txt": b"kept"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "train" else ()) for name in COMMANDS]
+)
+def test_a_full_disk_is_named_and_what_was_there_is_unharmed(name: str, disk: Path) -> None:
+    folder, command = disk / "results", COMMANDS[name]
+    folder.mkdir()
+    if command.again:
+        assert command.run(folder).exit_code == 0
+    before = contents(folder)
+    for room in {0, command.room}:
+        fill(disk, room)
+        refused(command.run(folder), folder)
+        assert before.items() <= contents(folder).items()
+        (disk / "filling").unlink()
+    assert command.run(folder).exit_code == 0, "it goes on once there is space"
+
+
+def test_a_full_disk_is_told_as_such_whichever_library_writes(disk: Path) -> None:
+    path = disk / "it"
+    write_atomically(path, "old")
+    fill(disk, 16_384)
+    for write in (
+        lambda file: torch.save({"a": torch.zeros(100_000)}, file),  # by itself: "unexpected pos 704 vs 598"
+        lambda file: np.savez(file, a=np.zeros(100_000)),
+        lambda file: file.write(bytes(100_000)),
+    ):
+        with pytest.raises(OSError, match=r"No space left on device.*/it'$"), atomic_file(path) as file:
+            write(file)
+        assert path.read_text() == "old"
+    assert sorted(path.name for path in disk.iterdir()) == ["filling", "it"]
+
+
+def test_a_memory_map_on_a_full_disk_is_refused_before_a_write_ends_the_process(disk: Path) -> None:
+    fill(disk, 65_536)
+    np.lib.format.open_memmap(disk / "map.npy", mode="w+", dtype=np.uint8, shape=(1_000_000,)).flush()
+    with pytest.raises(OSError, match="No space left on device"):
+        reserve(disk / "map.npy")
+
+
+ODD = os.fsdecode("- ünï 日本 'q\";$x&%20#?[1]*{a}\n".encode() + b"\xff\xfe")
+"""A name with a leading dash, blanks, other scripts, quotes, wildcards, a line break, and bytes that are no UTF-8."""
+LONG = "/".join(9 * ["x" * 200])
+
+
+@pytest.mark.parametrize("folder", [ODD, LONG], ids=["odd", "long"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "train" else ()) for name in COMMANDS]
+)
+def test_a_path_may_be_odd(name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(folder).mkdir(parents=True)
+    result = COMMANDS[name].run(folder)
+    if (name, folder) == ("tune", LONG):  # SQLite opens no path of more than 512 bytes
+        refused(result, Path(folder))
+        return
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert contents(Path(folder))
+    assert [path.name for path in tmp_path.iterdir()] == [folder.split("/")[0]]
+
+
+def test_a_refusal_tells_an_odd_path_on_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["episode", "push_t", "--out", f"{ODD}/no/e.gif"])
+    assert result.exit_code == 2
+    (line,) = result.output.splitlines()
+    assert line.startswith("error: - ünï 日本 'q\";$x&%20#?[1]*{a}\\n\\udcff\\udcfe/no/e.gif: No such file")
+    assert printable(b"a\tb\xff") == "a\\tb\\udcff"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_terminal_without_our_signs_gets_them_escaped(encoding: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "paper_checks", "--list"], cwd=ROOT, capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert b"\\u03bb" in ran.stdout
