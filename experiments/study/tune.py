@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import math
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -272,12 +274,23 @@ def _alone(target: Target, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _readable(folder: Path) -> Iterator[None]:
-    """Raise an error that names `tuning.db` where it is damaged or full."""
+    """Raise an error that names `tuning.db` where it is damaged, or where the disk or the path is the cause."""
+    path = folder / "tuning.db"
     try:
         yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        cause = error.__cause__ or error
-        raise damaged(folder / "tuning.db", "Optuna's database", str(cause).splitlines()[0]) from error
+        cause: BaseException = error
+        while cause.__cause__ is not None:  # Optuna's error, SQLAlchemy's, SQLite's
+            cause = cause.__cause__
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        for kind, number in ((sqlite3.SQLITE_FULL, errno.ENOSPC), (sqlite3.SQLITE_READONLY, errno.EROFS)):
+            if code == kind:
+                raise OSError(number, os.strerror(number), str(path)) from error
+        if code == sqlite3.SQLITE_CANTOPEN:
+            raise ParameterError(
+                "results", "a path that SQLite can open, of 512 bytes at most", f"{path}", "a shorter path"
+            ) from error
+        raise damaged(path, "Optuna's database", str(cause).splitlines()[0]) from error
 
 
 def _tune(

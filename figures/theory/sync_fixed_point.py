@@ -82,7 +82,7 @@ def draw(numbers: Misses) -> Figure:
         right.axhline(1.0, color=GREY, linewidth=0.8)
         right.set(title="Spectral radius of a period", ylim=(-0.03, 1.6))
         left.legend(loc="lower left", bbox_to_anchor=(0.0, 0.08))
-        right.text(numbers.scaled[-1], 1.0, "contracts below", color=ink(GREY), va="bottom", ha="right")
+        right.text(numbers.scaled[0], 1.0, "contracts below", color=ink(GREY), va="bottom")
         for axis in (left, right):
             axis.set(xscale="log", xlabel="sync step η, times $L_S$")
         panel_letters((left, right))

@@ -139,7 +139,9 @@ def test_a_full_disk_is_named_and_what_was_there_is_unharmed(name: str, disk: Pa
     before = contents(folder)
     for room in {0, command.room}:
         fill(disk, room)
-        refused(command.run(folder), folder)
+        result = command.run(folder)
+        refused(result, folder)
+        assert "No space left" in result.output
         assert before.items() <= contents(folder).items()
         (disk / "filling").unlink()
     assert command.run(folder).exit_code == 0, "it goes on once there is space"
@@ -182,6 +184,7 @@ def test_a_path_may_be_odd(name: str, folder: str, tmp_path: Path, monkeypatch: 
     result = COMMANDS[name].run(folder)
     if (name, folder) == ("tune", LONG):  # SQLite opens no path of more than 512 bytes
         refused(result, Path(folder))
+        assert "512 bytes" in result.output
         return
     assert result.exit_code == 0, (result.output, result.exception)
     assert contents(Path(folder))
@@ -205,3 +208,12 @@ def test_a_terminal_without_our_signs_gets_them_escaped(encoding: str) -> None:
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert b"\\u03bb" in ran.stdout
+
+
+def test_what_compacting_nothing_leaves_can_be_read(tmp_path: Path) -> None:
+    for words in (
+        ("status", "--compact", "--results"),
+        ("status", "--results"),
+        ("status", "--compact", "--results"),
+    ):
+        assert CliRunner().invoke(app, [*words, str(tmp_path)]).exit_code == 0

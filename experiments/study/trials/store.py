@@ -193,7 +193,7 @@ def _read(path: Path, layout: Layout) -> pl.DataFrame:
         raise StoreError("folder", f"{path.name} to be a readable Parquet file", found, hint) from error
     if CHECKSUM in frame.columns:  # results of earlier versions have none
         known, frame = frame[CHECKSUM].unique().to_list(), frame.drop(CHECKSUM)
-        if known != [_checksum(frame)]:
+        if len(frame) and known != [_checksum(frame)]:
             raise StoreError("folder", f"{path.name} to hold the rows that were written", "others", hint)
     if frame.schema != pl.Schema(layout.schema):
         raise StoreError(
