@@ -1,0 +1,72 @@
+"""The faults of `make mutants` are those that it says, and are put to those who execute them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import ModuleType
+
+import pytest
+from mutant_faults import ROOT, every_mutant, planted
+from mutant_judges import Judge, reporting, statement
+from mutants import SURVIVORS, benches
+
+SOURCE = '''"""A module."""
+from __future__ import annotations
+
+LIMIT = 3
+
+
+def larger(x: int, y: int = 2) -> int:
+    """Return it."""
+    if x > y:
+        return x
+    else:
+        return max(
+            y,
+            LIMIT,
+        )
+'''
+
+
+def test_a_statement_reports_itself_before_it_is_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reporter, places = ModuleType("mutants_reporter"), list[str]()
+    reporter.hit = places.append  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mutants_reporter", reporter)
+    names: dict[str, object] = {}
+    exec(reporting("a.py", SOURCE), names)
+    assert places == []
+    assert names["larger"](5) == 5  # type: ignore[operator]
+    assert names["larger"](1) == 3  # type: ignore[operator]
+    assert places == ["a.py:9", "a.py:10", "a.py:9", "a.py:12"]
+
+
+@pytest.mark.parametrize(("line", "first"), [(4, None), (7, None), (9, 9), (10, 10), (12, 12), (14, 12)])
+def test_a_line_belongs_to_its_innermost_statement(line: int, first: int | None) -> None:
+    assert statement(SOURCE, line) == first
+
+
+def test_each_fault_changes_one_thing_where_it_says() -> None:
+    faults = [mutant for mutant in every_mutant() if mutant.path == "paper_checks/engine/laws.py"]
+    source = (ROOT / faults[0].path).read_text(encoding="utf-8")
+    assert len({planted(mutant, source) for mutant in faults}) == len(faults) > 10
+
+
+def test_the_quickest_are_asked_first_and_those_beside_the_file_before_all() -> None:
+    mutant = next(mutant for mutant in every_mutant() if mutant.path == "paper_checks/engine/laws.py")
+    names = ("tests/paper_checks/engine/test_run.py::a", "claim b", "tests/linear_systems/test_system.py::c")
+    slow, quick = ([Judge(name, seconds) for name in names] for seconds in (50.0, 20.0))
+    assert benches(mutant, slow + quick) == [[fast] for fast in quick]
+    mirror = Judge("tests/paper_checks/engine/test_laws.py::d", 45.0)
+    assert benches(mutant, [*slow, *quick, mirror])[0] == [mirror]
+    assert benches(mutant, slow)[1] == [slow[1]]
+
+
+def test_every_survivor_told_of_is_a_fault_that_there_is() -> None:
+    there = {
+        (each.path, (ROOT / each.path).read_text(encoding="utf-8").splitlines()[each.line - 1].strip(), each.change)
+        for each in every_mutant()
+    }  # fmt: skip
+    told = json.loads(SURVIVORS.read_text(encoding="utf-8"))
+    assert {tuple(row[:3]) for row in told} <= there
+    assert all(len(why) > 20 for *_, why in told)
