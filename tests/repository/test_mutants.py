@@ -55,9 +55,9 @@ def test_each_fault_changes_one_thing_where_it_says() -> None:
 def test_the_quickest_are_asked_first_and_those_beside_the_file_before_all() -> None:
     mutant = next(mutant for mutant in every_mutant() if mutant.path == "paper_checks/engine/laws.py")
     names = ("tests/paper_checks/engine/test_run.py::a", "claim b", "tests/linear_systems/test_system.py::c")
-    slow, quick = ([Judge(name, seconds) for name in names] for seconds in (50.0, 20.0))
+    slow, quick = ([Judge(name, seconds) for name in names] for seconds in (25.0, 10.0))
     assert benches(mutant, slow + quick) == [[fast] for fast in quick]
-    mirror = Judge("tests/paper_checks/engine/test_laws.py::d", 45.0)
+    mirror = Judge("tests/paper_checks/engine/test_laws.py::d", 22.0)
     assert benches(mutant, [*slow, *quick, mirror])[0] == [mirror]
     assert benches(mutant, slow)[1] == [slow[1]]
 

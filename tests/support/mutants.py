@@ -2,7 +2,7 @@
 
 A sample of all faults is drawn by seed.  The tests and claims are run once in a copy of the tree whose statements report
 who executes them (`mutant_judges`).  Then each fault is planted in another copy, and of those who execute its statement
-three benches are asked, each quickest first until one notices, for at most 60 s of what they take without a fault: the
+three benches are asked, each quickest first until one notices, for at most 30 s of what they take without a fault: the
 tests beside its file, the claims in their quick form, and the other tests.  A statement outside of functions counts as
 executed by whoever executes anything of its file.  A test that fails, a claim that finds other than is on record and a
 run that takes five times as long have noticed; a fault is called a survivor though a test left out might notice it.
@@ -31,7 +31,7 @@ from mutant_judges import Heard, Judge, append, copy_tree, forked, preload, reco
 
 SURVIVORS = Path(__file__).with_name("mutants_survivors.json")
 """The faults of the sample that nothing notices, and why each changes nothing that could be noticed."""
-BENCH_SECONDS = 60.0
+BENCH_SECONDS = 30.0
 """What the tests or claims of a bench take together, without a fault."""
 ASKED_IN_VAIN = 99
 ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1") | {
