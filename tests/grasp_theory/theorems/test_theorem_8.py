@@ -110,7 +110,9 @@ def test_an_action_step_cannot_be_changed() -> None:
         taken.displacement = 0.0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("size", "contraction", "rank"), [(2.0, 0.2, 1.0), (1e-5, 1.0, 1.0), (0.0, 0.0, 0.0)])
+@pytest.mark.parametrize(
+    ("size", "contraction", "rank"), [(2.0, 0.2, 1.0), (1e-5, 1.0, 1.0), (0.0, 0.0, 0.0)]
+)
 def test_contraction_and_rank_of_actions_of_any_size(size: float, contraction: float, rank: float) -> None:
     # P has the eigenvalues size² and 0, and α = γ η_a 2 = 0.2.
     model = LinearDynamics(torch.eye(2).double(), torch.tensor([[size], [0.0]]).double())
