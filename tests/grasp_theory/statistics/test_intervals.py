@@ -28,5 +28,5 @@ def test_infinity_becomes_none() -> None:
 
 def test_next_to_no_trials_say_next_to_nothing() -> None:
     assert (wilson(0.5, 1e-100).low, wilson(0.5, 1e-100).high) == pytest.approx((0.0, 1.0))
-    with pytest.raises(ParameterError, match="^n:"):
+    with pytest.raises(ParameterError, match=r"^n:"):
         wilson(0.5, 0.99e-100)

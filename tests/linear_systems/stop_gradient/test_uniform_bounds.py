@@ -108,7 +108,7 @@ def test_a_faster_rate_costs_a_larger_constant():
 
 @pytest.mark.parametrize(
     ("a", "beta", "step_size", "rate"),
-    [(0.8, 1.0, 1.0 / 3.0, 1.33), (0.8, 1.0, 0.29, 1.04), (0.5, 0.0, 0.1, 1.0)],
+    [(0.8, 1.0, 1.0 / 3.0, 1.344), (0.8, 1.0, 0.29, 1.04), (0.5, 0.0, 0.1, 1.0)],
 )
 def test_there_is_no_bound_where_the_rate_is_not_below_one(a, beta, step_size, rate):
     system = LinearSystem([[a]], [[1.0]])
