@@ -52,14 +52,29 @@ def test_each_fault_changes_one_thing_where_it_says() -> None:
     assert len({planted(mutant, source) for mutant in faults}) == len(faults) > 10
 
 
-def test_the_quickest_are_asked_first_and_those_beside_the_file_before_all() -> None:
-    mutant = next(mutant for mutant in every_mutant() if mutant.path == "paper_checks/engine/laws.py")
+LAWS = next(mutant for mutant in every_mutant() if mutant.path == "paper_checks/engine/laws.py")
+
+
+def test_the_tests_beside_a_file_its_own_before_all_the_claims_and_the_others_are_three_benches() -> None:
     names = ("tests/paper_checks/engine/test_run.py::a", "claim b", "tests/linear_systems/test_system.py::c")
-    slow, quick = ([Judge(name, seconds) for name in names] for seconds in (25.0, 10.0))
-    assert benches(mutant, slow + quick) == [[fast] for fast in quick]
-    mirror = Judge("tests/paper_checks/engine/test_laws.py::d", 22.0)
-    assert benches(mutant, [*slow, *quick, mirror])[0] == [mirror]
-    assert benches(mutant, slow)[1] == [slow[1]]
+    beside, claim, other = (Judge(name, 10.0) for name in names)
+    own = Judge("tests/paper_checks/engine/test_laws.py::d", 15.0)
+    assert benches(LAWS, [other, claim, beside, own]) == [[own, beside], [claim], [other]]
+
+
+def test_every_test_is_asked_once_by_its_quickest_case_before_any_is_asked_again() -> None:
+    cases = {"a[1]": 1.0, "a[2]": 2.0, "a[3]": 3.0, "b[1]": 4.0, "c": 6.0}
+    judges = [
+        Judge(f"tests/paper_checks/engine/test_run.py::{name}", seconds) for name, seconds in cases.items()
+    ]
+    asked = [judge.name.partition("::")[2] for judge in benches(LAWS, reversed(judges))[0]]
+    assert asked == ["a[1]", "b[1]", "c", "a[2]", "a[3]"]
+
+
+def test_a_bench_takes_half_a_minute_or_is_one_test() -> None:
+    names = [f"tests/paper_checks/engine/test_run.py::{letter}" for letter in "abc"]
+    assert [len(bench) for bench in benches(LAWS, [Judge(name, 14.0) for name in names])] == [2, 0, 0]
+    assert [len(bench) for bench in benches(LAWS, [Judge(name, 40.0) for name in names])] == [1, 0, 0]
 
 
 def test_every_survivor_told_of_is_a_fault_that_there_is() -> None:

@@ -20,6 +20,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import accumulate
@@ -41,11 +42,20 @@ ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 
 def benches(mutant: Mutant, judges: Iterable[Judge]) -> list[list[Judge]]:
-    """Return who is asked about a fault: the tests beside its file, then the claims, then other tests, quickest first."""
+    """Return who is asked about a fault: the tests beside its file, then the claims, then other tests.
+
+    On each bench the quickest case of every test comes first, then the second of every test, and so on; the tests of the
+    file's own module come before all.
+    """
     name = mutant.path.removesuffix(".py").rpartition("/")[2]
     beside = f"tests/{'/'.join(mutant.path.split('/')[:2])}/"
+    cases, ranked = Counter[str](), list[tuple[bool, int, Judge]]()
+    for judge in sorted(judges, key=lambda judge: judge.seconds):
+        test = judge.name.partition("[")[0]
+        ranked.append((f"/test_{name}.py::" not in judge.name, cases[test], judge))
+        cases[test] += 1
     own, claims, others = list[Judge](), list[Judge](), list[Judge]()
-    for judge in sorted(judges, key=lambda judge: (f"/test_{name}.py::" not in judge.name, judge.seconds)):
+    for *_, judge in sorted(ranked, key=lambda row: row[:2]):
         (claims if judge.is_claim else own if judge.name.startswith(beside) else others).append(judge)
     return [_within(BENCH_SECONDS, bench) for bench in (own, claims, others)]
 
