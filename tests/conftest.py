@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+
+# A run that a shell has put in the background ignores interrupts, and so would all processes that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before numpy and torch load, which read it then; workers of the tests inherit it.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
