@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from mutant_faults import ROOT, every_mutant, planted
 from mutant_judges import Judge, reporting, statement
-from mutants import SURVIVORS, benches
+from mutants import SURVIVORS, benches, code
 
 SOURCE = '''"""A module."""
 from __future__ import annotations
@@ -78,10 +78,7 @@ def test_a_bench_takes_half_a_minute_or_is_one_test() -> None:
 
 
 def test_every_survivor_told_of_is_a_fault_that_there_is() -> None:
-    there = {
-        (each.path, (ROOT / each.path).read_text(encoding="utf-8").splitlines()[each.line - 1].strip(), each.change)
-        for each in every_mutant()
-    }  # fmt: skip
+    there = {(each.path, code(each), each.change) for each in every_mutant()}
     told = json.loads(SURVIVORS.read_text(encoding="utf-8"))
     assert {tuple(row[:3]) for row in told} <= there
     assert all(len(why) > 20 for *_, why in told)

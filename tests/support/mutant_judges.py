@@ -153,18 +153,18 @@ def forked(work: Callable[[], int], tree: Path, seconds: float, *, silent: bool 
         except BaseException:  # whatever the fault made it raise
             code = 1
         os._exit(code)
-    end = time.monotonic() + 10.0 * seconds
-    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
-        time.sleep(0.02)
-    with suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # the child if it hangs, and whatever it left behind
+    end, ended = time.monotonic() + 10.0 * seconds, (0, 0)
+    try:
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
+            time.sleep(0.02)
+    finally:  # also when interrupted: the child if it still runs, and whatever it left behind
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
     if ended[0] == 0:
         os.waitpid(child, 0)
         return None
-    status = ended[1]
-    return (
-        None if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else status
-    )
+    killed = os.WIFSIGNALED(ended[1]) and os.WTERMSIG(ended[1]) in (signal.SIGXCPU, signal.SIGKILL)
+    return None if killed else ended[1]
 
 
 def run_claim(claim_id: str) -> bool:

@@ -2,13 +2,15 @@
 
 A sample of all faults is drawn by seed.  The tests and claims are run once in a copy of the tree whose statements report
 who executes them (`mutant_judges`).  Then each fault is planted in another copy, and of those who execute its statement
-three benches are asked, each quickest first until one notices, for at most 30 s of what they take without a fault: the
-tests beside its file, the claims in their quick form, and the other tests.  A statement outside of functions counts as
+three benches are asked until one notices, the quickest first, each for at most 30 s of what they take without a fault:
+the tests beside its file, the claims in their quick form, and the other tests.  A statement outside of functions counts as
 executed by whoever executes anything of its file.  A test that fails, a claim that finds other than is on record and a
-run that takes five times as long have noticed; a fault is called a survivor though a test left out might notice it.
+run that takes half a minute and five times as long have noticed; a fault counts as a survivor though a test that was not
+asked might notice it.
 
 Outcomes are kept in `report/mutants/`, and a second call goes on where the first stopped; a survivor is tried again when
-the tests have changed.  `mutants_survivors.json` says of those that are left why nothing can notice them.
+the tests have changed.  `mutants_survivors.json` says of those that are left why nothing can notice them: they are not
+tried again, and count as survivors.
 """
 
 from __future__ import annotations
@@ -19,9 +21,8 @@ import os
 import random
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
@@ -79,9 +80,8 @@ class Court:
         told.write_text("")
         self.planted += 1
         file.write_text(planted(mutant, original.decode()), encoding="utf-8")
-        os.utime(
-            file, (times.st_mtime + self.planted,) * 2
-        )  # no fault is taken for the one compiled before it
+        # No fault is taken for the one that was compiled before it.
+        os.utime(file, (times.st_mtime + self.planted,) * 2)
         try:
             limit = 30.0 + 5.0 * sum(judge.seconds for judge in judges)
             status = forked(lambda: self._ask(mutant, judges, told), self.tree, limit)
@@ -158,36 +158,42 @@ def try_all(sample: list[Mutant], heard: Heard, court: Court, log: Path) -> dict
     for row in rows:
         mutant = Mutant(**{name: row[name] for name in Mutant.__dataclass_fields__})
         known[mutant], tests[mutant] = row["noticed_by"], row["tests"]
-    left = [each for each in sample if each not in known or (not known[each] and tests[each] != heard.digest)]
+    why = reasons()
+    left = [
+        each
+        for each in sample
+        if each not in known or not (known[each] or why(each) or tests[each] == heard.digest)
+    ]
     for bench in range(3):
         for mutant in list(left):
             judges = benches(mutant, heard.of(mutant.path, mutant.line))[bench]
-            started = time.monotonic()
             by = court.noticed_by(mutant, judges) if judges else ""
             if by or bench == 2:
                 left.remove(mutant)
                 known[mutant] = by
-                append(
-                    log,
-                    asdict(mutant)
-                    | {
-                        "noticed_by": by,
-                        "tests": heard.digest,
-                        "seconds": round(time.monotonic() - started, 1),
-                    },
-                )
+                append(log, asdict(mutant) | {"noticed_by": by, "tests": heard.digest})
     return known
+
+
+def reasons() -> Callable[[Mutant], str]:
+    """Return what says of a fault why nothing can notice it, or nothing."""
+    told = {tuple(row[:3]): row[3] for row in json.loads(SURVIVORS.read_text(encoding="utf-8"))}
+    return lambda mutant: told.get((mutant.path, code(mutant), mutant.change), "")
+
+
+def code(mutant: Mutant) -> str:
+    """Return the line of a fault, without it."""
+    return (ROOT / mutant.path).read_text(encoding="utf-8").splitlines()[mutant.line - 1].strip()
 
 
 def summary(sample: list[Mutant], known: dict[Mutant, str], faults: int) -> str:
     """Return how many were noticed, and which were not, with the reason where there is one."""
-    survivors = [mutant for mutant in sample if not known[mutant]]
-    reasons = {tuple(row[:3]): row[3] for row in json.loads(SURVIVORS.read_text(encoding="utf-8"))}
+    survivors, why = [mutant for mutant in sample if not known[mutant]], reasons()
     told = [f"{len(sample) - len(survivors)} of {len(sample)} noticed; {faults} faults in all"]
-    for each in survivors:
-        code = (ROOT / each.path).read_text(encoding="utf-8").splitlines()[each.line - 1].strip()
-        why = reasons.get((each.path, code, each.change), "nobody knows why")
-        told.append(f"  {each.path}:{each.line}: {each.change} in {code} (number {each.number}): {why}")
+    told += [
+        f"  {each.path}:{each.line}: {each.change} in {code(each)} (number {each.number}): {why(each) or 'not explained'}"
+        for each in survivors
+    ]
     return "\n".join(told) + "\n"
 
 
