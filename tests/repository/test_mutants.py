@@ -55,11 +55,10 @@ def test_each_fault_changes_one_thing_where_it_says() -> None:
 LAWS = next(mutant for mutant in every_mutant() if mutant.path == "paper_checks/engine/laws.py")
 
 
-def test_the_tests_beside_a_file_its_own_before_all_the_claims_and_the_others_are_three_benches() -> None:
+def test_the_tests_beside_a_file_the_claims_and_the_others_are_three_benches() -> None:
     names = ("tests/paper_checks/engine/test_run.py::a", "claim b", "tests/linear_systems/test_system.py::c")
     beside, claim, other = (Judge(name, 10.0) for name in names)
-    own = Judge("tests/paper_checks/engine/test_laws.py::d", 15.0)
-    assert benches(LAWS, [other, claim, beside, own]) == [[own, beside], [claim], [other]]
+    assert benches(LAWS, [other, claim, beside]) == [[beside], [claim], [other]]
 
 
 def test_every_test_is_asked_once_by_its_quickest_case_before_any_is_asked_again() -> None:

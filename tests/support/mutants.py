@@ -45,15 +45,13 @@ ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 def benches(mutant: Mutant, judges: Iterable[Judge]) -> list[list[Judge]]:
     """Return who is asked about a fault: the tests beside its file, then the claims, then other tests.
 
-    On each bench the quickest case of every test comes first, then the second of every test, and so on; the tests of the
-    file's own module come before all.
+    On each bench the quickest case of every test comes first, the quickest test before others; then the second of every test.
     """
-    name = mutant.path.removesuffix(".py").rpartition("/")[2]
     beside = f"tests/{'/'.join(mutant.path.split('/')[:2])}/"
-    cases, ranked = Counter[str](), list[tuple[bool, int, Judge]]()
+    cases, ranked = Counter[str](), list[tuple[int, float, Judge]]()
     for judge in sorted(judges, key=lambda judge: judge.seconds):
         test = judge.name.partition("[")[0]
-        ranked.append((f"/test_{name}.py::" not in judge.name, cases[test], judge))
+        ranked.append((cases[test], judge.seconds, judge))
         cases[test] += 1
     own, claims, others = list[Judge](), list[Judge](), list[Judge]()
     for *_, judge in sorted(ranked, key=lambda row: row[:2]):

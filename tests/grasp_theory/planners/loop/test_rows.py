@@ -17,3 +17,9 @@ def test_a_block_is_at_most_64_draws_and_16384_numbers_or_one_draw(size: int, dr
     block = problem.goal.new_empty(draws, size).normal_(generator=again.generators[0])
     assert torch.equal(first, block[:1])
     assert torch.equal(rows.generators[0].get_state(), again.generators[0].get_state())
+
+
+def test_restarts_begin_with_the_actions_of_their_problem() -> None:
+    problem = pendulum_problem(3, initial_actions=torch.arange(24.0, dtype=torch.float64).view(3, 8, 1) / 24)
+    rows = Rows(problem, 2, torch.arange(3))
+    assert torch.equal(rows.actions, problem.start()[[0, 0, 1, 1, 2, 2]])
