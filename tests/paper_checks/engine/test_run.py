@@ -280,3 +280,8 @@ def test_no_record_can_be_changed() -> None:
     ):  # fmt: skip
         with pytest.raises(FrozenInstanceError):
             record.title = "another"  # type: ignore[misc, union-attr]
+
+
+def test_a_result_without_evidence_claims_none() -> None:
+    result = Result(Claim("a", "t", "s", "x"), Verdict.DEFINITION)
+    assert (result.grades, result.examinations, result.statistical_tests, result.problem) == ((), (), 0, "")
