@@ -60,7 +60,7 @@ peers:
 	$(PEERS)/bin/python -W ignore -c "import cv2, pygame, pymunk, shapely, stable_worldmodel; print(stable_worldmodel.__file__)"
 	$(PEERS)/bin/python -m pytest -n auto tests/grasp_theory/adapters $(ARGS)
 
-# Plants small faults, a sample by seed, and counts those that tests and claims notice.  Takes hours; goes on where it stopped.
+# Plants small faults, a sample by seed, and counts those that tests and claims notice.  An hour of a core; goes on where it stopped.
 mutants: $(READY)
 	$(BIN)/python tests/support/mutants.py $(ARGS)
 

@@ -1,302 +1,198 @@
-"""Plants one small fault at a time and asks the tests, then the claims, whether they notice: `make mutants`.
+"""Plants one small fault at a time and asks the tests and claims that execute it whether they notice: `make mutants`.
 
-A sample of all faults is drawn by seed.  Outcomes are kept in `report/mutants.jsonl`, and a second call goes on where
-the first stopped.  Each fault runs in a fork of a process that has the big libraries loaded, on a copy of the tree.
+A sample of all faults is drawn by seed.  The tests and claims are run once in a copy of the tree whose statements report
+who executes them (`mutant_judges`).  Then each fault is planted in another copy, and of those who execute its statement
+three benches are asked until one notices, the quickest first, each for at most 30 s of what they take without a fault:
+the tests beside its file, the claims in their quick form, and the other tests.  A statement outside of functions counts as
+executed by whoever executes anything of its file.  A test that fails, a claim that finds other than is on record and a
+run that takes half a minute and five times as long have noticed; a fault counts as a survivor though a test that was not
+asked might notice it.
+
+Outcomes are kept in `report/mutants/`, and a second call goes on where the first stopped; a survivor is tried again when
+the tests have changed.  `mutants_survivors.json` says of those that are left why nothing can notice them: they are not
+tried again, and count as survivors.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
 import json
 import os
 import random
-import resource
-import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
-from typing import cast
 
-ROOT = Path(__file__).parents[2]
-OUTCOMES = Path("report/mutants.jsonl")
-CPU_SECONDS = 300
-"""Processor time after which a mutant counts as noticed: what it broke does not end."""
+import pytest
+from mutant_faults import ROOT, Mutant, every_mutant, planted
+from mutant_judges import Heard, Judge, append, copy_tree, forked, preload, record, run_claim, run_tests
 
-ENGINE = ("tests/paper_checks/engine", "tests/paper_checks/report/test_verdicts.py")
-PLANNERS = tuple(
-    f"tests/grasp_theory/planners/test_{name}.py"
-    for name in ("grasp", "conformance", "budgets", "robustness")
-)
-TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "paper_checks/engine/inspection.py": (("tests/paper_checks/engine/test_inspection.py",), ("thm2",)),
-    "paper_checks/engine/search.py": (("tests/paper_checks/engine/test_search.py",), ()),
-    "paper_checks/engine/orders.py": (("tests/paper_checks/engine/test_orders.py",), ()),
-    "paper_checks/engine/laws.py": (("tests/paper_checks/engine/test_laws.py",), ("text-initial-states",)),
-    "paper_checks/engine/records.py": (ENGINE, ()),
-    "paper_checks/engine/run.py": (ENGINE, ()),
-    "paper_checks/report/verdicts.py": (("tests/paper_checks/report/test_verdicts.py",), ()),
-    "grasp_theory/statistics": (("tests/grasp_theory/statistics",), ("tables-granularity", "text-outperforms")),
-    "grasp_theory/planners/grasp.py": (PLANNERS, ("algorithm-1", "sync", "noisy-dynamics")),
-    "grasp_theory/planners/loop/lifted.py": (PLANNERS, ("algorithm-1", "text-initial-states")),
-    "grasp_theory/planners/loop/optimizers.py": (PLANNERS, ("algorithm-1", "sync")),
-    "grasp_theory/planners/loop/search.py": (PLANNERS, ("algorithm-1",)),
-    "grasp_theory/planners/loop/rows.py": (PLANNERS, ("algorithm-1",)),
-    "grasp_theory/theorems/record.py": (("tests/grasp_theory/theorems/test_record.py",), ()),
-    "grasp_theory/theorems/theorem_4.py": (("tests/grasp_theory/theorems/test_theorem_4.py",), ("thm4",)),
-    "grasp_theory/theorems/theorem_5.py": (("tests/grasp_theory/theorems/test_theorem_5.py",), ("thm5",)),
-    "grasp_theory/theorems/theorem_6_uniform.py": (("tests/grasp_theory/theorems/test_theorem_6_uniform.py",), ()),
-    "grasp_theory/theorems/theorem_8.py": (("tests/grasp_theory/theorems/test_theorem_8.py",), ("thm8",)),
-    "grasp_theory/theorems/corollary_1.py": (("tests/grasp_theory/theorems/test_corollary_1.py",), ("cor1",)),
-    "grasp_theory/theorems": (("tests/grasp_theory/theorems/test_linear_theorems.py",), ("thm2", "thm3", "thm7", "thm9")),
-    "grasp_theory/smoothing/constants.py": (("tests/grasp_theory/smoothing/test_constants.py",), ("thm4-sharper",)),
-    "linear_systems/stop_gradient/uniform_bounds.py": (
-        ("tests/linear_systems/stop_gradient/test_uniform_bounds.py",), ("thm6-uniform",),
-    ),
-    "linear_systems/noise/langevin.py": (("tests/linear_systems/noise/test_langevin.py",), ("a3-state-noise",)),
-    "linear_systems/exact/certificates.py": (("tests/linear_systems/exact",), ()),
-}  # fmt: skip
-"""A file or a folder -> the tests, quickest first, and the claims that should notice a fault in it; the first that fits."""
-
-COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
-ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult, ast.MatMult: ast.Mult,
-    ast.FloorDiv: ast.Div, ast.Mod: ast.Mult, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr,
-}  # fmt: skip
-CALLS = {
-    "min": "max",
-    "max": "min",
-    "all": "any",
-    "any": "all",
-    "argmin": "argmax",
-    "argmax": "argmin",
-    "cos": "sin",
-    "sin": "cos",
+SURVIVORS = Path(__file__).with_name("mutants_survivors.json")
+"""The faults of the sample that nothing notices, and why each changes nothing that could be noticed."""
+BENCH_SECONDS = 30.0
+"""What the tests or claims of a bench take together, without a fault."""
+ASKED_IN_VAIN = 99
+ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1") | {
+    "PYTHONHASHSEED": "0"
 }
+"""As in the workers of `verify`; read when the interpreter starts."""
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One fault: the `number`-th change of the file, on `line`, and what it is."""
+def benches(mutant: Mutant, judges: Iterable[Judge]) -> list[list[Judge]]:
+    """Return who is asked about a fault: the tests beside its file, then the claims, then other tests.
 
-    path: str
-    number: int
-    line: int
-    change: str
-
-
-def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """Yield every small change of one node: what it is, and the node that replaces it."""
-    new = copy.deepcopy(node)
-    if isinstance(new, ast.Compare) and type(new.ops[0]) in COMPARISONS:
-        was = type(new.ops[0])
-        new.ops[0] = COMPARISONS[was]()
-        yield f"{was.__name__} → {COMPARISONS[was].__name__}", new
-    elif isinstance(new, ast.BinOp | ast.AugAssign) and type(new.op) in ARITHMETIC:
-        was_op = type(new.op)
-        new.op = ARITHMETIC[was_op]()
-        yield f"{was_op.__name__} → {ARITHMETIC[was_op].__name__}", new
-    elif isinstance(new, ast.BoolOp):
-        other = ast.Or if isinstance(new.op, ast.And) else ast.And
-        yield f"{type(new.op).__name__} → {other.__name__}", ast.BoolOp(other(), new.values)
-    elif isinstance(new, ast.UnaryOp) and isinstance(new.op, ast.USub | ast.Not):
-        yield f"{type(new.op).__name__} dropped", new.operand
-    elif isinstance(new, ast.Constant) and isinstance(new.value, bool):
-        yield f"{new.value} → {not new.value}", ast.Constant(not new.value)
-    elif isinstance(new, ast.Constant) and isinstance(new.value, int | float):
-        value = new.value + 1 if isinstance(new.value, int) else new.value * 1.1 or 1.0
-        yield f"{new.value!r} → {value!r}", ast.Constant(value)
-    elif isinstance(new, ast.Call):
-        name = new.func
-        if isinstance(name, ast.Name) and name.id in CALLS:
-            yield (
-                f"{name.id} → {CALLS[name.id]}",
-                ast.Call(ast.Name(CALLS[name.id], ast.Load()), new.args, new.keywords),
-            )
-        elif isinstance(name, ast.Attribute) and name.attr in CALLS:
-            other_name = ast.Attribute(name.value, CALLS[name.attr], ast.Load())
-            yield f"{name.attr} → {CALLS[name.attr]}", ast.Call(other_name, new.args, new.keywords)
-    elif isinstance(new, ast.If | ast.IfExp):
-        new.test = ast.UnaryOp(ast.Not(), new.test)
-        yield "condition negated", new
+    On each bench the quickest case of every test comes first, the quickest test before others; then the second of every test.
+    """
+    beside = f"tests/{'/'.join(mutant.path.split('/')[:2])}/"
+    cases, ranked = Counter[str](), list[tuple[int, float, Judge]]()
+    for judge in sorted(judges, key=lambda judge: judge.seconds):
+        test = judge.name.partition("[")[0]
+        ranked.append((cases[test], judge.seconds, judge))
+        cases[test] += 1
+    own, claims, others = list[Judge](), list[Judge](), list[Judge]()
+    for *_, judge in sorted(ranked, key=lambda row: row[:2]):
+        (claims if judge.is_claim else own if judge.name.startswith(beside) else others).append(judge)
+    return [_within(BENCH_SECONDS, bench) for bench in (own, claims, others)]
 
 
-class _Planter(ast.NodeTransformer):
-    """Counts the changes of a module, and makes the `wanted`-th; texts, annotations and errors raised are left alone."""
-
-    def __init__(self, wanted: int = -1) -> None:
-        self.wanted, self.found = wanted, list[tuple[int, str]]()
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom):
-            return node
-        replacement = node
-        for change, new in changes(node):
-            if len(self.found) == self.wanted:
-                replacement = ast.copy_location(new, node)
-            self.found.append((getattr(node, "lineno", 0), change))
-        if replacement is not node:
-            return ast.fix_missing_locations(replacement)
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        if node.value is not None:
-            node.value = cast(ast.expr, self.visit(node.value))
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.args.defaults = [cast(ast.expr, self.visit(each)) for each in node.args.defaults]
-        node.body = [cast(ast.stmt, self.visit(each)) for each in node.body]
-        return node
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.FunctionDef):
-            return self.visit_FunctionDef(node)
-        if isinstance(node, ast.AnnAssign):
-            return self.visit_AnnAssign(node)
-        if isinstance(node, ast.arg):
-            return node
-        return super().generic_visit(node)
+def _within(seconds: float, judges: list[Judge]) -> list[Judge]:
+    """Return the first judges that take no longer together, and one at least."""
+    spent = list(accumulate(judge.seconds for judge in judges))
+    return judges[: max(1, sum(each <= seconds for each in spent))]
 
 
-def target(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the tests and claims of a file."""
-    return next(chosen for name, chosen in TARGETS.items() if path == name or path.startswith(f"{name}/"))
-
-
-def every_mutant() -> list[Mutant]:
-    """Return all faults there are, in a fixed order."""
-    paths = {
-        path.relative_to(ROOT).as_posix()
-        for name in TARGETS
-        for path in ([ROOT / name] if name.endswith(".py") else sorted((ROOT / name).rglob("*.py")))
-    }
-    found = []
-    for path in sorted(paths):
-        planter = _Planter()
-        planter.visit(ast.parse((ROOT / path).read_text(encoding="utf-8")))
-        found += [Mutant(path, number, line, change) for number, (line, change) in enumerate(planter.found)]
-    return found
-
-
-class Judges:
-    """The tests and claims, in a copy of the tree; each is heard without a fault before it is believed."""
+class Court:
+    """Plants faults in a copy of the tree, one at a time, and asks."""
 
     def __init__(self, tree: Path) -> None:
-        self.tree = tree
-        self._sound: set[str] = set()
+        self.tree, self.planted = tree, 0
 
-    def noticed_by(self, mutant: Mutant) -> str:
-        """Return what notices a fault: a test file or folder, a claim, or nothing."""
-        original = (ROOT / mutant.path).read_text(encoding="utf-8")
-        faulty = ast.unparse(_Planter(mutant.number).visit(ast.parse(original)))
-        tests, claims = target(mutant.path)
-        for name in (*tests, *(f"claim {claim}" for claim in claims)):
-            if name not in self._sound:
-                (self.tree / mutant.path).write_text(original, encoding="utf-8")
-                if self._complains(name):
-                    raise SystemExit(
-                        f"{name} fails without any fault, so nothing can be learnt of {mutant.path}"
-                    )
-                self._sound.add(name)
-            (self.tree / mutant.path).write_text(faulty, encoding="utf-8")
-            complains = self._complains(name)
-            (self.tree / mutant.path).write_text(original, encoding="utf-8")
-            if complains:
-                return name
-        return ""
-
-    def _complains(self, name: str) -> bool:
-        kind, _, claim = name.partition("claim ")
-        return _forked(lambda: _claim(claim) if claim else _test(kind), self.tree)
-
-
-def _forked(work: Callable[[], int], tree: Path) -> bool:
-    """Run `work` in a fork inside the tree; return whether it fails, or takes too long."""
-    child = os.fork()
-    if child == 0:
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-        os.chdir(tree)
-        sys.path[:0] = [str(tree), str(tree / "tests/support")]
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
+    def noticed_by(self, mutant: Mutant, judges: list[Judge]) -> str:
+        """Return who notices a fault first, or nothing."""
+        file, told = self.tree / mutant.path, self.tree / "noticed"
+        original, times = file.read_bytes(), file.stat()
+        told.write_text("")
+        self.planted += 1
+        file.write_text(planted(mutant, original.decode()), encoding="utf-8")
+        # No fault is taken for the one that was compiled before it.
+        os.utime(file, (times.st_mtime + self.planted,) * 2)
         try:
-            code = work()
-        except BaseException:  # whatever the fault made it raise
-            code = 1
-        os._exit(code)
-    return os.waitpid(child, 0)[1] != 0
+            limit = 30.0 + 5.0 * sum(judge.seconds for judge in judges)
+            status = forked(lambda: self._ask(mutant, judges, told), self.tree, limit)
+        finally:
+            file.write_bytes(original)
+            os.utime(file, (times.st_atime, times.st_mtime))
+        if status == 0:
+            return ""
+        if status is not None and os.WEXITSTATUS(status) == ASKED_IN_VAIN:
+            raise SystemExit(f"{mutant} was not asked about: the tests did not import it from the copy")
+        return told.read_text(encoding="utf-8") or ("out of time" if status is None else "import")
+
+    def _ask(self, mutant: Mutant, judges: list[Judge], told: Path) -> int:
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        if judges[0].is_claim:
+            claims = (judge.name.removeprefix("claim ") for judge in judges)
+            first = next((claim for claim in claims if not run_claim(claim)), "")
+            told.write_text(first and f"claim {first}", encoding="utf-8")
+            code = int(bool(first))
+        else:
+            names = [judge.name for judge in judges]
+            files = dict.fromkeys(name.partition("::")[0] for name in names)
+            code = run_tests(["-x", *files], _Chosen(names, told))
+            code = ASKED_IN_VAIN if code == pytest.ExitCode.NO_TESTS_COLLECTED else code
+        module = sys.modules.get(mutant.path.removesuffix(".py").replace("/", "."))
+        planted = module is None or (module.__file__ or "").startswith(str(self.tree))
+        return code if planted else ASKED_IN_VAIN
 
 
-def _test(test: str) -> int:
-    import pytest
+class _Chosen:
+    """A pytest plugin: runs the tests named, in their order, and writes down the first that fails."""
 
-    return int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0", test]))
+    def __init__(self, names: list[str], told: Path) -> None:
+        self.order, self.told = {name: n for n, name in enumerate(names)}, told
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        chosen = (item for item in items if item.nodeid in self.order)
+        items[:] = sorted(chosen, key=lambda item: self.order[item.nodeid])
 
-def _claim(claim_id: str) -> int:
-    from paper_checks.claims import ALL_CLAIMS
-    from paper_checks.engine.run import Settings, run_claim
-    from paper_checks.report.verdicts import RECORD_PATH, deviations, load_recorded
-
-    recorded = load_recorded(RECORD_PATH)
-    result = run_claim(next(claim for claim in ALL_CLAIMS if claim.id == claim_id), Settings(quick=True))
-    return int(bool(deviations([result], recorded, recorded)))
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.told.read_text(encoding="utf-8"):
+            self.told.write_text(report.nodeid, encoding="utf-8")
 
 
 def main() -> None:
     """Try the faults of a sample that have not been tried, and say how many were noticed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=400, help="how many faults, of all there are")
-    parser.add_argument(
-        "--minutes", type=float, default=float("inf"), help="start no further fault after so long"
-    )
     options = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ENVIRONMENT)
     everything = every_mutant()
     sample = random.Random(options.seed).sample(everything, min(options.sample, len(everything)))
-    OUTCOMES.parent.mkdir(exist_ok=True)
-    lines = OUTCOMES.read_text(encoding="utf-8").splitlines() if OUTCOMES.exists() else []
-    known = {(row["path"], row["number"], row["change"]): row["noticed_by"] for row in map(json.loads, lines)}
-    # Loaded once, for all forks; pytest's own plugins must not be.
-    import sympy  # noqa: F401
-    import torch  # noqa: F401
+    folder = ROOT / "report/mutants"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        for tree in (Path(first), Path(second)):
+            copy_tree(tree)
+        preload(Path(first))
+        heard = record(folder, Path(second), sorted({mutant.path for mutant in everything}))
+        known = try_all(sample, heard, Court(Path(first)), folder / "outcomes.jsonl")
+    sys.stdout.write(summary(sample, known, len(everything)))
 
-    sys.dont_write_bytecode = True  # two faults of one size within a second would share it
-    end = time.monotonic() + 60.0 * options.minutes
-    with tempfile.TemporaryDirectory() as folder, OUTCOMES.open("a", encoding="utf-8") as log:
-        tree = Path(folder)
-        for name in ("grasp_theory", "linear_systems", "paper_checks", "tests", "experiments"):
-            shutil.copytree(
-                ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.pt", "__pycache__", "results")
-            )
-        shutil.copy(ROOT / "pyproject.toml", tree)
-        judges = Judges(tree)
-        for mutant in sample:
-            key = (mutant.path, mutant.number, mutant.change)
-            if key in known or time.monotonic() > end:
-                continue
-            known[key] = judges.noticed_by(mutant)
-            log.write(json.dumps({**asdict(mutant), "noticed_by": known[key]}, ensure_ascii=False) + "\n")
-            log.flush()
-    tried = [mutant for mutant in sample if (mutant.path, mutant.number, mutant.change) in known]
-    survivors = [m for m in tried if not known[m.path, m.number, m.change]]
-    told = [f"{len(tried) - len(survivors)} of {len(tried)} noticed; {len(everything)} faults in all"]
-    told += [
-        f"  {mutant.path}:{mutant.line}: {mutant.change} (number {mutant.number})" for mutant in survivors
+
+def try_all(sample: list[Mutant], heard: Heard, court: Court, log: Path) -> dict[Mutant, str]:
+    """Return who noticed each fault: as the log tells, and else by trying, which the log is told."""
+    rows = map(json.loads, log.read_text(encoding="utf-8").splitlines() if log.exists() else [])
+    known, tests = dict[Mutant, str](), dict[Mutant, str]()
+    for row in rows:
+        mutant = Mutant(**{name: row[name] for name in Mutant.__dataclass_fields__})
+        known[mutant], tests[mutant] = row["noticed_by"], row["tests"]
+    why = reasons()
+    left = [
+        each
+        for each in sample
+        if each not in known or not (known[each] or why(each) or tests[each] == heard.digest)
     ]
-    sys.stdout.write("\n".join(told) + "\n")
+    for bench in range(3):
+        for mutant in list(left):
+            judges = benches(mutant, heard.of(mutant.path, mutant.line))[bench]
+            by = court.noticed_by(mutant, judges) if judges else ""
+            if by or bench == 2:
+                left.remove(mutant)
+                known[mutant] = by
+                append(log, asdict(mutant) | {"noticed_by": by, "tests": heard.digest})
+    return known
+
+
+def reasons() -> Callable[[Mutant], str]:
+    """Return what says of a fault why nothing can notice it, or nothing."""
+    told = {tuple(row[:3]): row[3] for row in json.loads(SURVIVORS.read_text(encoding="utf-8"))}
+    return lambda mutant: told.get((mutant.path, code(mutant), mutant.change), "")
+
+
+def code(mutant: Mutant) -> str:
+    """Return the line of a fault, without it."""
+    return (ROOT / mutant.path).read_text(encoding="utf-8").splitlines()[mutant.line - 1].strip()
+
+
+def summary(sample: list[Mutant], known: dict[Mutant, str], faults: int) -> str:
+    """Return how many were noticed, and which were not, with the reason where there is one."""
+    survivors, why = [mutant for mutant in sample if not known[mutant]], reasons()
+    told = [f"{len(sample) - len(survivors)} of {len(sample)} noticed; {faults} faults in all"]
+    told += [
+        f"  {each.path}:{each.line}: {each.change} in {code(each)} (number {each.number}): {why(each) or 'not explained'}"
+        for each in survivors
+    ]
+    return "\n".join(told) + "\n"
 
 
 if __name__ == "__main__":

@@ -176,3 +176,16 @@ def test_the_plan_prints_in_five_lines_with_named_statuses() -> None:
     names = {status.name for status in Status if int(status) in plan.status.tolist()}
     assert all(name in lines[1] for name in names)
     assert "tensor" not in f"{plan}{plan.first}{plan.history}"
+
+
+@pytest.mark.parametrize(
+    "sync", [{}, {"checkpoint": True}, {"sync_method": "cem"}, {"sync_method": "shooting"}], ids=str
+)
+def test_a_sync_that_the_budget_lacks_one_evaluation_for_is_not_begun(sync: dict[str, object]) -> None:
+    planner = GRASP(iterations=6, sync_every=3, sync_steps=2, check_every=None, **sync)  # type: ignore[arg-type]
+    problem = pendulum_problem(1, reached=None)
+    enough = (
+        int(planner.plan(problem).evaluations[0]) + problem.horizon
+    )  # a last look is always kept in reserve
+    for budget, iterations in ((enough, 6), (enough - 1, 5)):
+        assert replace(planner, max_evaluations=budget).plan(problem).iterations.tolist() == [iterations]

@@ -19,7 +19,7 @@ from planner_cases import (
 )
 from torch import Tensor
 
-from grasp_theory import MPPI, Observation, Planner, PlanningProblem, Status, rollout
+from grasp_theory import MPPI, GradientDescent, Observation, Planner, PlanningProblem, Status, rollout
 from grasp_theory.objectives import rollout_loss
 from linear_systems.errors import ParameterError
 
@@ -169,6 +169,22 @@ def test_a_row_that_diverges_leaves_the_others_alone(
     assert plan.actions.isfinite().all()
     assert plan.loss.isfinite().all()  # the zero actions of the start are finite here
     torch.testing.assert_close(plan.actions[others], expected.actions[others])
+
+
+def test_a_problem_has_diverged_only_where_all_its_restarts_have() -> None:
+    class Brittle(Pendulum):
+        """NaN after an action beyond 0.6."""
+
+        def step(self, state: Tensor, action: Tensor) -> Tensor:
+            return super().step(state, action) * torch.where(action > 0.6, torch.nan, 1.0)
+
+    planner = GradientDescent(iterations=3, initial_action_noise=0.5, action_noise=0.0)
+    problem = pendulum_problem(12, reached=None, dynamics=Brittle())
+    first, all_four = planner.plan(problem), replace(planner, restarts=4).plan(problem)
+    diverged = first.status == Status.DIVERGED
+    assert diverged.any()
+    # The first of the four is the one above; where another goes on, so does the problem.
+    assert (all_four.status[diverged] == Status.STEP_LIMIT).any()
 
 
 @every_planner

@@ -180,3 +180,13 @@ def test_a_distance_cannot_hide_that_a_state_is_infinite() -> None:
     plan = CEM(iterations=5, samples=60, elites=6).plan(problem)
     assert plan.states.isfinite().all()
     assert plan.loss.max() < 1
+
+
+@pytest.mark.parametrize(
+    "own", [{"goal_distance": _angle}, {"stage_cost": _effort}], ids=["distance", "stage cost"]
+)
+def test_a_cost_of_ones_own_is_synced_by_gradients(own: dict[str, object]) -> None:
+    problem = pendulum_problem(2, **own)
+    shooting = replace(GRASP.parallel(), iterations=8, sync_every=4)
+    gradient = replace(shooting, sync_method="gradient")
+    assert torch.equal(shooting.plan(problem).actions, gradient.plan(problem).actions)

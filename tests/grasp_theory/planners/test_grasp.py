@@ -338,6 +338,26 @@ def test_the_presets_are_what_their_sources_say() -> None:
         assert preset.stop_state_gradient
 
 
+def test_the_defaults_are_those_that_were_tuned() -> None:
+    """Stored trials were planned with them: another number is another planner."""
+    tuned = GRASP(
+        iterations=300, check_every=25, state_lr=0.02, action_lr=0.01, sync_lr=0.2, goal_weight=0.1, state_noise=0.2,
+        noise_decay=1.0, cycle_decay=0.9, sync_every=25, sync_steps=10, optimizer="adam", sync_optimizer="adam",
+    )  # fmt: skip
+    assert GRASP() == tuned
+    assert (tuned.shooting_steps, tuned.sync_samples, tuned.sync_spread, tuned.greedy_spread) == (
+        3,
+        64,
+        0.5,
+        1.0,
+    )
+    assert (tuned.initial_state_noise, tuned.initial_action_noise) == (0.0, 0.0)
+    paper = GRASP.paper()
+    ours = (paper.iterations, paper.state_lr, paper.action_lr, paper.sync_lr, paper.goal_weight)
+    assert ours == (500, 0.25, 0.1, 0.1, 0.1)
+    assert (paper.initial_state_noise, paper.cycle_decay) == (0.1, 1.0)
+
+
 def test_the_recorded_numbers_are_the_objectives() -> None:
     problem = pendulum_problem(3, reached=None)
     seen: list[Observation] = []

@@ -172,3 +172,9 @@ def test_the_released_planner_returns_its_last_iterate() -> None:
     best = replace(planner, returned="best", check_every=1).plan(_problem())
     assert (best.loss <= plan.loss).all()
     assert (best.loss < plan.loss).any()
+
+
+def test_a_mean_over_the_states_entries_is_that_of_a_problem_alone_too() -> None:
+    planner = replace(GRASP.released(), iterations=3)
+    together, alone = planner.plan(_problem()), planner.plan(_problem().part(slice(0, 1)))
+    torch.testing.assert_close(alone.actions[0], together.actions[0], rtol=0.0, atol=ROUNDING)

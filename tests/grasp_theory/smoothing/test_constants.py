@@ -154,6 +154,10 @@ class TestBounds:
         )
         assert gain_upper_bound(1.0, 7, nonnegative=True) == mean_norm(7)
 
+    def test_beyond_two_nonnegative_losses_have_no_bound_of_their_own(self) -> None:
+        assert nonnegative_bound(2.0) == WAVE_GAIN
+        assert nonnegative_bound(np.nextafter(2.0, 3.0)) == math.inf
+
     @pytest.mark.parametrize("p", [0.5, 0.0, -1.0, math.nan])
     def test_an_exponent_below_one_is_refused(self, p: float) -> None:
         for function in (

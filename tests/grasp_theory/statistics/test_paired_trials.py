@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from itertools import product
 from math import comb, inf, sqrt
 
@@ -75,6 +76,10 @@ def test_effective_trials_on_a_case_by_hand() -> None:
     # trials is (1/2 − 1/4)/6 = 1/24: half of the trials.
     record = PairedTrials.of(np.array([1, 1, 1, 0, 0, 0]), np.array([0, 0, 1, 1, 2, 2]))
     assert record.effective_trials == pytest.approx(3.0, rel=1e-12)
+    # (1, 1), (0, 0), (−1, 0), (1, 0), n = 8, mean 1/4: deviations of 3/2, −1/2, −3/2, 1/2 give 5 · 4/3/64 = 5/48 between
+    # problems, and independent trials (1/2 − 1/16)/8 = 7/128: 8 · (7/128)/(5/48) = 4.2, between the limits 4 and 8.
+    record = PairedTrials.of(np.array([1, 1, 0, 0, -1, 0, 1, 0]), np.repeat(np.arange(4), 2))
+    assert record.effective_trials == pytest.approx(4.2, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -186,3 +191,9 @@ def test_what_is_no_paired_trial_is_a_typed_error() -> None:
         PairedTrials(((1, 1, 3),), 2, 0)
     with pytest.raises(ParameterError, match="at least one"):
         pooled([])
+
+
+def test_a_record_cannot_be_changed() -> None:
+    record = PairedTrials.of(np.array([1, 0]), np.array([0, 1]))
+    with pytest.raises(FrozenInstanceError):
+        record.first_only = 2  # type: ignore[misc]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.integrate import quad
 
 from grasp_theory.statistics.proportions import (
     INTERVALS,
@@ -206,3 +207,13 @@ def test_impossible_counts_are_typed_errors(ask: object) -> None:
     assert callable(ask)
     with pytest.raises(ParameterError):
         ask()
+
+
+def test_jeffreys_leaves_out_a_fortieth_of_the_posterior_at_either_end() -> None:
+    def density(p: float) -> float:
+        return float(p**2.5 * (1 - p) ** 6.5)
+
+    low, high = INTERVALS["Jeffreys"](3, 10)
+    below, inside, above = (quad(density, *ends)[0] for ends in ((0.0, low), (low, high), (high, 1.0)))
+    whole = below + inside + above
+    assert (below / whole, above / whole) == pytest.approx((0.025, 0.025), rel=1e-6)

@@ -116,6 +116,13 @@ class TestSampling:
         assert 2.0 * math.exp(-count * check.bound**2 / (2.0 * 6.0**2)) == pytest.approx(level, rel=1e-12)
         assert check.quantities["detectable_bias"] == pytest.approx(2.0 * check.bound, rel=1e-15)
 
+    def test_a_gradient_at_its_stated_bound_is_inside(self) -> None:
+        slope, rng = np.array([3.0, 4.0]), np.random.default_rng(0)
+        check = unbiasedness_by_sampling(
+            lambda s: np.broadcast_to(slope, s.shape), slope, 1.0, np.zeros(2), 5.0, rng, 10, LEVEL
+        )
+        assert check.assumptions_hold
+
     def test_a_gradient_beyond_its_stated_bound_is_outside(self) -> None:
         loss = FourierMode(np.array([2.0]))
         check = unbiasedness_by_sampling(

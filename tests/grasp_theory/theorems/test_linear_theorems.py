@@ -50,6 +50,7 @@ class TestTheorem2:
         ("A", "B", "violated"),
         [
             ([[0.5]], [[1.0]], "|λ| > 1"),
+            ([[1.0]], [[1.0]], "|λ| > 1"),
             ([[0.0, -2.0], [2.0, 0.0]], [[1.0], [0.0]], "λ is real"),
             ([[2.0, 0.0], [0.0, 3.0]], [[0.0], [0.0]], "μ > 0"),
         ],
@@ -67,6 +68,12 @@ class TestTheorem2:
             residual = system.A.T @ mode.vector - mode.eigenvalue * mode.vector
             assert np.abs(residual).max() <= rounding_allowance(1.0, 2)
             assert np.linalg.norm(mode.vector) == pytest.approx(1.0)
+
+    def test_the_condition_of_a_mode_in_closed_form(self) -> None:
+        # A normal matrix: ‖A‖/|λ| + (‖B‖/μ) ‖A‖/gap, and 1 at least.
+        first, second = modes(LinearSystem([[4.0, 0.0], [0.0, 1.0]], [[3.0], [4.0]]))
+        assert first.condition == pytest.approx(1.0 + 5.0 / 3.0 * 4.0 / 3.0, rel=1e-14)
+        assert second.condition == pytest.approx(4.0 + 5.0 / 4.0 * 4.0 / 3.0, rel=1e-14)
 
     def test_the_right_eigenvector_would_not_do(self) -> None:
         # v = e_1 is a right eigenvector of A and unreached by B through Aᵀ: taking it would overstate μ.
@@ -136,6 +143,8 @@ class TestTheorem6:
             (LinearSystem([[0.5]], [[1.0, 1.0]]), 1.0, 0.1, "B has full column rank"),
             (SCALAR, 0.0, 0.1, "β_min > 0"),
             (SCALAR, 1.0, 5.0, "step sizes below the stability limit"),
+            # So small that the rate rounds to 1.
+            (SCALAR, 1.0, 1e-30, "step sizes below the stability limit"),
         ],
     )
     def test_assumptions_are_reported(
@@ -181,7 +190,9 @@ class TestTheorem7:
     def test_live_states_spread_at_least_as_much(
         self, system: LinearSystem, horizon: int, eta: float
     ) -> None:
-        assert live_tube(system, horizon, eta, 1.0).holds
+        check = live_tube(system, horizon, eta, 1.0)
+        assert check.assumptions_hold
+        assert check.holds
 
     def test_live_states_attain_the_tube_without_dynamics(self) -> None:
         check = live_tube(LinearSystem([[0.0]], [[1.0]]), 6, 0.3, 1.0)
@@ -198,17 +209,38 @@ class TestTheorem9:
         )
         assert rollout_mean(system, start, actions).holds
 
+    def test_a_rollout_that_is_off_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        right = LinearSystem.rollout
+
+        def off(self: LinearSystem, *given: object) -> object:
+            states = right(self, *given)  # type: ignore[arg-type]
+            states[3] += 1e-6
+            return states
+
+        monkeypatch.setattr(LinearSystem, "rollout", off)
+        check = rollout_mean(SCALAR, [1.0], np.ones((5, 1)))
+        assert not check.holds
+        assert check.computed == pytest.approx(1e-6, rel=1e-6)
+
     @given(time_varying_systems())
     def test_spread(self, system: AnySystem) -> None:
         assert rollout_spread(system, system.length or 1, 0.3).holds
+
+    def test_the_spread_a_step_and_its_allowance_for_growing_dynamics(self) -> None:
+        # Σ_3 = (1 + 10⁶ + 10¹²) σ²; ‖A‖ = 10³ and ‖Φ‖ = 10⁶ amplify the rounding.
+        check = rollout_spread(LinearSystem([[1e3]], [[1.0]]), 3, 0.5)
+        assert check.quantities["per_step"] == pytest.approx(0.25 * (1.0 + 1e6 + 1e12) / 3.0, rel=1e-14)
+        assert check.allowance == pytest.approx(rounding_allowance(check.bound, 3, 1e9), rel=1e-12)
 
     def test_limit_of_a_stable_system(self) -> None:
         check = rollout_spread(LinearSystem([[0.5]], [[1.0]]), 60, 2.0)
         assert check.quantities["limit"] == pytest.approx(4.0 / 0.75, rel=1e-14)
         assert check.computed == pytest.approx(check.quantities["limit"], rel=1e-14)
 
-    def test_no_limit_of_an_unstable_one(self) -> None:
-        assert rollout_spread(SCALAR, 5, 1.0).quantities["limit"] == float("inf")
+    @pytest.mark.parametrize("eigenvalue", [1.0, 1.05, 2.0])
+    def test_no_limit_of_one_that_is_not_stable(self, eigenvalue: float) -> None:
+        system = LinearSystem([[eigenvalue]], [[1.0]])
+        assert rollout_spread(system, 5, 1.0).quantities["limit"] == float("inf")
 
 
 class TestAppendixA3:

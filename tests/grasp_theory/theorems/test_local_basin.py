@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from grasp_theory.theorems import local_contraction
+from grasp_theory.theorems.local_basin import START as SHARE
 from grasp_theory.theorems.local_basin import block_derivatives, stop_gradient_step
 from linear_systems import LinearSystem, stop_gradient
 from linear_systems.rounding import rounding_allowance
@@ -48,3 +50,28 @@ def test_a_plan_that_is_no_fixed_point_is_outside() -> None:
     moved = greedy_plan(5) + 0.1
     check = local_contraction(model, START, GOAL, moved, 1.0, GOOD, curvature(GOOD), 0.95, 60)
     assert not check.assumptions_hold
+
+
+def test_the_ratio_is_that_of_the_statement() -> None:
+    system, plan = LinearSystem([[0.5]], [[1.0]]), np.zeros((3, 2))
+    A, B = torch.tensor([[0.5]]).double(), torch.tensor([[1.0]]).double()
+    zero, curved, rate, count = torch.zeros(1).double(), 0.3, 0.97, 150
+    check = local_contraction(
+        lambda s, a: A @ s + B @ a, zero, zero, torch.from_numpy(plan), 1.0, (0.05, 0.3), curved, rate, count
+    )
+    assert check.holds
+    # The same start; the iteration is the linear one, whose fixed point is 0.
+    S, radius = check.quantities["amplification"], check.quantities["radius"]
+    directions = torch.randn(3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    error = (SHARE * radius * directions / directions.norm(dim=1, keepdim=True)).numpy()
+    first = np.linalg.norm(error, axis=1).max()
+    J = stop_gradient.update_matrix(system, 3, 1.0, (0.05, 0.3)).toarray()
+    ratios = [
+        np.linalg.norm((np.linalg.matrix_power(J, k) @ error.ravel()).reshape(3, 2), axis=1).max()
+        / (S * (rate + S**2 * curved * first) ** k * first)
+        for k in range(1, count + 1)
+    ]
+    assert int(np.argmax(ratios)) == 0
+    assert check.computed == pytest.approx(ratios[0], rel=1e-9)
+    assert check.quantities["radius"] == pytest.approx((1.0 - rate) / (S**2 * curved), rel=1e-9)
+    assert check.allowance <= 1e-9

@@ -156,6 +156,22 @@ def test_separation_is_the_line_integral_of_the_sensitivity(seed: int, n: int, w
     expected = 2.0 * weight * float((pair.miss - pair.goal).square().sum())
     assert check.computed == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert check.quantities["least sensitivity"] <= check.quantities["sensitivity"] * (1 + 1e-9) + 1e-12
+    # ∂Φ/∂y_1 = 2 w (y_1 − g) is longest at `miss`, next to which the last node is.
+    longest = 2.0 * weight * float((pair.miss - pair.goal).norm())
+    assert 0.999 * longest <= check.quantities["sensitivity"] <= longest * (1 + 1e-9)
+
+
+def test_the_error_of_the_integral_is_estimated_from_half_as_many_nodes() -> None:
+    pair = _pair(5, 2, 1)
+    along = (pair.miss - pair.goal) / (pair.miss - pair.goal).square().sum()
+
+    def ringing(s: Tensor, a: Tensor, b: Tensor, y_0: Tensor, y_1: Tensor) -> Tensor:
+        return torch.sin(45.0 * (along @ (y_1 - pair.goal)))
+
+    # 32 nodes integrate cos(45 t) over [0, 1] to rounding; 21 are off by 7e-9.
+    check = separation(ringing, pair)
+    assert check.holds
+    assert check.allowance <= 1e-10
 
 
 def test_a_loss_without_y_1_separates_nothing() -> None:

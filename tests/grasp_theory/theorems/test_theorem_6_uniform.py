@@ -19,6 +19,7 @@ from grasp_theory.theorems.theorem_6_uniform import (
 )
 from linear_systems import LinearSystem, stop_gradient, uniform_convergence
 from linear_systems.errors import HorizonError, RankError, StepSizeError
+from linear_systems.rounding import rounding_allowance
 
 SCALAR = LinearSystem([[0.8]], [[1.0]])
 UNIFORM = (0.05, 0.3)
@@ -94,15 +95,20 @@ def test_the_constant_grows_as_fast_as_the_symbol_says(horizon):
     assert not replace(check, bound=1.5 * check.bound).holds
     growth = check.quantities["growth"]
     assert growth == pytest.approx(np.log(12.0 / 5.0), rel=1e-6)
+    # What the norms are off by, and rounding.
+    expected = 1e-10 + rounding_allowance(1.0 + check.bound, horizon)
+    assert check.allowance == pytest.approx(expected, rel=1e-9, abs=0.0)
     # Within a term that does not grow with T.
     assert abs(check.computed - growth * horizon) < 4.0
 
 
-def test_where_the_rate_is_uniform_the_constant_does_not_grow():
-    check = constant_growth(SCALAR, 12, 1.0, UNIFORM, 60)
+@pytest.mark.parametrize(("step_size", "largest"), [(UNIFORM, 10.0), (0.28, 1.1)])
+def test_where_the_rate_is_uniform_the_constant_does_not_grow(step_size, largest):
+    check = constant_growth(SCALAR, 12, 1.0, step_size, 60)
     assert not check.assumptions_hold
     assert check.bound == -np.inf
-    assert check.quantities["radius"] > 1.0
+    assert check.allowance == pytest.approx(1e-10 + rounding_allowance(1.0, 12), rel=1e-9, abs=0.0)
+    assert 1.0 < check.quantities["radius"] < largest
 
 
 @given(systems(), st.floats(0.0, 3.0), st.floats(0.05, 1.2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
@@ -99,6 +101,24 @@ def test_the_action_step_is_a_gradient_step_on_the_objective() -> None:
     torch.testing.assert_close(
         action_step(network, state, action, following, goal, 0.05, 0.7).action, expected
     )
+
+
+def test_an_action_step_cannot_be_changed() -> None:
+    rng = np.random.default_rng(0)
+    taken = action_step(_Network(rng, 2, 1), *_vectors(rng, 2, 1), 0.1, 1.0)
+    with pytest.raises(FrozenInstanceError):
+        taken.displacement = 0.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("size", "contraction", "rank"), [(2.0, 0.2, 1.0), (1e-5, 1.0, 1.0), (0.0, 0.0, 0.0)]
+)
+def test_contraction_and_rank_of_actions_of_any_size(size: float, contraction: float, rank: float) -> None:
+    # P has the eigenvalues size² and 0, and α = γ η_a 2 = 0.2.
+    model = LinearDynamics(torch.eye(2).double(), torch.tensor([[size], [0.0]]).double())
+    check = goal_drift(model, *_vectors(np.random.default_rng(2), 2, 1), 0.1, 1.0, curvature=0.0)
+    assert check.quantities["contraction"] == pytest.approx(contraction)
+    assert (check.quantities["rank"], check.quantities["frozen"]) == (rank, 2.0 - rank)
 
 
 def test_contraction_is_reported_on_the_range_only() -> None:

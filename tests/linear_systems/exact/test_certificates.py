@@ -331,6 +331,9 @@ def test_the_statement_names_the_bound_exactly_or_says_that_it_is_rounded() -> N
         "λmax(H) <= 4/3 for a rational symmetric H of order 3"
     )
     assert "(rounded)" in cert.prove_at_most(np.eye(3), 1 + Fraction(1, 3**5000)).statement
+    # 2^k has k + 1 bits above the line and one below; 128 are printed.
+    assert str(2**126) in cert.prove_at_most(np.eye(3), 2**126).statement
+    assert "(rounded)" in cert.prove_at_most(np.eye(3), 2**127).statement
 
 
 # Enclosures
@@ -500,3 +503,10 @@ def test_lifted_hessians_of_order_60_are_decided(kind: str) -> None:
     assert proves_at_least(H, lower)
     assert not proves_at_least(H, upper * (1 + PART))
     assert proves_at_most(-H, 0)
+
+
+@given(st.fractions(min_value=Fraction(1, 10**30), max_value=10**30))
+def test_the_grid_is_no_coarser_than_asked_for_and_four_times_finer_at_most(x: Fraction) -> None:
+    power = cert._power_of_two_at_most(x)
+    assert x / 4 < power <= x
+    assert {power.numerator.bit_count(), power.denominator.bit_count()} == {1}

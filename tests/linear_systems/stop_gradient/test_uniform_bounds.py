@@ -49,6 +49,11 @@ def test_the_factor_between_samples_and_the_circle_is_that_of_riesz(monkeypatch,
     np.testing.assert_allclose(upper / lower, stated, rtol=1e-10)
 
 
+def test_the_highest_power_is_known_to_two_per_cent():
+    lower, upper = uniform_bounds.uniform_power_norms(SCALAR, 1.0, UNIFORM, 6)
+    assert upper[6] / lower[6] == pytest.approx(1.0 / np.cos(np.pi / 16), rel=1e-10)
+
+
 @settings(max_examples=15)
 @given(systems(max_n=3, max_m=3), PAIRS)
 def test_no_horizon_exceeds_the_bound_and_long_ones_come_close(system, shares):
@@ -76,6 +81,15 @@ def test_the_certificate_holds_at_every_horizon(a, pair):
     assert ratio >= 0.95 * bound.constant
 
 
+def test_the_constant_is_the_largest_ratio_before_the_first_power_that_contracts():
+    bound = uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM)
+    ratios = uniform_bounds.uniform_power_norms(SCALAR, 1.0, UNIFORM, 64)[1] / bound.rate ** np.arange(65)
+    first = 1 + int(np.argmax(ratios[1:] <= 1.0))
+    assert bound.power == first > 1
+    # Rounding is added, never taken off.
+    assert ratios[:first].max() < bound.constant < ratios[:first].max() * (1.0 + 1e-10)
+
+
 def test_iterations_of_the_bound_reach_the_tolerance():
     bound = uniform_bounds.uniform_bound(SCALAR, 1.0, UNIFORM)
     k = bound.iterations_to(1e-6)
@@ -92,9 +106,17 @@ def test_a_faster_rate_costs_a_larger_constant():
     assert fast.constant > slow.constant
 
 
-def test_there_is_no_bound_where_the_rate_is_not_below_one():
+@pytest.mark.parametrize(
+    ("a", "beta", "step_size", "rate"),
+    [(0.8, 1.0, 1.0 / 3.0, 1.344), (0.8, 1.0, 0.29, 1.04), (0.5, 0.0, 0.1, 1.0)],
+)
+def test_there_is_no_bound_where_the_rate_is_not_below_one(a, beta, step_size, rate):
+    system = LinearSystem([[a]], [[1.0]])
+    assert stop_gradient.uniform_rate(system, beta, step_size) == pytest.approx(
+        rate, abs=0.0 if rate == 1.0 else 0.01
+    )
     with pytest.raises(StepSizeError, match="best_uniform_step_size"):
-        uniform_bounds.uniform_bound(SCALAR, 1.0, 1.0 / 3.0)
+        uniform_bounds.uniform_bound(system, beta, step_size)
 
 
 def test_a_rate_too_close_to_one_is_not_guessed(monkeypatch):

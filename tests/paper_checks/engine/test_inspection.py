@@ -72,3 +72,9 @@ def test_drawn_systems_have_the_sizes_and_rank_asked_for() -> None:
     assert {system.action_dim for system in drawn} == {1, 2, 3, 4, 5, 6}
     for system in drawn_systems(np.random.default_rng(1), 40, max_n=4, full_column_rank=True):
         assert np.linalg.matrix_rank(system.B) == system.action_dim
+
+
+def test_by_default_systems_have_up_to_six_states_and_eight_actions() -> None:
+    drawn = list(drawn_systems(np.random.default_rng(0), 200))
+    assert {system.state_dim for system in drawn} == set(range(1, 7))
+    assert {system.action_dim for system in drawn} == set(range(1, 9))

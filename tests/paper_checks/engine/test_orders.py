@@ -96,3 +96,7 @@ def test_a_network_is_rebuilt_from_its_code() -> None:
     rebuilt = scope["F"]
     state, action = torch.ones(2, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     assert torch.equal(rebuilt.step(state, action), network.step(state, action))  # type: ignore[attr-defined]
+
+
+def test_three_halvings_are_enough() -> None:
+    assert observed_order([4.0, 2.0, 1.0], [16.0, 4.0, 1.0]) == pytest.approx(2.0, rel=1e-14)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -10,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
-from paper_checks.engine.records import Claim, Curve, Evidence, Grade, Result, Verdict
+from paper_checks.engine.records import (
+    Caveat,
+    Claim,
+    Control,
+    Curve,
+    Evidence,
+    Examination,
+    Grade,
+    Result,
+    Sharpness,
+    Verdict,
+)
 from paper_checks.engine.run import FALSE_ALARM_TOTAL, STATISTICAL_TEST_LIMIT, Run, Settings, run_claim
 
 
@@ -88,10 +100,13 @@ def test_a_control_that_is_not_caught_is_broken(record: str) -> None:
             "strict", evidence, True, false_variants={"no": False}, true_variants={"strict variant": False}
         )
 
-    for check, name in ((accepts_a_false_variant, "lax variant"), (rejects_a_true_variant, "strict variant")):
+    for check, told in (
+        (accepts_a_false_variant, "the false variant 'lax variant' was accepted"),
+        (rejects_a_true_variant, "the true variant 'strict variant' was rejected"),
+    ):
         result = result_of(check)
         assert result.verdict is Verdict.BROKEN
-        assert name in result.problem
+        assert told in result.problem
 
 
 def test_an_examination_without_a_negative_control_is_broken() -> None:
@@ -231,3 +246,42 @@ def test_a_curve_must_be_drawable() -> None:
         Curve("c", "x", "y", {"s": ([1.0], [float("nan")])})
     with pytest.raises(NonFiniteError, match="positive"):
         Curve("c", "x", "y", {"s": ([0.0], [1.0])}, log_x=True)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict"),
+    [
+        ({"first": True, "second": False}, Verdict.MIXED),
+        ({"first": False, "second": False}, Verdict.DOES_NOT_REPLICATE),
+        ({}, Verdict.DOES_NOT_REPLICATE),
+    ],
+)
+def test_what_fails_as_a_whole_is_mixed_where_a_single_test_stands(
+    outcomes: dict[str, bool], verdict: Verdict
+) -> None:
+    def check(run: Run) -> None:
+        found = Evidence(Grade.STATISTICAL, False, "no", outcomes=outcomes)
+        run.examine(
+            "as a whole", lambda v: evidence(True) if v else found, False,
+            false_variants={"no": False}, true_variants={"yes": True},
+        )  # fmt: skip
+
+    claim = Claim("sample", "A sample", "Section 0", "it is so", check=check, ours=True)
+    assert run_claim(claim, Settings()).verdict is verdict
+
+
+def test_no_record_can_be_changed() -> None:
+    accepted, claim = evidence(True), Claim("a", "t", "s", "x")
+    examination = Examination("stands", accepted, ())
+    for record in (
+        claim, accepted, examination, Control("no", False, accepted), Caveat("loose", examination),
+        Sharpness("bound", 1.0, "search", "x = 1"), Curve("c", "x", "y", {"s": ([1.0], [1.0])}),
+        Result(claim, Verdict.HOLDS),
+    ):  # fmt: skip
+        with pytest.raises(FrozenInstanceError):
+            record.title = "another"  # type: ignore[misc, union-attr]
+
+
+def test_a_result_without_evidence_claims_none() -> None:
+    result = Result(Claim("a", "t", "s", "x"), Verdict.DEFINITION)
+    assert (result.grades, result.examinations, result.statistical_tests, result.problem) == ((), (), 0, "")
