@@ -48,13 +48,16 @@ def verdicts(
             tables[number] = cells(number, tuned, FULL)
         except ParameterError as error:
             typer.echo(f"table {number} is left out: {error}")
-    content = condense(tables, rows, shares(results))
+    content = condense(tables, rows, shares(results), tuned)
     save(content, out)
     typer.echo(f"{out}; now: python -m paper_checks --quick --record, and look at what changed")
 
 
 def condense(
-    tables: Mapping[str, Sequence[Cell]], rows: pl.DataFrame, figures: Mapping[str, tuple[int, int]]
+    tables: Mapping[str, Sequence[Cell]],
+    rows: pl.DataFrame,
+    figures: Mapping[str, tuple[int, int]],
+    tuned: Tuned | None = None,
 ) -> dict[str, Json]:
     """Return the counts.
 
@@ -62,6 +65,7 @@ def condense(
         tables: the cells of each table by its number.
         rows: `summary.current` ones.
         figures: by name, on how many of n independent problems something happened: (count, n).
+        tuned: the settings that the cells have, whose budgets of tuning are told where they are others than the rows'.
 
     Raises
         ParameterError: no row.
@@ -78,7 +82,7 @@ def condense(
     ]
     return {
         "schema_version": SCHEMA_VERSION,
-        "provenance": _provenance(rows),
+        "provenance": _provenance(rows, Tuned({}) if tuned is None else tuned),
         "figures": {name: list(counts) for name, counts in sorted(figures.items())},
         "pairs": found,
     }
@@ -116,7 +120,7 @@ def _pair(number: str, pairing: Pairing) -> Json:
     }
 
 
-def _provenance(rows: pl.DataFrame) -> dict[str, Json]:
+def _provenance(rows: pl.DataFrame, tuned: Tuned) -> dict[str, Json]:
     """Return in words what the rows are: which, of which models, and with what they were computed."""
     digest = hashlib.sha256("\n".join(sorted(rows["key"].to_list())).encode()).hexdigest()
     weights = rows.select("model", "model_hash").unique().sort("model")
@@ -126,6 +130,14 @@ def _provenance(rows: pl.DataFrame) -> dict[str, Json]:
     }
     for name in PROVENANCE:
         facts[name] = ", ".join(sorted(str(value) for value in rows[name].unique().to_list()))
+    spent = ", ".join(f"{budget} T" for budget in sorted(rows["budget"].drop_nulls().unique()))
+    chosen = {f"{entry['budget']} T" for entry in tuned.entries.values() if "budget" in entry}
+    facts["budget"] = f"{spent} evaluations"
+    if chosen - {spent}:
+        facts["tuned at"] = (
+            f"{', '.join(sorted(chosen))} evaluations, which is unfair to sampling planners: with settings for few samples they "
+            "gain little from a larger budget"
+        )
     if old := former_code(rows):
         facts["but"] = old
     return facts

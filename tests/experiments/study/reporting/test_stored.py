@@ -121,6 +121,6 @@ def test_the_page_s_tables_are_those_of_the_rows(number: str, rows: pl.DataFrame
 def test_the_counts_that_claims_are_judged_by_are_those_of_the_rows(rows: pl.DataFrame) -> None:
     tuned = Tuned.load(RESULTS)
     content = condense(
-        {number: cells(number, tuned, FULL) for number in NUMBERS}, current(rows), shares(RESULTS)
+        {number: cells(number, tuned, FULL) for number in NUMBERS}, current(rows), shares(RESULTS), tuned
     )
     assert json.loads(PATH.read_text(encoding="utf-8")) == json.loads(json.dumps(content))
