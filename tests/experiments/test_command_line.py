@@ -177,7 +177,7 @@ def test_a_second_tuning_of_the_same_is_refused(tmp_path: Path) -> None:
     holding = (
         "import sys, time; from pathlib import Path\n"
         "from experiments.study.targets import Target; from experiments.study.tune import _alone\n"
-        "with _alone(Target('wall_single', 'random', 2, 'GRASP'), Path(sys.argv[1])):\n"
+        "with _alone(Target('wall_single', 'random', 4, 'GRASP'), Path(sys.argv[1])):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", holding, str(tmp_path)]

@@ -21,7 +21,7 @@ from grasp_theory.statistics.paired_trials import PairedTrials
 from grasp_theory.statistics.pooled_claims import NEEDED, Judged, Test, Verdict, judge
 from linear_systems.errors import ParameterError
 from paper_checks.claims.ours.rules import Outcome, judged
-from paper_checks.engine.records import Claim, Number
+from paper_checks.engine.records import Claim, Evidence, Grade, Number
 from paper_checks.engine.run import Run
 
 PATH = Path(__file__).with_name("worlds.json")
@@ -192,6 +192,14 @@ class Calls:
                 for world, counts in self.by_world.items()
             }
         )
+
+
+def counted(calls: Calls) -> Evidence:
+    """Judge calls by their counts, which are exact."""
+    return Evidence(
+        Grade.CERTIFIED, calls.outcome is Outcome.REPLICATES, calls.text, calls.numbers, calls.instance,
+        outcomes=calls.decided,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -369,7 +377,7 @@ def check(run: Run, question: Question, decided: InWorlds | Calls) -> None:
     if isinstance(decided, Calls):
         run.examine(
             question.statement,
-            judged,
+            counted,
             decided,
             false_variants={"as many calls as the better of the others": decided.scaled(1.0)},
             true_variants={"one call in a hundred fewer than the better of the others": decided.scaled(0.99)},

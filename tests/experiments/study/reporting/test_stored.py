@@ -92,7 +92,8 @@ def made_with_the_present_code(rows: pl.DataFrame) -> pl.DataFrame:
 def test_the_commands_say_it_too(rows: pl.DataFrame) -> None:
     old = former_code(current(rows))
     status = say("status")
-    assert (old in status) == bool(old)
+    assert ("are of former code" in status) == bool(old)
+    assert old in status
     assert (" former " in status) == (not with_present(rows)["present"].all())
     table = say("table", "1", "--stored")
     of_table = former_code(current(rows).filter(pl.col("mode").is_in(["batch", "single"])))

@@ -43,7 +43,8 @@ def trajectory() -> Trajectory:
 
 def test_together_they_account_for_their_equations() -> None:
     numbers = {number for claim in CLAIMS.values() for number in (*claim.equations, *claim.definitions)}
-    assert numbers >= {*range(1, 16), *range(58, 75), *range(97, 101), 104}
+    # Eq. (7) is a claim about learned models, and stands with Figure 3.
+    assert numbers >= {*range(1, 7), *range(8, 16), *range(58, 75), *range(97, 101), 104}
 
 
 def test_the_lifted_problem_has_other_minimisers_where_the_goal_is_out_of_reach() -> None:
