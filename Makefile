@@ -29,7 +29,7 @@ slow: $(READY)
 smoke: $(READY)
 	rm -rf $(SMOKE)
 	$(BIN)/python -m experiments tune wall_single --quick --planner GRASP --results $(SMOKE)/tuning
-	for table in 1 2 3 4 5 mpc; do $(BIN)/python -m experiments table $$table --quick --workers 2 --results $(SMOKE) || exit 1; done
+	for table in 1 2 3 4 5 mpc tuning; do $(BIN)/python -m experiments table $$table --quick --workers 2 --results $(SMOKE) || exit 1; done
 	$(BIN)/python -m experiments status --results $(SMOKE) --compact
 	$(BIN)/python -m experiments figure-data --quick --out $(SMOKE)
 	$(BIN)/python -m figures --output $(SMOKE)/figures
