@@ -2,8 +2,8 @@
 
 Each column is a world and a range of horizons H in environment steps. A line is the share of problems on which the
 planner's plan is true in the environment (above) and believed by the model (below) if it may evaluate so many steps of the
-model, in units of the plan's T steps; a gradient counts as 3. Smaller budgets are read off the same runs. Planners that did not
-plan all of a column's problems are left out of it. Trials and planners are described in docs/study.md.
+model, in units of the plan's T steps; a gradient counts as 3. Smaller budgets are read off the same runs. All lines of a column are
+of the same problems. Trials and planners are described in docs/study.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from experiments.paths import RESULTS
-from experiments.study.reporting.summary import current, trials_of
+from experiments.study.reporting.summary import TRIAL, current, trials_of
 from experiments.study.tables import FULL, TITLES, Cell, cells
 from experiments.study.targets import Tuned
 from experiments.study.trials.store import Store
@@ -41,7 +41,7 @@ def group(where: tuple[str, str, int]) -> str:
 
 
 def curves(rows: pl.DataFrame, found: list[Cell]) -> Curves:
-    """Return the mean over all trials of a group: every planner has the same ones, or is left out of the group."""
+    """Return means over the trials of a group that all its planners have; a planner without any is left out."""
     texts: dict[str, dict[str, list[pl.DataFrame]]] = {}
     for cell in found:
         texts.setdefault(group(cell.problem_set), {}).setdefault(cell.row, []).append(
@@ -49,10 +49,11 @@ def curves(rows: pl.DataFrame, found: list[Cell]) -> Curves:
         )
     made: Curves = {}
     for panel, by_row in texts.items():
-        joined = {row: pl.concat(parts) for row, parts in by_row.items()}
-        most = max(len(trials) for trials in joined.values())
+        joined = {row: trials for row, parts in by_row.items() if len(trials := pl.concat(parts))}
         for row, trials in joined.items():
-            if len(trials) == most > 0:
+            for other in joined.values():
+                trials = trials.join(other, on=["horizon", *TRIAL], how="semi")
+            if len(trials):
                 made.setdefault(panel, {})[row] = {name: _mean(trials[name]) for name in OUTCOMES}
     return made
 

@@ -22,9 +22,15 @@ CURVES = {
 def test_curves_are_means_over_the_same_trials() -> None:
     rows = pl.concat([rows_of(GRASP, [True, False]).with_columns(**CURVES), rows_of(CEM, [True, True]).with_columns(**CURVES),
                       rows_of(FEWER, [True]).with_columns(true_curve=pl.lit("0" * 10))])  # fmt: skip
-    found = budgets.curves(rows, [GRASP, CEM, FEWER])  # type: ignore[list-item]
+    fewer = budgets.curves(rows, [GRASP, CEM, FEWER])["Push-T, H ≥ 40"]  # type: ignore[list-item]
+    assert {row: shares["true_curve"][1, -1] for row, shares in fewer.items()} == {
+        "GRASP": 1.0,
+        "CEM": 1.0,
+        "GD": 0.0,
+    }
+    found = budgets.curves(rows, [GRASP, CEM])  # type: ignore[list-item]
     assert list(found) == ["Push-T, H ≥ 40"]
-    assert list(found["Push-T, H ≥ 40"]) == ["GRASP", "CEM"]  # GD has other trials
+    assert list(found["Push-T, H ≥ 40"]) == ["GRASP", "CEM"]
     evaluations, true = found["Push-T, H ≥ 40"]["GRASP"]["true_curve"]
     assert evaluations.tolist() == [150.0 * k for k in range(1, 11)]
     assert true.tolist() == [0.0] * 5 + [0.5] * 5
