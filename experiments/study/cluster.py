@@ -15,8 +15,9 @@ import polars as pl
 import torch
 
 from experiments.paths import REPOSITORY
+from experiments.study.trials.own import is_own
 from experiments.study.trials.trial import commit, run_unit
-from experiments.study.trials.unit import PROBLEM_SETS, Unit, code_digest, model_path, unit_key
+from experiments.study.trials.unit import PROBLEM_SETS, Unit, code_digest, model_path, unit_key, witness
 from linear_systems.errors import InvalidInputError, ParameterError
 
 PACKAGES = ("linear_systems", "grasp_theory", "experiments")
@@ -63,18 +64,22 @@ def on_ray(
 
 
 def pack(units: Sequence[Unit], folder: Path) -> None:
-    """Copy into a folder what the workers of these units need: the code, the units' models and their problem sets.
+    """Copy into a folder what the workers of these units need: the code, the units' models with their witnesses, and problem sets.
 
     Raises
-        ParameterError: for a model of your own whose path is absolute or leads out of the current folder.
+        ParameterError: for a model of your own whose path is absolute or leads out of the current folder; for a study of your
+            own, whose file may need anything.
     """
+    if any(is_own(unit.task) for unit in units):
+        raise ParameterError("ray", "our tasks", "a study of your own", "leave out --ray; --workers works")
     files = {
         path: path.relative_to(REPOSITORY) for name in PACKAGES for path in (REPOSITORY / name).rglob("*.py")
     }
     for name in {unit.set_name for unit in units}:
         path = PROBLEM_SETS / f"{name}.npz"
         files[path] = path.relative_to(REPOSITORY)
-    for name in {unit.model for unit in units}:
+    asked = {unit.model for unit in units}
+    for name in asked | {other for model in asked if (other := witness(model)) is not None}:
         path = model_path(name)
         inside = Path(name) if path == Path(name) else path.relative_to(REPOSITORY)
         if inside.is_absolute() or ".." in inside.parts:

@@ -195,7 +195,7 @@ def test_a_damaged_study_is_told(tmp_path: Path) -> None:
             from experiments.study.trials.unit import unit_key
 
             rows = fake_rows(unit_key(unit), unit.count)
-            yield unit, rows.with_columns(first_step=pl.Series([5] * unit.count, dtype=pl.Int64))
+            yield unit, rows.with_columns(agreed=pl.lit(True), final_model=pl.lit(True))
 
     def run(folder: Path) -> Any:
         return tune(target, Store(folder), compute, trials=2, problems=4, progress=False)

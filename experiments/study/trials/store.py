@@ -191,15 +191,16 @@ def _read(path: Path, layout: Layout) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         found = f"{type(error).__name__}: {error}"[:200]
         raise StoreError("folder", f"{path.name} to be a readable Parquet file", found, hint) from error
+    known = None
     if CHECKSUM in frame.columns:  # results of earlier versions have none
         known, frame = frame[CHECKSUM].unique().to_list(), frame.drop(CHECKSUM)
-        if len(frame) and known != [_checksum(frame)]:
-            raise StoreError("folder", f"{path.name} to hold the rows that were written", "others", hint)
     if frame.schema != pl.Schema(layout.schema):
         raise StoreError(
             "folder", f"{path.name} with the columns of this version", f"{frame.schema}",
             "read it with the version that wrote it, or delete it",
         )  # fmt: skip
+    if known is not None and len(frame) and known != [_checksum(frame)]:
+        raise StoreError("folder", f"{path.name} to hold the rows that were written", "others", hint)
     return frame
 
 
