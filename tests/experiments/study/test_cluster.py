@@ -175,7 +175,11 @@ def test_what_is_sent_is_what_the_units_need(tmp_path: Path, own_model: str) -> 
     pack(units, parcel)
     shipped = "grasp_theory/world_models/shipped/wall_single-offline-flat-"
     sets = "grasp_theory/tasks/problem_sets/wall_single-random"
-    data = {f"{name}{ending}" for name in (f"{shipped}0", f"{shipped}1", OWN) for ending in (".json", ".safetensors")}
+    data = {
+        f"{name}{ending}"
+        for name in (f"{shipped}0", f"{shipped}1", OWN)
+        for ending in (".json", ".safetensors")
+    }
     data |= {f"{sets}-4-reporting.npz", f"{sets}-12-tuning.npz"}
     sent = {str(path.relative_to(parcel)) for path in parcel.rglob("*") if path.is_file()}
     assert {name for name in sent if not name.endswith(".py")} == data
