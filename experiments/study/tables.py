@@ -268,7 +268,7 @@ def _units(
     else:
         model = f"{task}-offline-flat-{seed}"
     problems = profile.timed if mode in ("single", "mpc") else profile.problems
-    if kind == "long" and not profile.thin:
+    if kind == "long" and not profile.thin and not is_own(task):
         problems = max(1, problems // 2)
     if model not in models or (mode == "single" and seed != profile.seeds[0]):
         return []

@@ -110,12 +110,16 @@ class Problems:
         """The states at the goal."""
         return self.goal_history[:, 0]
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the set to a new compressed .npz file, whole or not at all; equal sets give equal bytes.
+
+        Arguments
+            path: of the file.
 
         Raises
             ParameterError: if the file exists or has another ending.
         """
+        path = Path(path)
         if path.suffix != ".npz" or path.exists():
             hint = "choose another name"
             raise ParameterError("path", "a new file ending in .npz", f"{path.name}", hint)

@@ -159,13 +159,9 @@ _READINGS = 3
 
 
 def _write(path: Path, rows: pl.DataFrame, **options: Any) -> None:
-    encoded = (
-        io.BytesIO()
-    )  # where polars writes to the disk itself, a full one is told as an error of the format
     summed = rows.with_columns(pl.lit(_checksum(rows)).alias(CHECKSUM))
-    summed.write_parquet(encoded, compression="zstd", **options)
     with atomic_file(path) as file:
-        file.write(encoded.getvalue())
+        summed.write_parquet(file, compression="zstd", **options)
 
 
 def _checksum(rows: pl.DataFrame) -> str:

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from experiments.__main__ import app
-from experiments.study.tables import OWN_TABLES
+from experiments.study.tables import OWN_TABLES, Cell, Profile, units
 from experiments.study.targets import Tuned
 from experiments.study.trials.own import study_of
 from experiments.study.trials.store import Store
@@ -76,6 +76,15 @@ def test_keys_are_of_the_file_the_model_and_the_problem(path: Path, tmp_path: Pa
         trial_keys(unit(path, first=98))
     with pytest.raises(ParameterError, match="batch or single"):
         run_unit(unit(path, mode="mpc"))
+
+
+def test_a_set_of_any_name_is_planned_whole(path: Path, tmp_path: Path) -> None:
+    """Of our own long sets half as many problems are planned; "long" is a word like any other here."""
+    other = tmp_path / "my_study.py"
+    other.write_text(path.read_text(encoding="utf-8").replace('"across"', '"long"'), encoding="utf-8")
+    profile = Profile(problems=40, timed=0, seeds=(0,), study=str(other))
+    cell = Cell("GRASP", "", (str(other), "long", 24), "GRASP", ())
+    assert [made.indices for made in units([cell], ("batch",), profile, [])] == [range(40)]
 
 
 @pytest.mark.slow

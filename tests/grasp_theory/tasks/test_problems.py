@@ -53,8 +53,8 @@ def test_problems_are_open_and_within_their_horizon(
     if kind == "long":
         assert (steps >= horizon / 2).all()
     assert len(np.unique(problems.starts, axis=0)) == 20
-    problems.save(tmp_path / "set.npz")
-    loaded = Problems.load(tmp_path / "set.npz")
+    problems.save(str(tmp_path / "set.npz"))  # a path in words is one too
+    loaded = Problems.load(str(tmp_path / "set.npz"))
     np.testing.assert_array_equal(loaded.start_history, problems.start_history)
     np.testing.assert_array_equal(loaded.goal_history, problems.goal_history)
 
