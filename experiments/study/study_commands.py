@@ -37,8 +37,8 @@ from experiments.study.tables import (
 from experiments.study.targets import AUTO, Target, Tuned
 from experiments.study.trials.own import case_of, study_of
 from experiments.study.trials.store import Store, existing
-from experiments.study.trials.unit import unit_key
-from experiments.study.tune import BUDGET, tune_all
+from experiments.study.trials.unit import BUDGET, unit_key
+from experiments.study.tune import tune_all
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
 from linear_systems.errors import ParameterError

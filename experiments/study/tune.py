@@ -29,7 +29,7 @@ from experiments.study.trials.own import world_of
 from experiments.study.trials.settings import UNLIMITED, Scaled, Settings, make_planner, settings_of, untuned
 from experiments.study.trials.store import Store, StoreError
 from experiments.study.trials.trial import judge_of
-from experiments.study.trials.unit import Unit, model_hash, unit_key
+from experiments.study.trials.unit import BUDGET, Unit, model_hash, unit_key
 from grasp_theory import GRASP
 from grasp_theory.workers import worker_pool
 from linear_systems.errors import ParameterError
@@ -38,8 +38,6 @@ STARTUP = 4
 """Trials drawn at random before the estimator has a say; the same however long the study, so that it can be prolonged."""
 HANDED = "handed over"
 """The attribute of a trial of a neighbour's settings."""
-BUDGET = 450
-"""Model steps that a trial may evaluate for each step of the horizon: the middle one of the three budgets that are reported."""
 OWN = 0.01
 """How much more a plan counts in tuning that the model believes itself: it breaks ties."""
 
@@ -326,8 +324,8 @@ def score(rows: pl.DataFrame) -> float:
     return mean
 
 
-SAMPLES = (30, 60, 100, 200)
-"""Of the sampling planners, from which tuning chooses: the middle budget pays for 15 to 2 iterations."""
+SAMPLES = (30, 60, 100, 200, 300)
+"""Of the sampling planners, from which tuning chooses: the budget pays for 50 to 5 iterations."""
 
 
 def suggest(trial: optuna.Trial, planner: str, task: Scaled) -> Settings:

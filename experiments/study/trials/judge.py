@@ -83,13 +83,6 @@ class Judge:
         path = self.task.simulate(self.starts, environment_actions(self.task, actions))
         return self.task.success(path[:, -1], self.goals), self.task.distance(path[:, -1], self.goals)
 
-    def believes(self, actions: Float[Tensor, "N T m"]) -> Bool[np.ndarray, " N"]:
-        """Return whether the model believes of plans, whoever made them, that they reach their goals."""
-        problem = self.problem(0)
-        with torch.no_grad():
-            ends = rollout(self.model, problem.initial_state, actions.to(problem.initial_state))[:, -1]
-        return self.reached(ends, problem.goal).cpu().numpy()
-
     def _decoded(self, latents: Float[Tensor, " N *S"]) -> Float[np.ndarray, "N S"]:
         with torch.no_grad():
             targets: Float[np.ndarray, "N P"] = self.model.probe(latents).double().cpu().numpy()
@@ -103,3 +96,12 @@ class Judge:
 def noise_seeds(seed: int, indices: range) -> Tensor:
     """Return a seed for each problem, different for different (seed, problem) below a million problems."""
     return torch.tensor([1_000_000 * seed + index for index in indices])
+
+
+def believed(problem: PlanningProblem, actions: Float[Tensor, "N T m"]) -> Bool[np.ndarray, " N"]:
+    """Return whether the model of a problem believes of plans, whoever made them, that they reach their goals."""
+    assert problem.reached is not None  # every judge's problem has it
+    with torch.no_grad():
+        ends = rollout(problem.model, problem.initial_state, actions.to(problem.initial_state))[:, -1]
+    answer: Bool[np.ndarray, " N"] = problem.reached(ends, problem.goal).cpu().numpy()
+    return answer

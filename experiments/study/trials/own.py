@@ -17,7 +17,6 @@ from torch import Tensor
 
 from experiments.study.trials.judge import noise_seeds
 from grasp_theory import PlanningProblem
-from grasp_theory.dynamics import rollout
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
 from linear_systems.errors import ParameterError
@@ -204,11 +203,3 @@ class OwnJudge:
                 "success a problem",
             )
         return true, np.full(len(true), np.nan)
-
-    def believes(self, actions: Float[Tensor, "N T m"]) -> Bool[np.ndarray, " N"]:
-        """Return whether the model believes of plans, whoever made them, that they reach their goals."""
-        problem = self.problem(0)
-        with torch.no_grad():
-            ends = rollout(problem.model, problem.initial_state, actions.to(problem.initial_state))[:, -1]
-        believed: Bool[np.ndarray, " N"] = self.reached(ends, problem.goal).cpu().numpy()
-        return believed

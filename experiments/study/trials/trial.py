@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from experiments.paths import REPOSITORY
-from experiments.study.trials.judge import Judge
+from experiments.study.trials.judge import Judge, believed
 from experiments.study.trials.loop import closed_loop
 from experiments.study.trials.own import OwnJudge, case_of, is_own
 from experiments.study.trials.unit import (
@@ -142,7 +142,7 @@ def _side_by_side(judge: Judge | OwnJudge, planner: Planner, unit: Unit) -> Outc
     agreed = (
         [None] * len(unit.indices)
         if other is None
-        else judge_of(unit, other, problem.goal.device.type).believes(plan.actions).tolist()
+        else believed(judge_of(unit, other, problem.goal.device.type).problem(0), plan.actions).tolist()
     )
     return [
         {**outcome, **curves, "agreed": agrees}
@@ -194,17 +194,17 @@ def _judged(
 ) -> Outcomes:
     """Return the outcome columns of one plan for each problem of the judge."""
     diverged = (plan.status == Status.DIVERGED).cpu().numpy()
-    believed = plan.first.found.cpu().numpy()
-    first_true = judge.replay(plan.first.actions)[0] & believed
+    found = plan.first.found.cpu().numpy()
+    first_true = judge.replay(plan.first.actions)[0] & found
     true, distance = judge.replay(plan.actions)
     seen = (
         torch.isfinite(plan.loss).cpu().numpy()
     )  # a plan whose rollout is finite; else the start is returned
     final_model = judge.reached(plan.states[:, -1], goals).cpu().numpy() & seen
     values = {
-        "first_step": _where(believed, plan.first.iterations.cpu().numpy()),
-        "first_seconds": _where(believed, plan.first.seconds.cpu().numpy()),
-        "first_model": believed.tolist(),
+        "first_step": _where(found, plan.first.iterations.cpu().numpy()),
+        "first_seconds": _where(found, plan.first.seconds.cpu().numpy()),
+        "first_model": found.tolist(),
         "first_true": first_true.tolist(),
         "final_model": final_model.tolist() if whole_budget else None,
         "final_true": (true & seen).tolist() if whole_budget else None,
@@ -213,11 +213,11 @@ def _judged(
         "loss": plan.loss.double().cpu().tolist(),
         "evaluations": plan.evaluations.cpu().tolist(),
         "iterations": plan.iterations.cpu().tolist(),
-        "seconds": [seconds] * len(believed),
+        "seconds": [seconds] * len(found),
         "diverged": diverged.tolist(),
     }
     given = {name: column for name, column in values.items() if column is not None}
-    return [{name: column[i] for name, column in given.items()} for i in range(len(believed))]
+    return [{name: column[i] for name, column in given.items()} for i in range(len(found))]
 
 
 def _curves(judge: Judge | OwnJudge, plan: Plan) -> Outcomes:
@@ -225,12 +225,12 @@ def _curves(judge: Judge | OwnJudge, plan: Plan) -> Outcomes:
     curve = plan.curve
     assert curve is not None
     seen = torch.isfinite(curve.loss).cpu().numpy()
-    believed = curve.believed.cpu().numpy() & seen
+    in_model = curve.believed.cpu().numpy() & seen
     tenths = slice(len(seen) // TENTHS - 1, None, len(seen) // TENTHS)
     true = np.array([judge.replay(actions)[0] for actions in curve.actions[tenths]]) & seen[tenths]
     return [
         {"believed_curve": _bits(one), "true_curve": _bits(other)}
-        for one, other in zip(believed.T, true.T, strict=True)
+        for one, other in zip(in_model.T, true.T, strict=True)
     ]
 
 

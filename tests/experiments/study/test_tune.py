@@ -19,8 +19,8 @@ from experiments.study.tables import SEARCHED
 from experiments.study.targets import AUTO, Target, Tuned
 from experiments.study.trials.settings import UNLIMITED, make_planner, untuned
 from experiments.study.trials.store import Store
-from experiments.study.trials.unit import Unit, unit_key
-from experiments.study.tune import BUDGET, OWN, SAMPLES, score, suggest, tune, tune_all, tuning_storage
+from experiments.study.trials.unit import BUDGET, Unit, unit_key
+from experiments.study.tune import OWN, SAMPLES, score, suggest, tune, tune_all, tuning_storage
 from grasp_theory import CEM, GRASP, MPPI
 from grasp_theory.tasks import by_name
 from linear_systems.errors import ParameterError

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from experiments.evaluation.observe import environment_actions
 from experiments.study.trials import loop
-from experiments.study.trials.judge import Judge, noise_seeds
+from experiments.study.trials.judge import Judge, believed, noise_seeds
 from experiments.study.trials.loop import closed_loop
 from experiments.study.trials.trial import SCHEMA, run_unit
 from experiments.study.trials.unit import (
@@ -114,9 +114,9 @@ def test_the_witness_is_another_training_and_judges_the_same_plans() -> None:
     rows = run_unit(unit)
     judge = Judge(by_name(unit.task), stored_model(unit.model), problem_set(unit.set_name), unit.indices)
     plan = planner_of(unit).plan(judge.problem(unit.seed), stop_when_reached=False)
-    assert judge.believes(plan.actions).tolist() == rows["final_model"].to_list()
+    assert believed(judge.problem(0), plan.actions).tolist() == rows["final_model"].to_list()
     other = replace(judge, model=stored_model("wall_single-offline-flat-1"))
-    assert other.believes(plan.actions).tolist() == rows["agreed"].to_list()
+    assert believed(other.problem(0), plan.actions).tolist() == rows["agreed"].to_list()
     assert rows["agreed"].to_list() != rows["final_model"].to_list()
 
 
