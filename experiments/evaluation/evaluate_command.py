@@ -27,7 +27,9 @@ def evaluate_command(
     task: Annotated[str, typer.Argument(help=f"One of {', '.join(TASKS)}.")],
     kind: Annotated[str, typer.Option(help="Data of the training: offline or robust.")] = "offline",
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
-    latent: Annotated[str, typer.Option(help="flat, patch, frozen (ImageNet features) or random.")] = "flat",
+    latent: Annotated[
+        str, typer.Option(help="flat, colours, patch, frozen (ImageNet features) or random.")
+    ] = "flat",
     model: Annotated[
         Path | None, typer.Option(help="A model of your own in place of a shipped one: path.safetensors.")
     ] = None,

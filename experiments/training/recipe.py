@@ -9,8 +9,7 @@ from typing import Any, Literal
 from linear_systems.errors import ParameterError
 
 Kind = Literal["offline", "robust"]
-Latent = Literal["flat", "patch", "frozen", "random"]
-Features = Literal["learned", "colours"]
+Latent = Literal["flat", "colours", "patch", "frozen", "random"]
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,12 @@ class Recipe:
 
     Arguments
         episodes, length: behaviour episodes, and environment steps of each.
-        latent, latent_dim: kind and size of the latent; "frozen" and "random" are patches of a frozen network, ImageNet's
-            or untrained (`FrozenEncoder`), for which the encoder's weights and stage do not count.
+        latent, latent_dim: kind and size of the latent.  For "colours", centroids of colours (`ColourEncoder`), and for
+            "frozen" and "random", patches of a frozen network, ImageNet's or untrained (`FrozenEncoder`), the encoder's weights
+            and stage do not count.
         encoder_depth, patches, predictor_width, predictor_depth, predictor_block: see `Architecture`.
         variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
             deviation and the squared off-diagonal covariances (Bardes et al., 2022).
-        features: "learned" by the encoder's stage, or "colours": centroids of colours (`ColourEncoder`), for which the
-            encoder's weights below and its stage do not count.
         slowness: weight of the mean squared change of a latent in one model step.  With the two
             above it asks for the slowest uncorrelated features, whose distances follow how long the behaviour
             takes from one state to another.
@@ -85,8 +83,7 @@ class Recipe:
     patches: int = 4
     predictor_width: int = 320
     predictor_depth: int = 2
-    predictor_block: Literal["plain", "gated"] = "plain"
-    features: Features = "learned"
+    predictor_block: Literal["plain", "gated", "paired"] = "plain"
     variance: float = 1.0
     covariance: float = 1.0
     slowness: float = 0.0
@@ -111,6 +108,9 @@ class Recipe:
         Fields that only robust models depend on are ignored, and a field that an older card lacks has its default.
         """
         defaults = {one.name: one.default for one in fields(self) if one.default is not MISSING}
+        values = {
+            name: value for name, value in values.items() if (name, value) != ("features", "learned")
+        }  # older cards
         told, own = {**defaults, **values}, dict(self.to_json())
         for name in ("robust_predictor", "state_noise", "replays"):
             told.pop(name, None)
@@ -137,6 +137,17 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
         first_predictor=Stage(1500, 512, 1e-3, 2),
         predictor=Stage(5000, 512, 1e-3, 8),
         decoder=Stage(1500, 96, 2e-3),
+        probe=Stage(5000, 1024, 2e-3),
+    ),
+    ("push_t", "colours"): Recipe(
+        episodes=8000,
+        length=100,
+        latent="colours",
+        latent_dim=12,
+        predictor_block="paired",
+        first_predictor=Stage(1000, 512, 1e-3, 2),
+        predictor=Stage(8000, 512, 1e-3, 8),
+        decoder=Stage(1000, 96, 2e-3),
         probe=Stage(5000, 1024, 2e-3),
     ),
     ("wall_single_long", "flat"): Recipe(
@@ -207,46 +218,26 @@ RECIPES |= {
     )
     for latent in ("frozen", "random")
 }
-"""By task and latent: the recipes of the shipped models, and others for patch latents."""
-
-COLOURS: Mapping[str, Recipe] = {
-    "push_t": Recipe(
-        episodes=6000,
-        length=100,
-        latent_dim=12,
-        features="colours",
-        predictor_block="gated",
-        first_predictor=Stage(1000, 512, 1e-3, 2),
-        predictor=Stage(4000, 512, 1e-3, 8),
-        decoder=Stage(1000, 96, 2e-3),
-        probe=Stage(3000, 1024, 2e-3),
-    ),
-}
-"""By task: recipes of flat latents that are centroids of colours."""
+"""By task and latent: the recipes of the shipped models, and others."""
 
 
-def recipe_for(task: str, latent: Latent, *, features: Features = "learned", quick: bool = False) -> Recipe:
+def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:
     """Return the recipe of a task's shipped model, or with `quick` a tiny one that runs in seconds.
 
     Raises
-        ParameterError: if there is none for the task, latent and features.
+        ParameterError: if there is none for the task and latent.
     """
-    known = {(*name, "learned"): one for name, one in RECIPES.items()}
-    known |= {(name, "flat", "colours"): one for name, one in COLOURS.items()}
-    if (task, latent, features) not in known:
-        names = ", ".join(f"{name} ({kind}, {of})" for name, kind, of in known)
-        found = f"{task} ({latent}, {features})"
-        raise ParameterError("task", f"one with a recipe: {names}", found, "one of these")
-    recipe = known[task, latent, features]
+    if (task, latent) not in RECIPES:
+        names = ", ".join(f"{name} ({kind})" for name, kind in RECIPES)
+        raise ParameterError("task", f"one with a recipe: {names}", f"{task} ({latent})", "one of these")
+    recipe = RECIPES[task, latent]
     if not quick:
         return recipe
     return replace(
         recipe,
         episodes=40,
         length=100,
-        latent_dim=4
-        if recipe.features == "learned" and recipe.latent in ("flat", "patch")
-        else recipe.latent_dim,
+        latent_dim=4 if recipe.latent in ("flat", "patch") else recipe.latent_dim,
         predictor_width=96,
         encoder=Stage(100, 32, 4e-3, 2),
         first_predictor=recipe.first_predictor and Stage(50, 64, 2e-3, 2),

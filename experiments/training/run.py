@@ -212,10 +212,10 @@ class Run:
         networks: Mapping[str, Literal["own", "colours", "imagenet", "random"]] = {
             "colours": "colours", "frozen": "imagenet", "random": "random"
         }  # fmt: skip
-        own = networks.get(recipe.features, networks.get(recipe.latent, "own"))
+        own = networks.get(recipe.latent, "own")
         one = task.probe_targets(np.zeros((1, task.state_dim)))
         return Architecture(
-            latent="flat" if recipe.latent == "flat" else "patch", patches=recipe.patches,
+            latent="flat" if recipe.latent in ("flat", "colours") else "patch", patches=recipe.patches,
             action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
             frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
             encoder_depth=recipe.encoder_depth,

@@ -217,6 +217,7 @@ def normalise_latents(model: WorldModel, latents: Float[Tensor, "N M *S"]) -> No
     flat = latents.flatten(0, 1)
     model.latent_mean.copy_(flat.mean(dim=0))
     model.latent_scale.copy_((flat - flat.mean(dim=0)).square().mean().sqrt())
+    model.tell_centroids()
 
 
 def measure_in_steps(model: WorldModel, latents: Float[Tensor, "N M *S"]) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from experiments.devices import Device, device_of
 from experiments.evaluation import evaluate
-from experiments.training.recipe import Features, Kind, Latent, Recipe, recipe_for
+from experiments.training.recipe import Kind, Latent, Recipe, recipe_for
 from experiments.training.run import Run, Trained
 from grasp_theory.command_line import expect_folder
 from grasp_theory.tasks import by_name
@@ -31,11 +31,8 @@ def train(
         Kind, typer.Option(help="offline: behaviour data alone; robust: extra data.")
     ] = "offline",
     latent: Annotated[
-        Latent, typer.Option(help="flat, patch, frozen (ImageNet features) or random.")
+        Latent, typer.Option(help="flat, colours (push_t), patch, frozen (ImageNet features) or random.")
     ] = "flat",
-    features: Annotated[
-        Features, typer.Option(help="Of flat latents: learned, or the centroids of colours (push_t).")
-    ] = "learned",
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights and batches.")] = 0,
     device: Device = "cpu",
     folder: Annotated[
@@ -52,7 +49,7 @@ def train(
     models = out or WORK / ("quick" if quick else "models")
     expect_folder(models)
     trained = train_model(
-        by_name(task), kind=kind, latent=latent, features=features, seed=seed, device=device_of(device),
+        by_name(task), kind=kind, latent=latent, seed=seed, device=device_of(device),
         folder=folder, out=models, overwrite=overwrite, quick=quick,
     )  # fmt: skip
     typer.echo(f"written: {trained}.safetensors and {trained.name}.json")
@@ -63,7 +60,6 @@ def train_model(
     *,
     kind: Kind,
     latent: Latent,
-    features: Features = "learned",
     seed: int,
     device: torch.device,
     folder: Path,
@@ -83,7 +79,7 @@ def train_model(
         raise ParameterError(
             "out", f"no {path.name} there yet", "its files", "--overwrite, or another folder"
         )
-    recipe = recipe_for(task.name, latent, features=features, quick=quick)
+    recipe = recipe_for(task.name, latent, quick=quick)
     run = Run(task, recipe, seed, folder, device)
     offline = out / f"{task.name}-offline-{latent}-{seed}"
     trained = run.offline() if kind == "offline" else run.robust(_offline(offline, recipe, device))

@@ -38,7 +38,8 @@ class Architecture:
         encoder_depth: hidden layers between the key points and a flat latent; 0 for a linear map.
         predictor_width: hidden width of the predictor.
         predictor_depth: residual blocks (flat) or transformer layers (patch) of the predictor.
-        predictor_block: "plain" or "gated" residual blocks (flat); a gated one multiplies.
+        predictor_block: "plain" or "gated" residual blocks (flat); a gated one multiplies; "paired" for gated ones that also
+            look from every pair of the centroids of an encoder of colours (`PairedMLP`), for actions of 2 numbers a step.
 
     Raises
         ParameterError: for a size that is not a positive integer or does not fit the others, or a name that is
@@ -57,7 +58,7 @@ class Architecture:
     encoder_depth: int = 2
     predictor_width: int = 320
     predictor_depth: int = 2
-    predictor_block: Literal["plain", "gated"] = "plain"
+    predictor_block: Literal["plain", "gated", "paired"] = "plain"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -77,7 +78,12 @@ class Architecture:
                 "latent_dim", f"a flat latent of {6 * self.frames}, 6 for each frame, with encoder='colours'",
                 f"{self.latent}, {self.latent_dim}", f"latent='flat', latent_dim={6 * self.frames}",
             )  # fmt: skip
-        _one_of("predictor_block", self.predictor_block, ("plain", "gated"))
+        _one_of("predictor_block", self.predictor_block, ("plain", "gated", "paired"))
+        if self.predictor_block == "paired" and (self.encoder != "colours" or self.action_dim % 2):
+            raise ParameterError(
+                "predictor_block", "'paired' only with encoder='colours' and an even action_dim",
+                f"encoder={self.encoder!r}, action_dim={self.action_dim}", "predictor_block='gated'",
+            )  # fmt: skip
         if self.image_size % 16:
             raise ParameterError(
                 "image_size", "a multiple of 16", str(self.image_size), "64, the size of the shipped models"
@@ -98,8 +104,8 @@ class Architecture:
 
     @property
     def label(self) -> str:
-        """What names of models and commands call its latents: flat, patch, frozen (ImageNet's patches) or random."""
-        return {"imagenet": "frozen", "random": "random"}.get(self.encoder, self.latent)
+        """What names of models and commands call its latents: flat, colours, patch, frozen (ImageNet's patches) or random."""
+        return {"colours": "colours", "imagenet": "frozen", "random": "random"}.get(self.encoder, self.latent)
 
     @property
     def state_shape(self) -> tuple[int, ...]:

@@ -160,7 +160,8 @@ def load(
         name: the task, such as "wall_single", "point_maze" or "push_t".
         kind: "offline" (behaviour data only) or "robust" (extra data where planners exploit the model).
         seed: of the training.
-        latent: "flat", "patch", "frozen" (features of ImageNet) or "random" (of the same network, untrained).
+        latent: "flat", "colours" (centroids of colours), "patch", "frozen" (features of ImageNet) or "random" (of the same
+            network, untrained).
         device, dtype: as in `load_file`.
 
     Raises

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from grasp_theory.dynamics import broadcast
 from grasp_theory.world_models.architecture import Architecture
 from grasp_theory.world_models.card import Card
-from grasp_theory.world_models.encoders import own_encoder
+from grasp_theory.world_models.encoders import VARIANCE_FLOOR, ColourEncoder, own_encoder
 from grasp_theory.world_models.frozen import FrozenEncoder
 from grasp_theory.world_models.heads import Decoder, Probe
-from grasp_theory.world_models.predictors import predictor
+from grasp_theory.world_models.predictors import PairedMLP, predictor
 from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 
@@ -153,6 +153,19 @@ class WorldModel(nn.Module):
         for first in cast(Iterable[nn.Linear], (self.decoder.enter[0], self.probe_head.layers[0])):
             columns = first.weight.double().reshape(len(first.weight), -1, d)
             write(first.weight, (columns @ back.T).flatten(1))
+        self.tell_centroids()
+
+    @torch.no_grad()
+    def tell_centroids(self) -> None:
+        """Tell a predictor that looks from centroids how to read them off latents in the present coordinates; in place."""
+        if not isinstance(self.predictor, PairedMLP):
+            return
+        assert isinstance(self.encoder, ColourEncoder)  # the architecture sees to it
+        features = self.encoder.standardise
+        spread = (features.variance.double() + VARIANCE_FLOOR).sqrt()
+        read = torch.linalg.inv(self.latent_map.double()) * self.latent_scale.double()
+        self.predictor.centroids.copy_(read * spread)
+        self.predictor.origin.copy_(self.latent_mean.double() * spread + features.mean.double())
 
     def normalise(self, pictures: UInt8[Tensor, "*batch H W 3"]) -> Float[Tensor, "*batch 3 H W"]:
         """Return the difference from the mean picture, its colours whitened: the encoder's input.

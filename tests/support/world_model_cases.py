@@ -19,6 +19,7 @@ ARCHITECTURES = {
     "flat": SMALL,
     "flat, gated blocks": replace(SMALL, predictor_block="gated"),
     "flat, colours": replace(SMALL, encoder="colours", latent_dim=12),
+    "flat, pairs of colours": replace(SMALL, encoder="colours", latent_dim=12, predictor_block="paired"),
     "patch": replace(SMALL, latent="patch"),
     "flat, frozen encoder": replace(SMALL, encoder="frozen"),
     "patch, frozen encoder": replace(SMALL, latent="patch", encoder="frozen"),
@@ -70,7 +71,10 @@ def world_model(architecture: Architecture = SMALL, seed: int = 0) -> WorldModel
     model = WorldModel(architecture, encoder)
     with torch.no_grad():
         for name, buffer in model.named_buffers():
+            if not buffer.is_floating_point():
+                continue  # indices
             buffer.copy_(0.5 + torch.rand_like(buffer) if name.endswith("scale") else torch.rand_like(buffer))
+    model.tell_centroids()
     return model
 
 

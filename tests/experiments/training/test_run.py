@@ -245,7 +245,7 @@ def test_patch_latents_train_too(tmp_path, monkeypatch, name):
 def test_centroids_of_colours_need_no_encoder_s_stage(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "SHARD", 5)
     recipe = replace(
-        recipe_for("push_t", "flat", features="colours", quick=True),
+        recipe_for("push_t", "colours", quick=True),
         episodes=5, first_predictor=Stage(3, 8, 1e-3, 2), predictor=Stage(3, 8, 1e-3, 2),
         decoder=Stage(2, 8, 1e-3), probe=Stage(2, 8, 1e-3),
     )  # fmt: skip
@@ -292,5 +292,5 @@ def test_a_training_killed_at_any_moment_goes_on(tmp_path):
 def test_a_task_without_a_recipe_is_named():
     with pytest.raises(ParameterError, match="wall_single"):
         recipe_for("breakout", "flat")
-    with pytest.raises(ParameterError, match=r"push_t \(flat, colours\).*wall_single \(flat, colours\)"):
-        recipe_for("wall_single", "flat", features="colours")
+    with pytest.raises(ParameterError, match=r"push_t \(colours\).*wall_single \(colours\)"):
+        recipe_for("wall_single", "colours")

@@ -97,6 +97,7 @@ def test_other_coordinates_change_latents_and_distances_but_nothing_that_is_told
     architecture: Architecture,
 ) -> None:
     model, frames = world_model(architecture).to(torch.float64), frames_for(architecture, 3)
+    model.tell_centroids()  # was told in float32
     action = _randn(3, architecture.action_dim, dtype=torch.float64)
     before = model.encode(frames)
     following, pictures, told = model.step(before, action), model.decode(before), model.probe(before)
