@@ -192,7 +192,7 @@ def weights() -> dict[str, Json]:
     return {
         f"{card.task} {card.kind} {card.seed}": card.sha256
         for card in available()
-        if card.task in TRIALS and card.architecture.latent == "flat"
+        if card.task in TRIALS and card.architecture.label == "flat"
     }
 
 

@@ -147,7 +147,7 @@ def plans_of(unit: Unit, folder: Path) -> Plans:
 
 def is_offline(card: Card) -> bool:
     """Return whether it is of one of the models that plan."""
-    return card.kind == "offline" and card.architecture.latent == "flat"
+    return card.kind == "offline" and card.architecture.label == "flat"
 
 
 def _made(unit: Unit) -> Plans:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from math import sqrt
 from typing import Any
 
-from experiments.study.targets import AUTO, Target, Tuned
+from experiments.study.targets import AUTO, Target, Tuned, offline_model
 from experiments.study.trials.own import is_own, study_of, world_of
 from experiments.study.trials.settings import UNLIMITED, Settings, make_planner, settings_of
 from experiments.study.trials.unit import BUDGET, Mode, Unit
@@ -266,7 +266,7 @@ def _units(
         models = [f"{task}:{name}" for name in names]
         model = models[seed] if seed < len(names) else ""
     else:
-        model = f"{task}-offline-flat-{seed}"
+        model = offline_model(task, seed)
     problems = profile.timed if mode in ("single", "mpc") else profile.problems
     if kind == "long" and not profile.thin and not is_own(task):
         problems = max(1, problems // 2)

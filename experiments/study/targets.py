@@ -19,6 +19,15 @@ AUTO = "GRASP.auto"
 """Not tuned: it sets itself by the model, on the tuning problems and without a trial."""
 
 
+COLOURS = ("push_t",)
+"""The tasks that are planned with latents that are centroids of colours; the others with flat latents that an encoder learned."""
+
+
+def offline_model(task: str, seed: int) -> str:
+    """Return the name of the shipped offline model that the study plans a task with."""
+    return f"{task}-offline-{'colours' if task in COLOURS else 'flat'}-{seed}"
+
+
 @dataclass(frozen=True)
 class Target:
     """What a planner is tuned for.
@@ -55,7 +64,7 @@ class Target:
         """The model to tune on: the first of its kind."""
         if is_own(self.task):
             return f"{self.task}:{study_of(self.task).models[0]}"
-        return f"{self.task}-offline-flat-0"
+        return offline_model(self.task, 0)
 
 
 @dataclass(frozen=True)

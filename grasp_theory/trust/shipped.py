@@ -14,6 +14,7 @@ from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import make_problems
 from grasp_theory.tasks.task import Task, stacked_frames
 from grasp_theory.world_models import Card, WorldModel, available, load
+from grasp_theory.world_models.architecture import BACKBONES
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 
@@ -28,7 +29,8 @@ def shipped_problem(
     stream of problem sets, so that none is used for tuning or reporting.
 
     Arguments
-        name: of a shipped model, such as "push_t-robust-flat-0", or of a task, such as "push_t", for its first model.
+        name: of a shipped model, such as "push_t-robust-flat-0", or of a task, such as "push_t", for its first model with flat
+            latents.
         horizon: T; None: that of the card's own evaluation.
         count: how many problems.
 
@@ -36,16 +38,21 @@ def shipped_problem(
         ParameterError: there is no such model; the message lists what there is.
     """
     cards = available()
+    known = [each for each in cards if each.architecture.encoder not in BACKBONES]
     card = next(
-        (each for each in cards if name in (each.name, each.task) and each.architecture.encoder == "own"),
+        (
+            each
+            for each in known
+            if name == each.name or (name, "flat") == (each.task, each.architecture.label)
+        ),
         None,
     )
     if card is None:
         raise ParameterError(
-            "target", f"module:factory, or one of {', '.join(sorted({each.task for each in cards}))}", repr(name),
-            f"one of the models {', '.join(each.name for each in cards)}",
+            "target", f"module:factory, or one of {', '.join(sorted({each.task for each in known}))}", repr(name),
+            f"one of the models {', '.join(each.name for each in known)}",
         )  # fmt: skip
-    model = load(card.task, kind=card.kind, seed=card.seed, latent=card.architecture.latent)
+    model = load(card.task, kind=card.kind, seed=card.seed, latent=card.architecture.label)
     task, evaluated = by_name(card.task), card.evaluation["exploitability"]
     steps = int(evaluated["horizon"]) if horizon is None else horizon
     problems = make_problems(card.task, evaluated["kind"], horizon=steps, count=count, purpose="training")

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from experiments.study.targets import offline_model
 from experiments.study.trials.trial import SCHEMA
 from experiments.study.trials.unit import code_digest
 
@@ -40,7 +41,7 @@ def rows_of(
             row = {
                 "key": f"{cell.row}{cell.column}{cell.planner}{mode}{seed}-{problem}", "unit": f"{cell.row}-{mode}-{seed}",
                 "task": task, "kind": kind, "horizon": horizon, "purpose": "reporting", "problem": problem,
-                "model": f"{task}-offline-flat-{seed}", "model_kind": "offline", "model_seed": seed, "model_hash": "h",
+                "model": offline_model(task, seed), "model_kind": "offline", "model_seed": seed, "model_hash": "h",
                 "planner": cell.planner, "settings": json.dumps(dict(cell.settings), sort_keys=True), "seed": 0,
                 "mode": mode, "batch": len(solved) if mode == "batch" else 1,
                 "first_seconds": time, "first_model": done, "first_true": done,

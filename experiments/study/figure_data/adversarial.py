@@ -49,7 +49,7 @@ def adversarial_steps(sizes: Sizes) -> tuple[dict[str, np.ndarray], dict[str, Js
     for card in available():
         if card.task not in TASKS or card.architecture.encoder in BACKBONES:
             continue
-        task, latent = by_name(card.task), card.architecture.latent
+        task, latent = by_name(card.task), card.architecture.label
         model = load(card.task, kind=card.kind, seed=card.seed, latent=latent)
         frames, goal_frames = random_pairs(task, stream(task, SEED, "figure 3 pairs"), sizes.pairs)
         states, goals = encode(model, task, frames), encode(model, task, goal_frames)

@@ -15,17 +15,16 @@ from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import stream
 from experiments.paths import RESULTS
 from experiments.study.figure_data.extents import SEED
-from experiments.study.targets import Target, Tuned
+from experiments.study.targets import Target, Tuned, offline_model
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.settings import Settings, make_planner, untuned
-from experiments.study.trials.unit import BUDGET
+from experiments.study.trials.unit import BUDGET, stored_model
 from grasp_theory import GRASP, Observation, Plan, Planner
 from grasp_theory.planners.loop.lifted import LiftedPlanner
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.environment import depth
 from grasp_theory.tasks.problems import Kind, Problems, make_problems
 from grasp_theory.tasks.task import FRAMESKIP, Task
-from grasp_theory.world_models import load
 
 CHECK_EVERY = 8
 """Iterations between two looks at the virtual states; few looks fall just after a sync has replaced them."""
@@ -86,11 +85,11 @@ class Planned:
 
 
 def judge_of(setting: Setting, count: int) -> Judge:
-    """Return the first problems of a reporting set, with the shipped offline model of seed 0."""
+    """Return the first problems of a reporting set, with the study's offline model of seed 0."""
     problems = make_problems(
         setting.task, setting.kind, horizon=setting.horizon, count=count, purpose="reporting", seed=SEED
     )
-    return Judge(by_name(setting.task), load(setting.task), problems, range(count))
+    return Judge(by_name(setting.task), stored_model(offline_model(setting.task, 0)), problems, range(count))
 
 
 def demonstrations(task: Task, horizon: int, count: int) -> tuple[Problems, Float[np.ndarray, "N L+1 S"]]:

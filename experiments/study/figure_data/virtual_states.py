@@ -25,12 +25,14 @@ from experiments.study.figure_data.detours import in_walls, needs_detour, recede
 from experiments.study.figure_data.distances import true_distances
 from experiments.study.figure_data.extents import Sizes
 from experiments.study.figure_data.files import pixels
+from experiments.study.targets import offline_model
 from experiments.study.trials.judge import Judge
+from experiments.study.trials.unit import stored_model
 from grasp_theory.statistics.bootstrap import proportion
 from grasp_theory.statistics.intervals import Json, plain
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP
-from grasp_theory.world_models import WorldModel, load
+from grasp_theory.world_models import WorldModel
 
 Arrays = dict[str, np.ndarray]
 TIMES = 6
@@ -110,7 +112,7 @@ def long_plans(sizes: Sizes) -> tuple[Arrays, dict[str, Json]]:
         detours[setting.task] = table
     task = by_name("push_t")
     problems, path = demonstrations(task, LONG.horizon, sizes.long_problems)
-    judge = Judge(task, load("push_t"), problems, range(len(problems)))
+    judge = Judge(task, stored_model(offline_model("push_t", 0)), problems, range(len(problems)))
     receding = recedes(true_distances(judge, path[:, ::FRAMESKIP]))
     horizons: dict[str, Json] = {}
     short: dict[str, Json] = {}

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float, Int
 
+from experiments.study.targets import offline_model
 from experiments.study.trials.own import ENDING
 from grasp_theory.statistics.bootstrap import Bootstrap
 from grasp_theory.statistics.intervals import Estimate, wilson
@@ -116,11 +117,10 @@ def outdated(rows: pl.DataFrame) -> int:
 
 
 def _reported(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of reporting problems and of offline models with flat latents, or of one's own."""
-    return rows.filter(
-        pl.col("purpose") == "reporting",
-        pl.col("model").str.contains("-offline-flat-", literal=True) | pl.col("task").str.ends_with(ENDING),
-    )
+    """Return the rows of reporting problems and of the models that the study plans with, or of one's own."""
+    stems = [offline_model(task, 0).removesuffix("0") for task in rows["task"].unique()]
+    studied = pl.col("model").str.strip_chars_end("0123456789").is_in(stems)
+    return rows.filter(pl.col("purpose") == "reporting", studied | pl.col("task").str.ends_with(ENDING))
 
 
 def _latest(rows: pl.DataFrame) -> pl.DataFrame:

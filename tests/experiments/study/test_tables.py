@@ -26,7 +26,7 @@ from experiments.study.tables import (
     tuned_at,
     units,
 )
-from experiments.study.targets import AUTO, Target, Tuned
+from experiments.study.targets import AUTO, Target, Tuned, offline_model
 from experiments.study.trials.settings import make_planner, settings_of, untuned
 from experiments.study.trials.unit import PROBLEM_SETS, Unit, planner_of
 from grasp_theory import GRASP, GradientDescent
@@ -58,7 +58,7 @@ def test_every_table_can_be_computed(number: str) -> None:
     for unit in made:
         assert (PROBLEM_SETS / f"{unit.set_name}.npz").exists()
         assert unit.purpose == "reporting"
-        assert unit.model.startswith(f"{unit.task}-offline-flat-")
+        assert unit.model == offline_model(unit.task, int(unit.model[-1]))
     for kind, count in (("long", 100), ("random", 200), ("trajectory", 200)):
         seen = {unit.indices.stop for unit in made if unit.kind == kind and unit.mode == "batch"}
         assert not seen or max(seen) == count

@@ -9,10 +9,11 @@ from grasp_theory import diagnose
 from grasp_theory.trust.card_errors import card_errors
 from grasp_theory.trust.shipped import shipped_problem
 from grasp_theory.world_models import Card, available
+from grasp_theory.world_models.architecture import BACKBONES
 from linear_systems.errors import ParameterError
 
 pytest.importorskip("gymnasium")
-NAMES = [card.name for card in available() if card.architecture.encoder == "own"]
+NAMES = [card.name for card in available() if card.architecture.encoder not in BACKBONES]
 
 
 def load_card(name: str) -> Card:

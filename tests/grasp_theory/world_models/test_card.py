@@ -43,7 +43,7 @@ def test_round_trip_through_text(architecture: Architecture) -> None:
     encoder = "1" * 64 if architecture.encoder == "frozen" else None
     card = card_for(architecture, sha256="0" * 64, encoder_sha256=encoder, kind="robust", seed=2)
     assert Card.from_json(json.loads(json.dumps(card.to_json()))) == card
-    assert card.name == f"wall_single-robust-{architecture.latent}-2"
+    assert card.name == f"wall_single-robust-{architecture.label}-2"
 
 
 def test_numbers_keep_all_their_digits() -> None:

@@ -16,6 +16,7 @@ from study_cases import small_unit
 import experiments
 from experiments.study.code.closure import Code
 from experiments.study.code.modules import Definition, Sources
+from experiments.study.targets import offline_model
 from experiments.study.trials.trial import planned_and_judged
 from experiments.study.trials.unit import PLANNERS, Unit, code_digest, repository, trial_code
 from grasp_theory.tasks import by_name
@@ -185,7 +186,7 @@ def test_all_that_a_trial_runs_belongs(planner: str, task: str) -> None:
     """No function of ours runs in a trial that its digest leaves out; what the unit says of itself is in the key."""
     kind: Any = "random" if task == "wall_single" else "trajectory"
     unit = small_unit(
-        task=task, kind=kind, horizon=2, model=f"{task}-offline-flat-0", planner=planner, settings=TINY[planner]
+        task=task, kind=kind, horizon=2, model=offline_model(task, 0), planner=planner, settings=TINY[planner]
     )  # fmt: skip
     by_name(task)  # what runs when modules are imported is no part of a trial
     for mode in ("batch", "single", "mpc"):

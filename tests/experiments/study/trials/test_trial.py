@@ -16,6 +16,7 @@ from torch import Tensor
 
 from experiments.evaluation.observe import environment_actions
 from experiments.study.trials import loop
+from experiments.study.targets import offline_model
 from experiments.study.trials.judge import Judge, believed, noise_seeds
 from experiments.study.trials.loop import closed_loop
 from experiments.study.trials.trial import SCHEMA, run_unit
@@ -206,9 +207,9 @@ def test_closed_loop_rows() -> None:
 def test_every_task_can_be_studied(task: str) -> None:
     kind = "trajectory"
     for mode in ("batch", "single", "mpc"):
-        rows = run_unit(small_unit(task=task, kind=kind, model=f"{task}-offline-flat-0", mode=mode))
+        rows = run_unit(small_unit(task=task, kind=kind, model=offline_model(task, 0), mode=mode))
         assert len(rows) == 2
         assert rows["true_distance"].is_finite().all()
-    model = stored_model(f"{task}-offline-flat-0")
+    model = stored_model(offline_model(task, 0))
     assert not model.training
     assert by_name(task).name == task
