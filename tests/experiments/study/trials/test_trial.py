@@ -15,8 +15,8 @@ from study_cases import small_unit
 from torch import Tensor
 
 from experiments.evaluation.observe import environment_actions
-from experiments.study.trials import loop
 from experiments.study.targets import offline_model
+from experiments.study.trials import loop
 from experiments.study.trials.judge import Judge, believed, noise_seeds
 from experiments.study.trials.loop import closed_loop
 from experiments.study.trials.trial import SCHEMA, run_unit
