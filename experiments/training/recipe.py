@@ -55,6 +55,7 @@ class Recipe:
 
     Arguments
         episodes, length: behaviour episodes, and environment steps of each.
+        mixture: the name of their mixture of policies in `Task.mixtures`.
         latent, latent_dim: kind and size of the latent.  For "colours", centroids of colours (`ColourEncoder`), and for
             "frozen" and "random", patches of a frozen network, ImageNet's or untrained (`FrozenEncoder`), the encoder's weights
             and stage do not count.
@@ -77,6 +78,7 @@ class Recipe:
 
     episodes: int
     length: int
+    mixture: str = "offline"
     latent: Latent = "flat"
     latent_dim: int = 8
     encoder_depth: int = 2
@@ -142,6 +144,7 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
     ("push_t", "colours"): Recipe(
         episodes=8000,
         length=100,
+        mixture="diverse",
         latent="colours",
         latent_dim=12,
         predictor_block="paired",

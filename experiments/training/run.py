@@ -95,7 +95,7 @@ class Run:
         """
         clock = _Clock()
         task, recipe = self.task, self.recipe
-        episodes = self._collect("offline", recipe.episodes, DATA_SEED)
+        episodes = self._collect(recipe.mixture, recipe.episodes, DATA_SEED)
         frames = self._draw(episodes, "offline")
         torch.manual_seed(self.seed)
         model = WorldModel(self._architecture(encoder), encoder)
@@ -130,7 +130,7 @@ class Run:
         if recipe.distance == "steps":
             measure_in_steps(model, latents)
         round_weights(model)  # as it will be stored
-        facts = {"behaviour": _describe(episodes, "offline", DATA_SEED)}
+        facts = {"behaviour": _describe(episodes, recipe.mixture, DATA_SEED)}
         return Trained(model.requires_grad_(False), facts, clock.facts(self.device))
 
     def robust(self, model: WorldModel) -> Trained:
@@ -142,7 +142,7 @@ class Run:
         """
         clock = _Clock()
         recipe, wanted = self.recipe, self.recipe.replays
-        behaviour = self._collect("offline", recipe.episodes, DATA_SEED)
+        behaviour = self._collect(recipe.mixture, recipe.episodes, DATA_SEED)
         contacts = self._collect("robust", recipe.episodes // 2, EXTRA_SEED)
         seen = [
             (*self._encoded(model, behaviour, "offline"), 1 - CONTACTS - wanted.share),
@@ -172,7 +172,7 @@ class Run:
             clock.stage("predictor" if number == 0 else f"predictor_{number + 1}", log)
         round_weights(model)
         facts = {
-            "behaviour": _describe(behaviour, "offline", DATA_SEED),
+            "behaviour": _describe(behaviour, recipe.mixture, DATA_SEED),
             "contacts": _describe(contacts, "robust", EXTRA_SEED),
             "replays": {
                 "episodes": sum(len(one.states) for one in given[2:]),
@@ -224,10 +224,10 @@ class Run:
             predictor_block=recipe.predictor_block,
         )  # fmt: skip
 
-    def _collect(self, kind: Kind, episodes: int, seed: int) -> Episodes:
+    def _collect(self, mixture: str, episodes: int, seed: int) -> Episodes:
         return collect(
             self.task, episodes=episodes, length=self.recipe.length, seed=seed, folder=self.folder / "data",
-            mixture=self.task.mixtures[kind],
+            mixture=self.task.mixtures[mixture],
         )  # fmt: skip
 
     def _draw(self, episodes: Episodes, name: str) -> Frames:
@@ -296,6 +296,11 @@ def _digest(episodes: Episodes) -> str:
     return digest.hexdigest()[:12]
 
 
-def _describe(episodes: Episodes, kind: Kind, seed: int) -> dict[str, Any]:
+def _describe(episodes: Episodes, mixture: str, seed: int) -> dict[str, Any]:
     count, length = episodes.actions.shape[:2]
-    return {"episodes": count, "length": length, "mixture": dict(episodes.task.mixtures[kind]), "seed": seed}
+    return {
+        "episodes": count,
+        "length": length,
+        "mixture": dict(episodes.task.mixtures[mixture]),
+        "seed": seed,
+    }

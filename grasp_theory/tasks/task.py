@@ -43,7 +43,8 @@ class Task(Protocol):
     action_unit: str
     """What an action component of 1 does."""
     mixtures: Mapping[str, Mapping[str, float]]
-    """Shares of the behaviour policies by name: "offline" for behaviour data, "robust" for contacts and saturation."""
+    """Shares of the behaviour policies by name: "offline" for behaviour data, "robust" for contacts and saturation; Push-T
+    also has "diverse", with actions as jerky as planners'."""
 
     def simulate(
         self, states: Float[np.ndarray, "N S"], actions: Float[np.ndarray, "N L A"]

@@ -31,7 +31,13 @@ from grasp_theory.tasks.push_t.physics import (
     distance_to_block,
     to_world,
 )
-from grasp_theory.tasks.push_t.policies import OFFLINE_MIXTURE, POLICIES, ROBUST_MIXTURE, assign
+from grasp_theory.tasks.push_t.policies import (
+    DIVERSE_MIXTURE,
+    OFFLINE_MIXTURE,
+    POLICIES,
+    ROBUST_MIXTURE,
+    assign,
+)
 from grasp_theory.tasks.raster import Viewport, blank, draw_convex_polygons, draw_discs, rectangle
 from grasp_theory.tasks.task import FRAMESKIP
 from linear_systems.errors import HorizonError, InvalidInputError, NonFiniteError, ShapeError
@@ -79,7 +85,11 @@ class PushT:
     )
     action_unit: str = field(default="100 px from the pusher to its target", init=False)
     mixtures: Mapping[str, Mapping[str, float]] = field(
-        default_factory=lambda: {"offline": OFFLINE_MIXTURE, "robust": ROBUST_MIXTURE},
+        default_factory=lambda: {
+            "offline": OFFLINE_MIXTURE,
+            "diverse": DIVERSE_MIXTURE,
+            "robust": ROBUST_MIXTURE,
+        },
         init=False,
         compare=False,
     )

@@ -25,7 +25,7 @@ from grasp_theory.tasks.push_t.physics import (
     to_block,
     to_world,
 )
-from grasp_theory.tasks.push_t.policies import OFFLINE_MIXTURE, POLICIES, ROBUST_MIXTURE
+from grasp_theory.tasks.push_t.policies import POLICIES
 from grasp_theory.tasks.push_t.push_t import BAR_COLOUR, PUSH_T, PUSHER_COLOUR, STEM_COLOUR, angle_between
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from linear_systems.errors import HorizonError, InvalidInputError, NonFiniteError, ParameterError, ShapeError
@@ -235,14 +235,19 @@ def test_policies_are_what_they_are_called(policy):
         assert_allclose(actions.var(), 1 / 3, rtol=0.05)
     if policy == "correlated":
         assert 0.8 < memory < 0.95
-    assert (moved > 0.8) == (policy in ("push", "saturated"))
+    if policy == "shaken":  # jerkier than a push, and each row as jerky as it drew
+        calm = PUSH_T.behaviour(rng, PUSH_T.sample_states(rng, 40), 60, mixture={"push": 1.0})[1]
+        jerk, calmer = (np.diff(each, axis=1).std(axis=(1, 2)) for each in (actions, calm))
+        assert jerk.mean() > 2 * calmer.mean()
+        assert jerk.max() > 3 * jerk.min()
+    assert (moved > 0.8) == (policy in ("push", "saturated", "shaken"))
 
 
 def test_mixtures_draw_each_policy_by_its_weight():
     starts = PUSH_T.sample_states(_rng(), 200)
     _, actions = PUSH_T.behaviour(_rng(), starts, 2, mixture={"saturated": 3.0, "random": 1.0, "push": 0.0})
     assert 0.65 < (np.abs(actions) == 1).all(axis=(1, 2)).mean() < 0.85
-    for mixture in (OFFLINE_MIXTURE, ROBUST_MIXTURE):
+    for mixture in PUSH_T.mixtures.values():
         assert sum(mixture.values()) == pytest.approx(1)
         assert set(mixture) <= set(POLICIES)
 
