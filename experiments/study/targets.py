@@ -19,13 +19,9 @@ AUTO = "GRASP.auto"
 """Not tuned: it sets itself by the model, on the tuning problems and without a trial."""
 
 
-COLOURS = ("push_t",)
-"""The tasks that are planned with latents that are centroids of colours; the others with flat latents that an encoder learned."""
-
-
 def offline_model(task: str, seed: int) -> str:
     """Return the name of the shipped offline model that the study plans a task with."""
-    return f"{task}-offline-{'colours' if task in COLOURS else 'flat'}-{seed}"
+    return f"{task}-offline-flat-{seed}"
 
 
 @dataclass(frozen=True)
