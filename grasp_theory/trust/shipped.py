@@ -43,7 +43,7 @@ def shipped_problem(
     if card is None:
         raise ParameterError(
             "target", f"module:factory, or one of {', '.join(sorted({each.task for each in cards}))}", repr(name),
-            f"one of the models {', '.join(each.name for each in cards)}",
+            f"mymodel:problem for a problem of your own in mymodel.py, or a model: {', '.join(each.name for each in cards)}",
         )  # fmt: skip
     model = load(card.task, kind=card.kind, seed=card.seed, latent=card.architecture.latent)
     task, evaluated = by_name(card.task), card.evaluation["exploitability"]
