@@ -167,7 +167,9 @@ class Comparison:
         ]
         idle = [each.name for each in self.results if not each.planned]
         if idle:
-            lines.append(f"{', '.join(idle)}: no plan was made, for the budget does not pay for one iteration")
+            lines.append(
+                f"{', '.join(idle)}: no plan was made, for the budget does not pay for one iteration"
+            )
         for pair in self.pairs:
             gap = pair.difference
             lines.append(

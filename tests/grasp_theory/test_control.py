@@ -229,7 +229,7 @@ def test_where_the_environment_does_not_say_the_problem_judges() -> None:
 
 
 def test_gymnasium_boundary() -> None:
-    with pytest.raises(ParameterError, match="found neither.*seed=0"):
+    with pytest.raises(ParameterError, match=r"found neither.*seed=0"):
         GymnasiumWorld([Line()])
     with pytest.raises(ParameterError, match="found both"):
         GymnasiumWorld([Line()], seed=0, observations=[0.0])

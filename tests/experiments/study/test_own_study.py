@@ -133,7 +133,7 @@ def test_a_study_imports_what_lies_beside_it(
     (tmp_path / "of_the_disc.py").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     study = tmp_path / "importing.py"
     study.write_text("from of_the_disc import STUDY\n", encoding="utf-8")
-    shown = call("table", "1", "--study", study, "--results", tmp_path / "results", "--quick", "--stored")
+    shown = call("table", 1, "--study", study, "--results", tmp_path, "--quick", "--stored")
     assert "Table 1, Disc" in shown
 
 
