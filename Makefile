@@ -14,7 +14,10 @@ SWM ?= stable-worldmodel==0.1.1
 
 FIGURES ?= report/figures
 
-.PHONY: verify test slow smoke docs lowest peers mutants lint clean
+# The environment alone, for planning with a model of one's own.
+setup: $(READY)
+
+.PHONY: setup verify test slow smoke docs lowest peers mutants lint clean
 
 verify: $(READY)
 	$(BIN)/python -m paper_checks $(ARGS)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from rich.progress import Progress
 from torch import Tensor
 
-from grasp_theory.planners import Plan, Planner
+from grasp_theory.planners import Plan, Planner, Status
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.statistics.intervals import Estimate, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials, holm
@@ -55,6 +55,12 @@ class Result:
     def loss(self) -> Float[np.ndarray, " B"]:
         """The loss of each plan."""
         return self.plan.loss.double().cpu().numpy()
+
+    @property
+    def planned(self) -> bool:
+        """Whether the budget paid for an iteration; if not, `plan` is what planning would have started from."""
+        spent = (self.plan.status == Status.EVALUATION_LIMIT) & (self.plan.iterations == 0)
+        return not bool(spent.any())
 
     def share(self, what: Success) -> Estimate | None:
         """Return the share of problems with believed or true success, with Wilson's 95% interval."""
@@ -159,6 +165,11 @@ class Comparison:
             f"{np.median(each.loss):9.3g}  {np.mean(each.evaluations):11,.0f}  {each.seconds:8.3g}"
             for each in self.results
         ]
+        idle = [each.name for each in self.results if not each.planned]
+        if idle:
+            lines.append(
+                f"{', '.join(idle)}: no plan was made, for the budget does not pay for one iteration"
+            )
         for pair in self.pairs:
             gap = pair.difference
             lines.append(

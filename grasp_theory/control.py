@@ -242,9 +242,11 @@ class GymnasiumWorld:
 
     An episode that the environment ends (terminated or truncated) is stepped no more: its last observation stands.
 
-        gym = GymnasiumWorld([gymnasium.make("...") for _ in range(B)])
+        gym = GymnasiumWorld([gymnasium.make("...") for _ in range(B)], seed=0)
         problem = PlanningProblem(model, gym.observe(gym.world), goal, ...)
         control(planner, problem, gym.step, world=gym.world, observe=gym.observe, success=gym.success)
+
+    Environments without success in their info, such as Pendulum-v1: leave `success` out, and `problem.reached` judges.
 
     Arguments
         environments: B environments, single ones.
@@ -255,7 +257,7 @@ class GymnasiumWorld:
         solved: info of a step -> whether it is a success; None: its "is_success", or else "success".
 
     Raises
-        ParameterError: neither or both of `seed` and `observations`, or an info without success.
+        ParameterError: neither or both of `seed` and `observations`; `success` is asked for, and the info has none.
     """
 
     def __init__(
@@ -279,8 +281,9 @@ class GymnasiumWorld:
             positive_integer("seed", seed, minimum=0)
         if (seed is None) == (observations is None):
             raise ParameterError(
-                "seed, observations", "one of both", "neither or both", "give one of seed and observations"
-            )
+                "seed, observations", "one of both", "neither" if seed is None else "both",
+                "seed=0 resets the environments; observations=[...] takes them as they are",
+            )  # fmt: skip
         self._encode, self._block = encode, positive_integer("action_block", action_block)
         self._solved = _solved_by_info if solved is None else solved
         first = (
@@ -311,7 +314,7 @@ class GymnasiumWorld:
                 if episode.ended or episode.success:
                     break
                 episode.observation, _, over, cut, info = episode.environment.step(part.astype(space.dtype))
-                episode.ended, episode.success = over or cut, bool(self._solved(info))
+                episode.ended, episode.success = over or cut, self._solved(info)
         return world
 
     def observe(self, world: World) -> Tensor:
@@ -329,7 +332,15 @@ class GymnasiumWorld:
 
         Arguments
             world: the N episodes.
+
+        Raises
+            ParameterError: the environments do not say.
         """
+        if any(episode.success is None for episode in world):
+            raise ParameterError(
+                "solved", 'an info with "is_success" or "success"', "neither in the environment's",
+                "say what counts: solved=..., or leave success out of control, so that problem.reached judges",
+            )  # fmt: skip
         return np.array([episode.success for episode in world], dtype=bool)
 
 
@@ -338,13 +349,9 @@ class _Episode:
     environment: Any
     observation: Any
     ended: bool = False
-    success: bool = False
+    success: bool | None = False
+    """None: the environment does not say."""
 
 
-def _solved_by_info(info: dict[str, Any]) -> bool:
-    for name in ("is_success", "success"):
-        if name in info:
-            return bool(info[name])
-    raise ParameterError(
-        "solved", 'an info with "is_success" or "success"', f"{sorted(info)}", "say what counts: solved=..."
-    )
+def _solved_by_info(info: dict[str, Any]) -> bool | None:
+    return next((bool(info[name]) for name in ("is_success", "success") if name in info), None)

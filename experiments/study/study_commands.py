@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -270,6 +271,9 @@ def _profile(
                 "that of the repository",
                 "--results my_results",
             )
+        # Of the modules beside a study's file; last, so that none of them hides another.  Workers inherit it.
+        if (folder := str(study.resolve().parent)) not in sys.path:
+            sys.path.append(folder)
         base = replace(base, study=str(study), problems=min(base.problems, _least(study)))
     count = problems or base.problems
     return replace(base, problems=count, timed=min(count, base.timed if timed is None else timed))

@@ -69,6 +69,11 @@ class Transitions:
         states = as_tensor("states", states)
         check_states("states", states, states)
         following, actions = as_tensor("following", following, states), as_tensor("actions", actions, states)
+        if following.shape != states.shape:
+            raise ShapeError(
+                "following", f"shape {tuple(states.shape)}, that of states", f"shape {tuple(following.shape)}",
+                "pass states, actions and the states that followed, in this order",
+            )  # fmt: skip
         check_states("following", following, states)
         if actions.ndim != 2 or len(actions) != len(states):
             raise ShapeError(

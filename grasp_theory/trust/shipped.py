@@ -50,7 +50,7 @@ def shipped_problem(
     if card is None:
         raise ParameterError(
             "target", f"module:factory, or one of {', '.join(sorted({each.task for each in known}))}", repr(name),
-            f"one of the models {', '.join(each.name for each in known)}",
+            f"mymodel:problem for a problem of your own in mymodel.py, or a model: {', '.join(each.name for each in known)}",
         )  # fmt: skip
     model = load(card.task, kind=card.kind, seed=card.seed, latent=card.architecture.label)
     task, evaluated = by_name(card.task), card.evaluation["exploitability"]

@@ -78,6 +78,16 @@ def test_pairs_are_tested_exactly() -> None:
     assert all(pair.adjusted >= pair.p_value for pair in found.pairs)
 
 
+def test_a_budget_below_one_iteration_is_told() -> None:
+    """An iteration of 20 samples takes 20 T steps, and a look T: with 60 CEM returns what it started from."""
+    starved = compare(PLANNERS, POSED, replay=replay, max_evaluations=60)
+    assert [each.planned for each in starved.results] == [True, True, False]
+    assert "CEM: no plan was made, for the budget does not pay for one iteration" in str(starved).splitlines()
+    fed = compare(PLANNERS, POSED, replay=replay, max_evaluations=600)
+    assert all(each.planned for each in fed.results)
+    assert "no plan was made" not in str(fed)
+
+
 def test_table_frames_and_picture() -> None:
     found = compare([GRASP(), GD], POSED, replay=replay, max_evaluations=300)
     table = str(found)

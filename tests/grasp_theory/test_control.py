@@ -211,9 +211,28 @@ def test_gymnasium(block: int) -> None:
     assert (run.solved_at >= 1).all()
 
 
+class Silent(Line):
+    """A line whose info says nothing of success, as those of Gymnasium's own environments."""
+
+    def step(self, action: Any) -> Any:
+        *rest, _ = super().step(action)
+        return *rest, {}
+
+
+def test_where_the_environment_does_not_say_the_problem_judges() -> None:
+    world = GymnasiumWorld([Silent() for _ in range(3)], seed=0)
+    posed = replace(_line(world, 1), reached=near)
+    run = control(GD, posed, world.step, world=world.world, observe=world.observe)
+    assert run.reached.all()
+    with pytest.raises(ParameterError, match=r"solved=\.\.\., or leave success out"):
+        control(GD, posed, world.step, world=world.world, observe=world.observe, success=world.success)
+
+
 def test_gymnasium_boundary() -> None:
-    with pytest.raises(ParameterError, match="seed"):
+    with pytest.raises(ParameterError, match=r"found neither.*seed=0"):
         GymnasiumWorld([Line()])
+    with pytest.raises(ParameterError, match="found both"):
+        GymnasiumWorld([Line()], seed=0, observations=[0.0])
     with pytest.raises(ShapeError, match="observations"):
         GymnasiumWorld([Line()], observations=[])
     world = GymnasiumWorld([Line()], seed=0, solved=lambda info: "nothing" in info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -123,6 +124,17 @@ def test_what_is_wrong_in_a_file_is_told(text: str, words: str, tmp_path: Path) 
     )
     assert said.exit_code == 2
     assert words in " ".join(said.output.replace("│", " ").split())
+
+
+def test_a_study_imports_what_lies_beside_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "of_the_disc.py").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    study = tmp_path / "importing.py"
+    study.write_text("from of_the_disc import STUDY\n", encoding="utf-8")
+    shown = call("table", 1, "--study", study, "--results", tmp_path, "--quick", "--stored")
+    assert "Table 1, Disc" in shown
 
 
 def test_what_a_study_does_not_have_is_told(path: Path, tmp_path: Path) -> None:

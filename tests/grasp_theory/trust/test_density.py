@@ -110,6 +110,7 @@ def test_errors() -> None:
         ),
         (ShapeError, "actions", (model, STATES, ACTIONS[1:], following)),
         (ShapeError, "following", (model, STATES, ACTIONS, following[1:])),
+        (ShapeError, "in this order", (model, STATES, following, ACTIONS)),
         (NonFiniteError, "actions", (model, STATES, ACTIONS * torch.inf, following)),
         (DTypeError, "states", (model, STATES.half(), ACTIONS, following)),
     ):
