@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from study_cases import TUNE
 from typer.testing import CliRunner, Result
 
 from experiments.__main__ import app
@@ -24,18 +25,6 @@ from linear_systems.errors import ParameterError
 from paper_checks.cli import app as checks_app
 
 ROOT = Path(__file__).parents[2]
-TUNE = [
-    "tune",
-    "wall_single",
-    "--quick",
-    "--planner",
-    "GRASP",
-    "--trials",
-    "1",
-    "--problems",
-    "1",
-    "--results",
-]
 
 
 def call(*words: object, of: object = app) -> Result:
