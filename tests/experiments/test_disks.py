@@ -169,6 +169,47 @@ def test_a_full_disk_is_named_and_what_was_there_is_unharmed(name: str, disk: Pa
     assert command.run(folder).exit_code == 0, "it goes on once there is space"
 
 
+def test_figures_of_an_earlier_run_do_not_hide_that_the_disk_is_read_only(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure_data_command, "measure", None)
+    (disk / "figures").mkdir()
+    make_read_only(disk)
+    refused(COMMANDS["figure-data"].run(disk), disk)
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    target, link, dangling = (tmp_path / name for name in ("elsewhere", "link", "dangling"))
+    target.write_text("old")
+    link.symlink_to(target)
+    dangling.symlink_to(tmp_path / "new")
+    write_atomically(link, "new")
+    write_atomically(dangling, "made")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert (tmp_path / "new").read_text() == "made"
+
+
+@pytest.mark.parametrize("name", ["it", "link"])
+def test_what_is_no_file_is_refused_before_the_work_and_stays(name: str, tmp_path: Path) -> None:
+    """A pipe, as `/dev/null` or `/dev/stdout` might be named: to take its place would destroy it."""
+    os.mkfifo(tmp_path / "it")
+    (tmp_path / "link").symlink_to(tmp_path / "it")
+    path = tmp_path / name
+    for words in (
+        ("evaluate", "wall_single", "--json", "{}"),
+        ("ablation", "wall_single", "--folder", str(tmp_path), "--json", "{}"),
+        ("episode", "wall_single", "--out", "{}"),
+    ):
+        result = Command(words).run(path)
+        assert result.exit_code == 2
+        assert f"{path}: it is no regular file" in result.output
+    with pytest.raises(OSError, match="no regular file"):
+        write_atomically(path, "text")
+    assert (tmp_path / "it").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+
+
 def test_a_full_disk_is_told_as_such_whichever_library_writes(disk: Path) -> None:
     path = disk / "it"
     write_atomically(path, "old")
