@@ -176,6 +176,7 @@ def tune(
         raise ParameterError(
             "tasks", "some that the tables plan in", ", ".join(chosen), "leave out --quick, or name others"
         )
+    Tuned.load(results)  # a file that cannot be added to is told before the work
     console = Console(stderr=True)
     entries = tune_all(
         wanted, results, trials=number, problems=count, budget=QUICK.budget if quick else BUDGET, workers=workers,

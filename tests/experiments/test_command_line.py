@@ -169,12 +169,16 @@ def test_sizes_that_no_machine_has_are_refused_at_once(words: list[str]) -> None
         b'{"GRASP wall_single-random-' + b"9" * 5000 + b'": {"settings": {}}}',
     ],
 )  # fmt: skip
-def test_a_damaged_file_of_settings_is_named(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_file_of_settings_is_named(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_commands, "tune_all", None)
     (tmp_path / "tuned.json").write_bytes(content)
     with pytest.raises(ParameterError, match="remove the file"):
         Tuned.load(tmp_path)
     one_line(call("table", "4", "--quick", "--results", tmp_path), tmp_path / "tuned.json")
     one_line(call("status", "--results", tmp_path), tmp_path / "tuned.json")
+    one_line(call(*TUNE, tmp_path), tmp_path / "tuned.json")
 
 
 @pytest.mark.parametrize("kind", ["garbage", "folder", "pipe"])
