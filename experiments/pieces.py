@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,14 @@ from grasp_theory.files import atomic_file, read_whole
 from linear_systems.errors import ParameterError
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file, once whoever else holds it is done."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def begun(path: Path) -> dict[str, Any]:
@@ -54,7 +65,7 @@ def piece(path: Path, settings: Mapping[str, object], make: Callable[[], Arrays]
             np.savez_compressed(file, settings=json.dumps(settings), **made)  # type: ignore[arg-type]
     try:
         # np.load would leave a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(read_whole(path)), allow_pickle=False) as archive:
             found = json.loads(str(archive["settings"]))
             arrays = {name: archive[name] for name in archive.files if name != "settings"}
     except Exception as error:  # zipfile, zlib and numpy each have their own

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from grasp_theory.files import expect_file
 from linear_systems.errors import FloatOverflowError, InvalidInputError, PrecisionLossError, UndecidedError
 
 UNUSABLE, INTERRUPTED = 2, 130
@@ -91,14 +92,13 @@ def expect_writable(path: Path | None) -> None:
         path: the file to be; None if none is asked for.
 
     Raises
-        OSError: its folder is missing or cannot be written to, or it is a folder itself.
+        OSError: its folder is missing or cannot be written to, or it is a folder, a device or a pipe itself.
     """
     if path is None:
         return
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        with tempfile.TemporaryFile(dir=path.parent):
+        expect_file(path)
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
             pass
     except OSError as error:
         error.filename = str(path)

@@ -24,6 +24,18 @@ def read_whole(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def expect_file(path: Path) -> None:
+    """Refuse what a file cannot take the place of: to replace a device or a pipe would destroy it.
+
+    Raises
+        OSError: there is something else than a file at `path`.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to, and put that file in `path`'s place once it is complete and on disk.
@@ -31,23 +43,25 @@ def atomic_path(path: Path) -> Iterator[Path]:
     A crash leaves the old file or the new one.  What killed processes of this machine left beside `path` is removed.
 
     Arguments
-        path: the file to write; its folder must exist.
+        path: the file to write; its folder must exist.  Where it is a link, the file that it leads to is written.
 
     Raises
-        OSError: the folder is missing, read-only or full; the old file is untouched.
+        OSError: the folder is missing, read-only or full, or `path` is no file; what was there is untouched.
     """
+    expect_file(path)
+    target = Path(os.path.realpath(path))
     # Short, so that it fits wherever the name itself does.
-    stem = f".{_short(path.name)}.{_short(socket.gethostname())}"
-    for leftover in path.parent.glob(f"{stem}.*.partial"):
+    stem = f".{_short(target.name)}.{_short(socket.gethostname())}"
+    for leftover in target.parent.glob(f"{stem}.*.partial"):
         if not _alive(int(leftover.name.split(".")[3])):
             leftover.unlink(missing_ok=True)
-    partial = path.parent / f"{stem}.{os.getpid()}.partial"
+    partial = target.parent / f"{stem}.{os.getpid()}.partial"
     try:
         yield partial
         _sync(partial)
-        partial.replace(path)
+        partial.replace(target)
         with suppress(OSError):  # not every system lets a folder be opened
-            _sync(path.parent)
+            _sync(target.parent)
     except OSError as error:
         if error.filename in (None, str(partial), partial):  # the caller knows the file by its own name
             error.filename = str(path)

@@ -40,6 +40,7 @@ from experiments.study.trials.own import case_of, study_of
 from experiments.study.trials.store import Store, existing
 from experiments.study.trials.unit import BUDGET, unit_key
 from experiments.study.tune import tune_all
+from grasp_theory.command_line import expect_folder
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
 from linear_systems.errors import ParameterError
@@ -89,6 +90,7 @@ def table(
     short: Annotated[bool, typer.Option("--brief", help="Print the figures only, as Markdown.")] = False,
 ) -> None:
     """Compute what a table lacks and show it beside the paper's."""
+    expect_folder(out)
     where = str(device_of(device))
     if stored and (workers > 1 or ray is not None or gpus or where != "cpu"):
         raise ParameterError(
@@ -175,6 +177,7 @@ def tune(
         raise ParameterError(
             "tasks", "some that the tables plan in", ", ".join(chosen), "leave out --quick, or name others"
         )
+    Tuned.load(results)  # a file that cannot be added to is told before the work
     console = Console(stderr=True)
     entries = tune_all(
         wanted, results, trials=number, problems=count, budget=QUICK.budget if quick else BUDGET, workers=workers,
@@ -251,7 +254,10 @@ def _lacking(number: str, tuned: Tuned, store: Store, profile: Profile) -> str:
     missing = not_tuned(number, tuned, profile)
     try:
         needed = units(cells(number, tuned, profile), modes(number), profile, _models())
-    except ParameterError:  # no set has all its planners tuned
+    except ParameterError:
+        if not missing:
+            raise
+        # No set has all its planners tuned.
         return f"table {number}: {len(missing)} planners to tune, first {missing[0].name}"
     done = store.units()
     left = [unit for unit in needed if unit_key(unit) not in done]

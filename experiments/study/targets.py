@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.pieces import locked
 from experiments.study.trials.own import is_own, study_of, world_of
-from experiments.study.trials.settings import Settings, untuned
+from experiments.study.trials.settings import Settings, make_planner, untuned
 from grasp_theory.files import atomic_file, read_whole
-from linear_systems.errors import ParameterError
+from linear_systems.errors import InvalidInputError, ParameterError
 
 AUTO = "GRASP.auto"
 """Not tuned: it sets itself by the model, on the tuning problems and without a trial."""
@@ -79,7 +79,7 @@ class Tuned:
         """Return what was tuned in a folder of results; nothing if it holds nothing.
 
         Raises
-            ParameterError: if the file is damaged.
+            ParameterError: if the file is damaged, or holds settings that the planners of this version do not take.
         """
         path = folder / "tuned.json"
         if not path.exists():
@@ -95,6 +95,11 @@ class Tuned:
                 raise damaged(path, f"settings of {name!r}", json.dumps(entry)[:60])
             if not _NAME.fullmatch(name):
                 raise damaged(path, "planners and problem sets by name", repr(name)[:60])
+            for settings in (entry["settings"], entry.get("own_settings", {})):
+                try:
+                    make_planner(re.split(r"\W", name)[0], tuple(dict(settings).items()))
+                except (InvalidInputError, TypeError, ValueError) as error:
+                    raise damaged(path, f"settings of {name!r} for this version", str(error)) from error
         return cls(entries)
 
     def settings(self, target: Target, *, by: str = "settings") -> Settings | None:
@@ -135,8 +140,7 @@ class Tuned:
     def add(cls, folder: Path, target: Target, entry: Mapping[str, Any]) -> None:
         """Add an entry to a folder's `tuned.json`; several processes may."""
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".tuned.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(folder / ".tuned.lock"):
             cls.load(folder).with_entry(target, entry).save(folder)
 
     def save(self, folder: Path) -> None:
@@ -146,7 +150,7 @@ class Tuned:
             file.write((json.dumps(self.entries, indent=1, sort_keys=True) + "\n").encode())
 
 
-_NAME = re.compile(r"[\w.]+ .+-\w+-\d+")
+_NAME = re.compile(r"[\w.]+ .+-\w+-\d{1,9}")
 
 
 def damaged(path: Path, expected: str, found: str) -> ParameterError:

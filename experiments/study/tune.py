@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from experiments.pieces import locked
 from experiments.study.execute import Runner, execute, runner
 from experiments.study.targets import AUTO, Target, damaged
 from experiments.study.trials.own import world_of
@@ -38,6 +39,10 @@ STARTUP = 4
 """Trials drawn at random before the estimator has a say; the same however long the study, so that it can be prolonged."""
 HANDED = "handed over"
 """The attribute of a trial of a neighbour's settings."""
+PATIENCE = 60.0
+"""Seconds to wait for another process's write to the studies: on a busy machine one takes a while."""
+LONGEST = 512 - len("-journal")
+"""Bytes of a path that SQLite opens, at most."""
 OWN = 0.01
 """How much more a plan counts in tuning that the model believes itself: it breaks ties."""
 
@@ -237,7 +242,7 @@ def _in_processes(
         return
     folder.mkdir(parents=True, exist_ok=True)
     with _readable(folder), tuning_storage(folder):
-        pass  # its tables are made once, not by each process
+        pass  # what is wrong with it is told once, not by each process
     with worker_pool(workers) as pool:
         futures = {pool.submit(job, target, handed): target for target, handed in jobs}
         for future in as_completed(futures):
@@ -246,12 +251,22 @@ def _in_processes(
 
 @contextmanager
 def tuning_storage(folder: Path) -> Iterator[optuna.storages.RDBStorage]:
-    """Open the studies of a folder of results, and close its connections at the end."""
+    """Open the studies of a folder of results, and close its connections at the end.
+
+    Raises
+        ParameterError: another version of Optuna wrote them.
+    """
     # The file is opened by its path: in a URL, a path with ? or % would be another.
-    open_it = partial(sqlite3.connect, folder / "tuning.db")
+    open_it = partial(sqlite3.connect, folder / "tuning.db", timeout=PATIENCE)
     # Without a pool a connection is closed after use, where the file turns out to be no database too.
     engine = {"creator": open_it, "poolclass": NullPool}
-    storage = optuna.storages.RDBStorage("sqlite:///tuning.db", engine_kwargs=engine)
+    try:
+        with locked(folder / ".tuned.lock"):  # Optuna's tables are made by one process
+            storage = optuna.storages.RDBStorage("sqlite:///tuning.db", engine_kwargs=engine)
+    except RuntimeError as error:
+        raise damaged(
+            folder / "tuning.db", f"studies of Optuna {optuna.__version__}", " ".join(str(error).split())
+        ) from error
     try:
         yield storage
     finally:
@@ -272,7 +287,7 @@ def _alone(target: Target, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _readable(folder: Path) -> Iterator[None]:
-    """Raise an error that names `tuning.db` where it is damaged, or where the disk or the path is the cause."""
+    """Raise an error that names `tuning.db` where it is damaged, or where the disk, the path or its use is the cause."""
     path = folder / "tuning.db"
     try:
         yield
@@ -284,10 +299,17 @@ def _readable(folder: Path) -> Iterator[None]:
         for kind, number in ((sqlite3.SQLITE_FULL, errno.ENOSPC), (sqlite3.SQLITE_READONLY, errno.EROFS)):
             if code == kind:
                 raise OSError(number, os.strerror(number), str(path)) from error
-        if code == sqlite3.SQLITE_CANTOPEN:
+        if code == sqlite3.SQLITE_BUSY:
+            raise StoreError(
+                "results", f"{path} to be free", "another process writing to it", "wait until that is done"
+            ) from error
+        # Whatever leads there, SQLite takes the whole path from the root, links replaced.
+        if code == sqlite3.SQLITE_CANTOPEN and len(os.fsencode(os.path.realpath(path))) > LONGEST:
             raise ParameterError(
                 "results", "a path that SQLite can open, of 512 bytes at most", f"{path}", "a shorter path"
             ) from error
+        if code == sqlite3.SQLITE_CANTOPEN:
+            os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # raises what SQLite does not tell
         raise damaged(path, "Optuna's database", str(cause).splitlines()[0]) from error
 
 

@@ -19,7 +19,7 @@ from experiments.training.losses import effective_rank
 from experiments.training.recipe import Recipe, recipe_for
 from experiments.training.run import Run, machine
 from experiments.training.train_command import WORK
-from grasp_theory.command_line import expect_writable
+from grasp_theory.command_line import expect_folder, expect_writable
 from grasp_theory.files import atomic_file
 from grasp_theory.statistics.intervals import plain
 from grasp_theory.tasks import by_name
@@ -47,6 +47,7 @@ def ablation(
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
 ) -> None:
     """Train short runs of a recipe with one term of its loss left out at a time, and print a table."""
+    expect_folder(folder)
     expect_writable(output)
     result = ablate(by_name(task), seed=seed, folder=folder, quick=quick)
     typer.echo(table(result))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from experiments.training.recipe import Stage
-from grasp_theory.files import atomic_file
+from grasp_theory.files import atomic_file, read_whole
 from linear_systems.errors import NonFiniteError, ParameterError
 
 SAVE_EVERY = 30.0
@@ -125,15 +126,23 @@ class Trainer:
     ) -> tuple[int, float, float, list[dict[str, float]]]:
         if path is None or not path.exists():
             return 0, 0.0, 0.0, []
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["key"] != self.key:
+        try:
+            content = io.BytesIO(read_whole(path))
+            state = torch.load(content, map_location=self.device, weights_only=True)
+            key, reached = state["key"], (state["step"], state["wall"], state["cpu"], state["log"])
+        except Exception as error:  # zipfile, pickle and torch each have their own
+            raise ParameterError(
+                "folder", f"a readable file {path}", f"{type(error).__name__}: {error}"[:200],
+                "delete the file: the stage is trained anew",
+            ) from error  # fmt: skip
+        if key != self.key:
             raise ParameterError(
                 "folder", "checkpoints of this very run", f"{path.name} of another recipe, task, seed or data",
                 "another folder, or delete this one to train anew",
             )  # fmt: skip
         modules.load_state_dict(state["modules"])
         optimiser.load_state_dict(state["optimiser"])
-        return state["step"], state["wall"], state["cpu"], state["log"]
+        return reached
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -74,14 +74,15 @@ class Frames:
                     grid = np.meshgrid(which, np.arange(steps), indexing="ij")
                     pixels[which] = episodes.observations(grid[0], grid[1], size)
                 pixels.flush()
-        # Copy on write: torch warns of arrays that it cannot write to.
-        stored = np.load(path, mmap_mode="c")
-        if stored.shape != shape:
+        try:
+            # Copy on write: torch warns of arrays that it cannot write to.
+            stored = np.load(path, mmap_mode="c", allow_pickle=False)
+            found = f"{stored.dtype} of shape {stored.shape}"
+        except (ValueError, EOFError) as error:
+            stored, found = None, f"{type(error).__name__}: {error}"[:200]
+        if stored is None or stored.shape != shape or stored.dtype != np.uint8:
             raise ParameterError(
-                "folder",
-                f"{path.name} of shape {shape}",
-                f"shape {stored.shape}",
-                "delete the file: it is made again",
+                "folder", f"{path} to hold uint8 of shape {shape}", found, "delete the file: it is made again"
             )
         return cls(stored)
 

@@ -47,7 +47,8 @@ def train(
 ) -> None:
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
     models = out or WORK / ("quick" if quick else "models")
-    expect_folder(models)
+    for written in (models, folder):
+        expect_folder(written)
     trained = train_model(
         by_name(task), kind=kind, latent=latent, seed=seed, device=device_of(device),
         folder=folder, out=models, overwrite=overwrite, quick=quick,

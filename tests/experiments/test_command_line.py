@@ -11,12 +11,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from study_cases import TUNE
 from typer.testing import CliRunner, Result
 
 from experiments.__main__ import app
 from experiments.devices import device_of
+from experiments.study import study_commands
+from experiments.study.figure_data import figure_data_command
 from experiments.study.targets import Tuned
 from experiments.study.trials.store import Store
+from experiments.training import ablation, train_command
+from experiments.worlds import worlds_command
 from figures.__main__ import app as figures_app
 from grasp_theory.command_line import add, new_app
 from grasp_theory.files import write_atomically
@@ -24,18 +29,6 @@ from linear_systems.errors import ParameterError
 from paper_checks.cli import app as checks_app
 
 ROOT = Path(__file__).parents[2]
-TUNE = [
-    "tune",
-    "wall_single",
-    "--quick",
-    "--planner",
-    "GRASP",
-    "--trials",
-    "1",
-    "--problems",
-    "1",
-    "--results",
-]
 
 
 def call(*words: object, of: object = app) -> Result:
@@ -81,12 +74,27 @@ def test_the_devices_that_are_here() -> None:
         ["status", "--results"],
         [*TUNE],
         ["table", "4", "--quick", "--results"],
+        ["table", "4", "--quick", "--results", "results", "--out"],
         ["train", "wall_single", "--quick", "--folder"],
+        ["train", "wall_single", "--quick", "--out"],
+        ["ablation", "wall_single", "--quick", "--folder"],
+        ["worlds", "--quick", "--claim", "noise", "--world", "linear", "--results"],
         ["figure-data", "--only", "7", "--quick", "--out"],
     ],
 )
 @pytest.mark.parametrize("kind", ["file", "dangling", "long", "below a file"])
-def test_a_path_that_cannot_be_a_folder_is_named(words: list[str], kind: str, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_folder_is_named_before_the_work(
+    words: list[str], kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, work in (
+        (worlds_command, "here"),
+        (train_command, "train_model"),
+        (ablation, "ablate"),
+        (figure_data_command, "measure"),
+    ):
+        monkeypatch.setattr(module, work, None)
+    monkeypatch.setattr(study_commands, "runner", lambda **_: None)
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / ("x" * 300 if kind == "long" else "it")
     if kind == "dangling":
         path.symlink_to(tmp_path / "nowhere")
@@ -122,6 +130,9 @@ def test_wrong_uses_are_one_line() -> None:
         ["table", "4", "--stored", "--gpus", "5"],
         ["table", "4", "--stored", "--workers", "2"],
         ["table", "4", "--gpus", "1"],
+        ["worlds", "--stored", "--results", "elsewhere"],
+        ["worlds", "--record", "--claim", "noise"],
+        ["worlds", "--record", "--quick"],
     ],
 )
 def test_a_command_that_would_do_nothing_is_refused(words: list[str]) -> None:
@@ -138,6 +149,7 @@ def test_a_command_that_would_do_nothing_is_refused(words: list[str]) -> None:
         ["episode", "push_t", "--out", "x.gif", "--steps", str(10**12)],
         ["problems", "push_t", "--out", "x.npz", "--count", str(10**12)],
         ["train", "wall_single", "--quick", "--seed", str(10**30)],
+        ["worlds", "--quick", "--seed", str(10**30)],
     ],
 )
 def test_sizes_that_no_machine_has_are_refused_at_once(words: list[str]) -> None:
@@ -148,18 +160,39 @@ def test_sizes_that_no_machine_has_are_refused_at_once(words: list[str]) -> None
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"GRASP": 1}', b'{"GRASP": {"value": 1}}'],
-)
-def test_a_damaged_file_of_settings_is_named(content: bytes, tmp_path: Path) -> None:
+    [
+        b"", b"{", b"[1]", b"\xff\xfe", b"[" * 100_000, b'{"GRASP": 1}', b'{"GRASP": {"value": 1}}',
+        b'{"GRASP wall_single-random-4": {"settings": {"of_another_version": 1}}}',
+        b'{"GRASP wall_single-random-4": {"settings": {"sync_every": [1]}}}',
+        b'{"GRASP wall_single-random-4": {"settings": {}, "own_settings": 1}}',
+        b'{"Later wall_single-random-4": {"settings": {}}}',
+        b'{"GRASP wall_single-random-' + b"9" * 5000 + b'": {"settings": {}}}',
+    ],
+)  # fmt: skip
+def test_a_damaged_file_of_settings_is_named(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_commands, "tune_all", None)
     (tmp_path / "tuned.json").write_bytes(content)
     with pytest.raises(ParameterError, match="remove the file"):
         Tuned.load(tmp_path)
     one_line(call("table", "4", "--quick", "--results", tmp_path), tmp_path / "tuned.json")
+    one_line(call("status", "--results", tmp_path), tmp_path / "tuned.json")
+    one_line(call(*TUNE, tmp_path), tmp_path / "tuned.json")
 
 
-def test_a_damaged_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / "tuning.db").write_bytes(b"garbage" * 1000)
-    one_line(call(*TUNE, tmp_path), tmp_path / "tuning.db")
+@pytest.mark.parametrize("kind", ["garbage", "folder", "pipe"])
+def test_a_damaged_database_is_named(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "tuning.db"
+    if kind == "garbage":
+        path.write_bytes(b"garbage" * 1000)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    result = call(*TUNE, tmp_path)
+    one_line(result, path)
+    assert "512 bytes" not in result.output
 
 
 def test_a_folder_is_a_path_and_no_pattern(tmp_path: Path) -> None:

@@ -15,10 +15,18 @@ import numpy as np
 import pytest
 import torch
 from disks import fill, make_read_only, small_disk
+from figure_data_cases import TINY
+from study_cases import TUNE
 from typer.testing import CliRunner, Result
 
 from experiments.__main__ import app
+from experiments.evaluation import measures
+from experiments.evaluation.sizes import QUICK
 from experiments.scripts.execute_notebooks import app as notebooks_app
+from experiments.study.figure_data import figure_data_command
+from experiments.training import ablation
+from experiments.training.recipe import Stage, recipe_for
+from experiments.worlds import worlds_command
 from figures.__main__ import app as figures_app
 from grasp_theory.__main__ import app as diagnose_app
 from grasp_theory.command_line import printable
@@ -28,19 +36,6 @@ from paper_checks.engine.run import run_claim
 from paper_checks.engine.runner import load_claims
 
 ROOT = Path(__file__).parents[2]
-TUNE = (
-    "tune",
-    "wall_single",
-    "--quick",
-    "--planner",
-    "GRASP",
-    "--trials",
-    "1",
-    "--problems",
-    "1",
-    "--results",
-    "{}",
-)
 
 
 @dataclass(frozen=True)
@@ -68,12 +63,22 @@ COMMANDS = {
     "episode": Command(("episode", "wall_single", "--steps", "60", "--out", "{}/e.gif"), again=False),
     "table": Command(("table", "4", "--stored", "--out", "{}")),
     "verdicts": Command(("verdicts", "--out", "{}/c.json")),
-    "tune": Command(TUNE, room=40_000, again=False),
+    "tune": Command((*TUNE, "{}"), room=40_000, again=False),
     "train": Command(
         ("train", "wall_single", "--quick", "--overwrite", "--folder", "{}", "--out", "{}/m"),
         room=300_000,
         again=False,
     ),
+    "ablation": Command(
+        ("ablation", "wall_single", "--quick", "--folder", "{}", "--json", "{}/a.json"),
+        room=300_000,
+        again=False,
+    ),
+    "evaluate": Command(("evaluate", "wall_single", "--quick", "--json", "{}/e.json"), again=False),
+    "worlds": Command(
+        ("worlds", "--quick", "--claim", "noise", "--world", "linear", "--results", "{}"), again=False
+    ),
+    "figure-data": Command(("figure-data", "--quick", "--only", "7", "--out", "{}"), again=False),
     "diagnose": Command(
         ("diagnose", "wall_single", "--plans", "1", "--horizon", "3", "--html", "{}/d.html"), diagnose_app
     ),
@@ -89,15 +94,32 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
+def brief(*which: Any, **quick: Any) -> Any:
+    """A recipe of a few steps."""
+    step = Stage(2, 8, 1e-3, 2)
+    recipe = recipe_for(*which, **quick)
+    return replace(recipe, episodes=4, encoder=step, predictor=step, decoder=step, probe=step)
+
+
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Check claims in this process, and take a notebook of one cell."""
+    """Check claims in this process, take a notebook of one cell, and measure little."""
 
     def run_here(ids: Any, settings: Any, **_: Any) -> Any:
         claims = {claim.id: claim for claim in load_claims()}
         return tuple(run_claim(claims[claim_id], settings) for claim_id in ids)
 
     monkeypatch.setattr(checks, "run_claims", run_here)
+    few = replace(
+        QUICK, episodes=4, pairs=50, greedy=2, plans=2, evaluations=30, attacked=2, attack=5, resamples=20
+    )
+    monkeypatch.setattr(measures, "QUICK", few)
+    monkeypatch.setattr(ablation, "QUICK", few)
+    monkeypatch.setattr(ablation, "TERMS", ())
+    monkeypatch.setattr(ablation, "recipe_for", brief)
+    monkeypatch.setattr(figure_data_command, "QUICK", TINY)
+    monkeypatch.setattr(worlds_command, "QUICK_PROBLEMS", 2)
+    monkeypatch.setattr(worlds_command, "QUICK_BUDGET", 20)
     path = tmp_path_factory.mktemp("notebook") / "one.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), path)  # type: ignore[no-untyped-call]
     monkeypatch.setitem(
@@ -145,6 +167,47 @@ def test_a_full_disk_is_named_and_what_was_there_is_unharmed(name: str, disk: Pa
         assert before.items() <= contents(folder).items()
         (disk / "filling").unlink()
     assert command.run(folder).exit_code == 0, "it goes on once there is space"
+
+
+def test_figures_of_an_earlier_run_do_not_hide_that_the_disk_is_read_only(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure_data_command, "measure", None)
+    (disk / "figures").mkdir()
+    make_read_only(disk)
+    refused(COMMANDS["figure-data"].run(disk), disk)
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    target, link, dangling = (tmp_path / name for name in ("elsewhere", "link", "dangling"))
+    target.write_text("old")
+    link.symlink_to(target)
+    dangling.symlink_to(tmp_path / "new")
+    write_atomically(link, "new")
+    write_atomically(dangling, "made")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert (tmp_path / "new").read_text() == "made"
+
+
+@pytest.mark.parametrize("name", ["it", "link"])
+def test_what_is_no_file_is_refused_before_the_work_and_stays(name: str, tmp_path: Path) -> None:
+    """A pipe, as `/dev/null` or `/dev/stdout` might be named: to take its place would destroy it."""
+    os.mkfifo(tmp_path / "it")
+    (tmp_path / "link").symlink_to(tmp_path / "it")
+    path = tmp_path / name
+    for words in (
+        ("evaluate", "wall_single", "--json", "{}"),
+        ("ablation", "wall_single", "--folder", str(tmp_path), "--json", "{}"),
+        ("episode", "wall_single", "--out", "{}"),
+    ):
+        result = Command(words).run(path)
+        assert result.exit_code == 2
+        assert f"{path}: it is no regular file" in result.output
+    with pytest.raises(OSError, match="no regular file"):
+        write_atomically(path, "text")
+    assert (tmp_path / "it").is_fifo()
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_a_full_disk_is_told_as_such_whichever_library_writes(disk: Path) -> None:

@@ -15,6 +15,20 @@ SMALL = Unit(
     "GradientDescent", (("iterations", 3), ("lr", 0.5)),
 )  # fmt: skip
 
+TUNE = (
+    "tune",
+    "wall_single",
+    "--quick",
+    "--planner",
+    "GRASP",
+    "--trials",
+    "1",
+    "--problems",
+    "1",
+    "--results",
+)
+"""The shortest tuning; the folder is to follow."""
+
 
 def small_unit(**changes: Any) -> Unit:
     """Return a small unit with some fields changed."""

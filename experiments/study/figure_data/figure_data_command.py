@@ -27,6 +27,7 @@ from experiments.study.figure_data.landscapes import landscapes
 from experiments.study.figure_data.traps import bad_minima
 from experiments.study.figure_data.virtual_states import LONG, PLANNERS, long_plans, virtual_states
 from experiments.threads import one_thread
+from grasp_theory.command_line import expect_folder
 from grasp_theory.statistics.intervals import Json
 from grasp_theory.tasks import TASKS
 from grasp_theory.world_models import available
@@ -65,7 +66,8 @@ def figure_data(
         raise ParameterError(
             "only", expected, f"{sorted(unknown)}", "figures 2 and 5 need no data of their own"
         )
-    path_of(out, 1).parent.mkdir(parents=True, exist_ok=True)
+    for folder in (out, path_of(out, 1).parent):
+        expect_folder(folder)
     sizes = QUICK if quick else FULL
     console = Console(stderr=True)
     bar = Progress(

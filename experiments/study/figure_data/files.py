@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from grasp_theory.files import atomic_file
+from experiments.pieces import locked
+from grasp_theory.files import atomic_file, read_whole
 from grasp_theory.statistics.intervals import Json
 from linear_systems.errors import InvalidInputError
 
@@ -61,7 +64,10 @@ def write(results: Path, number: int, data: FigureData) -> None:
         )
     with atomic_file(path) as file:
         np.savez_compressed(file, header=np.array(header), **small)
-    summarise(results)
+    with locked(
+        results / ".figures.lock"
+    ):  # so that none overwrites a summary of more figures than it has read
+        summarise(results)
 
 
 def read(results: Path, number: int) -> FigureData:
@@ -76,7 +82,7 @@ def read(results: Path, number: int) -> FigureData:
     if not path.exists():
         raise FileNotFoundError(errno.ENOENT, f"no data of figure {number}; make it with: {hint}", str(path))
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(read_whole(path)), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         header = json.loads(str(arrays.pop("header")))
         version, numbers, provenance = (header[name] for name in ("format", "numbers", "provenance"))
@@ -91,8 +97,7 @@ def read(results: Path, number: int) -> FigureData:
 def summarise(results: Path) -> Path:
     """Write `figure_data.json`, the numbers of every figure that is there, and return its path."""
     figures = {}
-    for path in sorted((results / "figures").glob("figure_*.npz")):
-        number = int(path.stem.removeprefix("figure_"))
+    for number in _there(results):
         data = read(results, number)
         figures[str(number)] = {"numbers": data.numbers, "provenance": data.provenance}
     summary = results / "figure_data.json"
@@ -108,10 +113,15 @@ def shares(results: Path) -> dict[str, tuple[int, int]]:
     Such as "figure3/adversarial/wall_single-offline-flat-0/nearby".
     """
     found: dict[str, tuple[int, int]] = {}
-    for path in sorted((results / "figures").glob("figure_*.npz")):
-        number = int(path.stem.removeprefix("figure_"))
+    for number in _there(results):
         found.update(_shares(f"figure{number}", read(results, number).numbers))
     return found
+
+
+def _there(results: Path) -> list[int]:
+    """Return the numbers of the figures that have a file; a copy under another name is none."""
+    names = [path.stem for path in (results / "figures").glob("figure_*.npz")]
+    return sorted(int(found[1]) for name in names if (found := re.fullmatch(r"figure_(\d)", name)))
 
 
 def _shares(name: str, value: Json) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,16 @@ class Store:
         return self.folder / "parts"
 
     def units(self) -> set[str]:
-        """Return the keys of the units whose rows are there."""
-        keys = {path.stem for path in self.parts.glob("*.parquet")}
+        """Return the keys of the units whose rows are there.
+
+        Raises
+            StoreError: if the rows are of another layout, which is said before any of this one join them.
+        """
+        parts = sorted(self.parts.glob("*.parquet"))
+        if parts:
+            with suppress(FileNotFoundError):  # a compaction moved it meanwhile
+                _read(parts[0], self.layout)
+        keys = {path.stem for path in parts}
         if self.archive.exists():
             keys |= set(_read(self.archive, self.layout)["unit"].unique())
         return keys
@@ -93,8 +101,10 @@ class Store:
 
     def unit_rows(self, unit: str) -> pl.DataFrame:
         """Return the rows of one unit, none if it is not there."""
-        part = self.parts / f"{unit}.parquet"
-        rows = _read(part, self.layout) if part.exists() else self.rows()
+        try:
+            rows = _read(self.parts / f"{unit}.parquet", self.layout)
+        except FileNotFoundError:  # it is in the archive, or nowhere
+            rows = self.rows()
         return rows.filter(pl.col("unit") == unit)
 
     def rows(self) -> pl.DataFrame:
@@ -200,7 +210,7 @@ def _read(path: Path, layout: Layout) -> pl.DataFrame:
     return frame
 
 
-def existing(folder: Path) -> Store:
+def existing(folder: Path, layout: Layout = TRIALS) -> Store:
     """Return the store of a folder that must be there.
 
     Raises
@@ -208,6 +218,6 @@ def existing(folder: Path) -> Store:
     """
     if not folder.is_dir():
         raise ParameterError(
-            "results", "a folder of results", f"{folder}", "run a table first, or check the path"
+            "results", "a folder of results", f"{folder}", "compute some first, or check the path"
         )
-    return Store(folder)
+    return Store(folder, layout)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import polars as pl
@@ -18,7 +21,7 @@ import experiments.study.tune as tune_module
 from experiments.study.tables import SEARCHED
 from experiments.study.targets import AUTO, Target, Tuned
 from experiments.study.trials.settings import UNLIMITED, make_planner, untuned
-from experiments.study.trials.store import Store
+from experiments.study.trials.store import Store, StoreError
 from experiments.study.trials.unit import BUDGET, Unit, unit_key
 from experiments.study.tune import OWN, SAMPLES, score, suggest, tune, tune_all, tuning_storage
 from grasp_theory import CEM, GRASP, MPPI
@@ -140,6 +143,50 @@ def test_a_trial_that_a_kill_left_running_is_tried_again(tmp_path: Path) -> None
     after = tune(TARGET, store, Landscape(), trials=4, problems=8, progress=False)
     assert first["trials"] == 2
     assert after["trials"] == 4
+
+
+def _open_together(folder: Path, ready: Any, answers: Any) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    ready.wait()
+    try:
+        with tune_module._readable(folder), tuning_storage(folder):
+            answers.put("")
+    except Exception as error:
+        answers.put(f"{type(error).__name__}: {error}")
+
+
+def test_several_processes_may_begin_a_folder_at_once(tmp_path: Path) -> None:
+    """As `tune` does for one planner here and for another there."""
+    here, count = multiprocessing.get_context("fork"), 4
+    answers = here.SimpleQueue()
+    for number in range(3):
+        folder, ready = tmp_path / f"{number}", here.Barrier(count)
+        folder.mkdir()
+        each = [here.Process(target=_open_together, args=(folder, ready, answers)) for _ in range(count)]
+        for process in each:
+            process.start()
+        assert [answers.get() for _ in each] == [""] * count
+        for process in each:
+            process.join()
+
+
+def test_a_database_in_use_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune_module, "PATIENCE", 0.1)
+    tune(TARGET, Store(tmp_path), Landscape(), trials=1, problems=8, progress=False)
+    with closing(sqlite3.connect(tmp_path / "tuning.db")) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(StoreError, match=r"tuning\.db to be free.*wait"):
+            tune(TARGET, Store(tmp_path), Landscape(), trials=2, problems=8, progress=False)
+    tune(TARGET, Store(tmp_path), Landscape(), trials=2, problems=8, progress=False)
+
+
+def test_studies_of_another_version_of_optuna_are_named(tmp_path: Path) -> None:
+    tune(TARGET, Store(tmp_path), Landscape(), trials=1, problems=8, progress=False)
+    with closing(sqlite3.connect(tmp_path / "tuning.db")) as database:
+        database.execute("update alembic_version set version_num = 'v99.0.0'")
+        database.commit()
+    with pytest.raises(ParameterError, match=r"tuning\.db to hold studies of Optuna"):
+        tune(TARGET, Store(tmp_path), Landscape(), trials=2, problems=8, progress=False)
 
 
 def test_a_study_of_other_problems_is_refused(tmp_path: Path) -> None:

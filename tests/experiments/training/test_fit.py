@@ -66,6 +66,16 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, monkeypatch, killed_
     assert 0 < resumed.earlier_cpu_seconds <= resumed.cpu_seconds
 
 
+@pytest.mark.parametrize("content", [b"", b"half", None])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    run(tmp_path, model())
+    path = tmp_path / "stage.pt"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(ParameterError, match=r"stage\.pt.*trained anew"):
+        run(tmp_path, model())
+
+
 def test_a_finished_stage_is_not_trained_again(tmp_path):
     done = model()
     run(tmp_path, done)

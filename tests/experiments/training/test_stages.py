@@ -8,6 +8,7 @@ import pytest
 import torch
 from world_model_cases import NetworkDouble
 
+from experiments.episodes import collect
 from experiments.training.recipe import RECIPES, Stage, recipe_for
 from experiments.training.run import Run
 from experiments.training.stages import (
@@ -22,6 +23,7 @@ from grasp_theory.tasks import by_name
 from grasp_theory.tasks.raster import Colour, blank, draw_discs
 from grasp_theory.world_models import Architecture, WorldModel, frozen
 from grasp_theory.world_models.frozen import FrozenEncoder
+from linear_systems.errors import ParameterError
 
 CPU = torch.device("cpu")
 
@@ -135,3 +137,15 @@ def test_frozen_features_are_encoded_once_and_kept(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(FrozenEncoder, "project", lambda *_: pytest.fail("encoded again"))
     again = run.offline().model
     assert torch.equal(again.predictor.enter.weight, model.predictor.enter.weight)
+
+
+@pytest.mark.parametrize("damage", [b"", b"half", None])
+def test_damaged_frames_are_named(tmp_path, damage):
+    task = by_name("wall_single")
+    episodes = collect(task, episodes=2, length=20, seed=0, folder=tmp_path, mixture=task.mixtures["offline"])
+    path = tmp_path / "frames.npy"
+    Frames.draw(episodes, 16, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    with pytest.raises(ParameterError, match=r"frames\.npy.*made again"):
+        Frames.draw(episodes, 16, path)

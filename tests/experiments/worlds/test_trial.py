@@ -13,6 +13,7 @@ from experiments.study.code.modules import Definition
 from experiments.study.execute import execute
 from experiments.study.trials.store import Store, StoreError
 from experiments.study.trials.unit import repository
+from experiments.worlds import worlds_command
 from experiments.worlds.protocol import BASE, CLAIMS, PLANNERS, WORLDS, cells
 from experiments.worlds.systems import Benchmark
 from experiments.worlds.trial import (
@@ -130,3 +131,14 @@ def test_the_command_prints_a_verdict(tmp_path: Path) -> None:
     assert "Not judged, for trials are missing: sync" in result.output
     assert "| linear | " in result.output
     assert CliRunner().invoke(app, [*words, "--stored", "--compact"]).output in result.output
+
+
+def test_trials_of_some_claims_are_not_recorded_as_if_they_were_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[object] = []
+    monkeypatch.setattr(worlds_command, "save", saved.append)
+    result = CliRunner().invoke(app, ["worlds", "--stored", "--record", "--results", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "none for stop-gradient" in result.output
+    assert not saved

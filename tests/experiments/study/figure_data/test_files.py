@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from experiments.study.figure_data import FigureData, read, shares
+from experiments.study.figure_data import FigureData, files, read, shares
 from experiments.study.figure_data.files import FigureDataError, path_of, pixels, write
 
 DATA = FigureData(
@@ -68,3 +70,30 @@ def test_data_of_another_format_or_too_large_is_refused(
 
 def test_pixels_are_rounded() -> None:
     np.testing.assert_array_equal(pixels(np.array([0, 0.5, 1])), np.array([0, 128, 255], dtype=np.uint8))
+
+
+def test_a_summary_of_fewer_figures_never_replaces_one_of_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process writes its figure between this one's reading of all figures and its writing of their summary."""
+    others: list[threading.Thread] = []
+    original = files.atomic_file
+
+    def after_another(path: Path) -> Any:
+        if path.name == "figure_data.json" and not others:
+            others.append(threading.Thread(target=write, args=(tmp_path, 4, DATA)))
+            others[0].start()
+            others[0].join(1)
+        return original(path)
+
+    monkeypatch.setattr(files, "atomic_file", after_another)
+    write(tmp_path, 3, DATA)
+    others[0].join()
+    assert set(json.loads((tmp_path / "figure_data.json").read_text())["figures"]) == {"3", "4"}
+
+
+def test_a_copy_under_another_name_is_no_figure(tmp_path: Path) -> None:
+    write(tmp_path, 3, DATA)
+    path_of(tmp_path, 3).with_name("figure_3 (copy).npz").write_bytes(b"copy")
+    write(tmp_path, 4, DATA)
+    assert set(shares(tmp_path)) == {"figure3/part/share", "figure4/part/share"}

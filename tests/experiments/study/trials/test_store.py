@@ -123,3 +123,25 @@ def test_a_folder_must_be_there_to_be_shown(tmp_path: Path) -> None:
     assert Store(tmp_path / "new").rows().is_empty()
     with pytest.raises(ParameterError, match="folder of results"):
         existing(tmp_path / "new")
+
+
+def test_the_rows_of_a_unit_are_found_where_a_compaction_moves_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, read = Store(tmp_path), store_module._read
+    store.write("a", fake_rows("a"))
+
+    def compact_first(path: Path, layout: Layout) -> pl.DataFrame:
+        monkeypatch.setattr(store_module, "_read", read)
+        store.compact()
+        return read(path, layout)
+
+    monkeypatch.setattr(store_module, "_read", compact_first)
+    assert len(store.unit_rows("a")) == 2
+
+
+def test_rows_of_another_layout_are_told_before_any_join_them(tmp_path: Path) -> None:
+    Store(tmp_path).write("a", fake_rows("a"))
+    other = Layout({"unit": pl.String}, ("unit",), ("unit",))
+    with pytest.raises(StoreError, match="columns of this version"):
+        Store(tmp_path, other).units()
