@@ -47,8 +47,7 @@ def train(
 ) -> None:
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
     models = out or WORK / ("quick" if quick else "models")
-    for written in (models, folder):
-        expect_folder(written)
+    expect_folder(models)
     trained = train_model(
         by_name(task), kind=kind, latent=latent, seed=seed, device=device_of(device),
         folder=folder, out=models, overwrite=overwrite, quick=quick,
@@ -83,7 +82,9 @@ def train_model(
     recipe = recipe_for(task.name, latent, quick=quick)
     run = Run(task, recipe, seed, folder, device)
     offline = out / f"{task.name}-offline-{latent}-{seed}"
-    trained = run.offline() if kind == "offline" else run.robust(_offline(offline, recipe, device))
+    given = None if kind == "offline" else _offline(offline, recipe, device)
+    expect_folder(folder)
+    trained = run.offline() if given is None else run.robust(given)
     model = trained.model.cpu()
     card = model_card(task, kind, seed, recipe, trained, evaluate(task, model, quick=quick))
     out.mkdir(parents=True, exist_ok=True)

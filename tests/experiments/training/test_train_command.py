@@ -100,7 +100,7 @@ def test_a_robust_model_needs_its_offline_one(tmp_path):
         (("wall_single", "--kind", "online"), "offline"),
         (("wall_single", "--latent", "round"), "patch"),
         (("wall_single", "--device", "abacus"), "abacus"),
-        (("wall_single_long", "--latent", "patch"), "wall_single (patch, learned)"),
+        (("wall_single_long", "--latent", "patch"), "wall_single (patch)"),
     ],
 )
 def test_wrong_arguments_are_named_with_what_is_possible(tmp_path, words, expected):
