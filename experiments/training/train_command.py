@@ -80,10 +80,10 @@ def train_model(
             "out", f"no {path.name} there yet", "its files", "--overwrite, or another folder"
         )
     recipe = recipe_for(task.name, latent, quick=quick)
-    run = Run(task, recipe, seed, folder, device)
     offline = out / f"{task.name}-offline-{latent}-{seed}"
     given = None if kind == "offline" else _offline(offline, recipe, device)
     expect_folder(folder)
+    run = Run(task, recipe, seed, folder, device)
     trained = run.offline() if given is None else run.robust(given)
     model = trained.model.cpu()
     card = model_card(task, kind, seed, recipe, trained, evaluate(task, model, quick=quick))

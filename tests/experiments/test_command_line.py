@@ -88,7 +88,7 @@ def test_a_path_that_cannot_be_a_folder_is_named_before_the_work(
 ) -> None:
     for module, work in (
         (worlds_command, "here"),
-        (train_command, "train_model"),
+        (train_command, "Run"),
         (ablation, "ablate"),
         (figure_data_command, "measure"),
     ):
