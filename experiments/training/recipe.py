@@ -110,10 +110,9 @@ class Recipe:
         Fields that only robust models depend on are ignored, and a field that an older card lacks has its default.
         """
         defaults = {one.name: one.default for one in fields(self) if one.default is not MISSING}
-        values = {
-            name: value for name, value in values.items() if (name, value) != ("features", "learned")
-        }  # older cards
         told, own = {**defaults, **values}, dict(self.to_json())
+        if told.get("features") == "learned":
+            del told["features"]  # a field of older cards, when centroids of colours were flat latents too
         for name in ("robust_predictor", "state_noise", "replays"):
             told.pop(name, None)
             own.pop(name)

@@ -64,9 +64,8 @@ def write(results: Path, number: int, data: FigureData) -> None:
         )
     with atomic_file(path) as file:
         np.savez_compressed(file, header=np.array(header), **small)
-    with locked(
-        results / ".figures.lock"
-    ):  # so that none overwrites a summary of more figures than it has read
+    # None overwrites a summary of more figures than it has read.
+    with locked(results / ".figures.lock"):
         summarise(results)
 
 

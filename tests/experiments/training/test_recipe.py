@@ -35,3 +35,9 @@ def test_what_robust_models_alone_depend_on_is_no_part_of_an_offline_model():
     assert recipe.is_told_by(told | robust)
     assert recipe.is_told_by({name: value for name, value in told.items() if name not in robust})
     assert not recipe.is_told_by(told | {"predictor": robust["robust_predictor"]})
+
+
+def test_older_cards_said_how_flat_latents_were_made():
+    recipe = RECIPES["wall_single", "flat"]
+    assert recipe.is_told_by(recipe.to_json() | {"features": "learned"})
+    assert not recipe.is_told_by(recipe.to_json() | {"features": "colours"})

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from world_model_cases import ARCHITECTURES, world_model
 
+from grasp_theory.world_models.encoders import VARIANCE_FLOOR, ColourEncoder
 from grasp_theory.world_models.predictors import PairedMLP
 from linear_systems.errors import ParameterError
 
@@ -44,9 +45,8 @@ def _seeing_only_pairs() -> PairedMLP:
     leave.bias.zero_()
     # Vectors (x, y) go to x and y of one centroid or motion alike, as an equivariant map does.
     mix = torch.randn(D // 2, told // 2, dtype=torch.float64)
-    rows = torch.zeros(
-        2, 2, 3, told // 2, 2, dtype=torch.float64
-    )  # motion or not, (y, x), centroid, vector, (x, y)
+    # Axes: motion or not, (y, x), centroid, vector, (x, y).
+    rows = torch.zeros(2, 2, 3, told // 2, 2, dtype=torch.float64)
     rows[:, 0, :, :, 1] = rows[:, 1, :, :, 0] = mix.view(2, 3, -1)
     leave.weight[:, width:] = rows.reshape(D, told)
     return network
@@ -70,8 +70,9 @@ def test_centroids_are_read_off_latents_in_whatever_coordinates() -> None:
     model = world_model(ARCHITECTURE).double()
     assert isinstance(model.predictor, PairedMLP)
     raw = torch.randn(4, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    features = model.encoder.standardise  # type: ignore[union-attr]
-    wanted = raw * (features.variance + 1e-8).sqrt() + features.mean  # type: ignore[union-attr]
+    assert isinstance(model.encoder, ColourEncoder)
+    features = model.encoder.standardise
+    wanted = raw * (features.variance + VARIANCE_FLOOR).sqrt() + features.mean
     model.change_coordinates(
         torch.eye(D) + 0.3 * torch.randn(D, D, generator=torch.Generator().manual_seed(2))
     )
