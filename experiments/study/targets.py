@@ -20,8 +20,8 @@ AUTO = "GRASP.auto"
 
 
 def offline_model(task: str, seed: int) -> str:
-    """Return the name of the shipped offline model that the study plans a task with."""
-    return f"{task}-offline-flat-{seed}"
+    """Return the name of the shipped offline model that the study plans a task with: Push-T's on centroids of colours."""
+    return f"{task}-offline-{'colours' if task == 'push_t' else 'flat'}-{seed}"
 
 
 @dataclass(frozen=True)

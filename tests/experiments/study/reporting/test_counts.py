@@ -52,9 +52,9 @@ def test_what_is_saved_is_what_the_checks_load(tmp_path: Path) -> None:
         assert expected is not None
         assert found.record == expected.record
         assert (found.task, found.kind, found.horizon) == GRASP.problem_set
-        assert found.by_model["push_t-offline-flat-1"] == (
-            expected.by_model["push_t-offline-flat-1"].first_only,
-            expected.by_model["push_t-offline-flat-1"].second_only,
+        assert found.by_model["push_t-offline-colours-1"] == (
+            expected.by_model["push_t-offline-colours-1"].first_only,
+            expected.by_model["push_t-offline-colours-1"].second_only,
         )
     assert ours.provenance["machine"] == "m"
     assert ours.provenance["rows"].startswith("400, digest ")

@@ -24,8 +24,8 @@ def test_trials_are_paired_on_model_and_problem_and_others_are_left_out() -> Non
     # Problem 3 and model 2 are on one side only.
     assert (found.record.trials, found.record.first_only, found.record.second_only) == (6, 2, 2)
     assert {model: alone.trials for model, alone in found.by_model.items()} == {
-        "push_t-offline-flat-0": 3,
-        "push_t-offline-flat-1": 3,
+        "push_t-offline-colours-0": 3,
+        "push_t-offline-colours-1": 3,
     }
     assert pair(rows, GRASP, MadeUpCell("CEM", planner="CEM"), "final_model") is None
 

@@ -33,7 +33,7 @@ def test_models_that_agree_on_every_problem_do_not_narrow_the_interval() -> None
     assert (three.trials, three.problems, three.successes) == (180, 60, 60)
     assert (three.rate.low, three.rate.high) == pytest.approx((one.rate.low, one.rate.high))
     assert three.wilson.high - three.wilson.low < 0.7 * (three.rate.high - three.rate.low)
-    assert three.by_model == {f"push_t-offline-flat-{seed}": pytest.approx(1 / 3) for seed in range(3)}
+    assert three.by_model == {f"push_t-offline-colours-{seed}": pytest.approx(1 / 3) for seed in range(3)}
 
 
 def test_clustered_intervals_cover_where_independent_ones_do_not() -> None:
@@ -54,7 +54,7 @@ def test_only_the_latest_weights_count_and_every_trial_once() -> None:
     first = rows_of(GRASP, [False, False], finished="2026-01-01T00:00:00+00:00")
     again = rows_of(GRASP, [True], finished="2026-01-02T00:00:00+00:00", batch=2)
     tuning = rows_of(GRASP, [True], purpose="tuning")
-    others = [rows_of(GRASP, [True], model=f"push_t-{name}-0") for name in ("robust-flat", "offline-colours")]
+    others = [rows_of(GRASP, [True], model=f"push_t-{name}-0") for name in ("robust-colours", "offline-flat")]
     stored = pl.concat([again, old, first, tuning, *others])
     assert current(stored).select("problem", "final_model").rows() == [(0, True), (1, False)]
     assert outdated(stored) == 2
