@@ -10,8 +10,8 @@ class of an object belongs, because some code has made the object);
 - of a dictionary whose keys are all planners, or all tasks or modes, only the entry of the trial's own belongs;
 - a string "module:name" leads there too.
 
-What belongs is more than what runs, never less: tests trace trials of every planner, task and mode and look for what ran and
-does not belong.
+What belongs is more than what runs, but for what can only refuse, which changes no trial that has a row.  Tests trace trials of
+every planner, task and mode and look for what ran and neither belongs nor refuses.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ class Code:
 
     Arguments
         sources: the packages.
+        refusals: whether what can only refuse belongs too (`experiments.study.code.refusals`).
     """
 
     sources: Sources
+    refusals: bool = False
     _normal: dict[Definition, Normal] = field(default_factory=dict, compare=False, repr=False)
     _effects: dict[str, Sequence[Definition]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -74,7 +76,9 @@ class Code:
             module = self.sources.module(definition.module)
             assert module is not None
             statements = module.definitions[definition.name] if definition.name else module.effects
-            self._normal[definition] = normal(self.sources, definition.module, statements)
+            self._normal[definition] = normal(
+                self.sources, definition.module, statements, refusals=self.refusals
+            )
         return self._normal[definition]
 
     def effects(self, module: str) -> Sequence[Definition]:

@@ -1,9 +1,9 @@
 """A definition as tokens, without what its behaviour does not depend on.
 
-Gone are comments, docstrings, annotations, layout, the names of variables and of the module, and where imported names come
-from.  Kept are operations and their order, constants, defaults, decorators, and the names by which others reach in:
-attributes, fields, methods and parameters.  References to definitions of these sources stay references, so that renaming a
-function changes none of its callers.
+Gone are comments, docstrings, annotations, layout, the names of variables and of the module, where imported names come
+from, and what can only refuse.  Kept are operations and their order, constants, defaults, decorators, and the names by
+which others reach in: attributes, fields, methods and parameters.  References to definitions of these sources stay
+references, so that renaming a function changes none of its callers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from experiments.study.code.modules import Bound, Definition, ModuleName, Outside, Sources, is_text
+from experiments.study.code.refusals import without_refusals
 
 Token = str | Definition
 
@@ -54,12 +55,20 @@ class Normal:
     alternatives: Mapping[str, Piece] = field(default_factory=dict)
 
 
-def normal(sources: Sources, module: str, statements: Iterable[ast.stmt]) -> Normal:
-    """Return the normal form of the statements that define a name in a module, or are its effects."""
+def normal(
+    sources: Sources, module: str, statements: Iterable[ast.stmt], *, refusals: bool = False
+) -> Normal:
+    """Return the normal form of the statements that define a name in a module, or are its effects.
+
+    Arguments
+        sources, module: where they stand.
+        statements: as they are written.
+        refusals: whether what can only refuse is kept.
+    """
     body, is_open = _Tokens(sources, module), False
     methods: dict[str, _Tokens] = {}
     alternatives: dict[str, Piece] = {}
-    for statement in statements:
+    for statement in statements if refusals else without_refusals(statements):
         if isinstance(statement, ast.ClassDef):
             for part in statement.body:
                 if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -206,8 +206,8 @@ def model_path(name: str) -> Path:
 def code_digest(planner: str, task: str, mode: str) -> str:
     """Return a digest of the code that a trial of a planner on a task can execute; see `experiments.study.code.closure`.
 
-    It does not depend on the machine, on where definitions stand, on names of variables, comments, docstrings or
-    annotations.
+    It does not depend on the machine, on where definitions stand, on names of variables, comments, docstrings,
+    annotations, what is refused or what errors say.
     """
     return trial_code(repository(), planner, task, mode).digest()
 

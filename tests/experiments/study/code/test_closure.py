@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,12 +16,13 @@ import pytest
 from study_cases import small_unit
 
 import experiments
-from experiments.study.code.closure import Code
+from experiments.study.code.closure import Closure, Code
 from experiments.study.code.modules import Definition, Sources
 from experiments.study.targets import offline_model
 from experiments.study.trials.trial import planned_and_judged
 from experiments.study.trials.unit import PLANNERS, Unit, code_digest, repository, trial_code
 from grasp_theory.tasks import by_name
+from linear_systems import errors
 
 ROOT = Path(experiments.__file__).parents[1]
 PACKAGES = ("linear_systems", "grasp_theory", "experiments")
@@ -167,6 +170,26 @@ def test_where_a_function_stands_and_what_it_is_called_do_not_count(copy: Path) 
         ("def f(x):\n    match x:\n        case [a, *b]:\n            return a",
          "def f(x):\n    match x:\n        case [c, *d]:\n            return c", True),
         ("def f(x):\n    if (y := x):\n        return y", "def f(x):\n    if (z := x):\n        return z", True),
+        ("def f(x):\n    if g(x):\n        raise E(x)\n    return x", "def f(x):\n    return x", True),
+        ("def f(x):\n    if x:\n        raise E\n    elif 2 * x:\n        return 1",
+         "def f(x):\n    if 2 * x:\n        return 1", True),
+        ("def f(x):\n    if x:\n        return 1\n    raise E(f'{x}')",
+         "def f(x):\n    if x:\n        return 1\n    raise E(1) from x", True),
+        ("def f(x):\n    if x:\n        return 1\n    raise E(x)",
+         "def f(x):\n    if x:\n        return 1\n    raise D(x)", False),
+        ("def f(x):\n    if (y := x):\n        raise E\n    return y", "def f(x):\n    return y", False),
+        ("def f(x):\n    if x:\n        g()\n        raise E", "def f(x):\n    pass", False),
+        ("def f(x):\n    try:\n        return g(x)\n    except A as error:\n        raise E(x) from error",
+         "def f(x):\n    return g(x)", True),
+        ("def f(x):\n    try:\n        return g(x)\n    except A:\n        return 1", "def f(x):\n    return g(x)", False),
+        ("def f(x):\n    try:\n        return g(x)\n    except A:\n        raise E\n    finally:\n        h()",
+         "def f(x):\n    return g(x)", False),
+        ("def f(x):\n    for y in x:\n        if y:\n            raise E(y)", "def f(x):\n    for y in x:\n        pass", True),
+        ("def f(x):\n    if h(x):\n        raise E\ndef h(x):\n    return 1",
+         "def f(x):\n    if h(x):\n        raise E\ndef h(x):\n    return 2", True),
+        ("def f(x):\n    h(x)\ndef h(x):\n    if x > 1:\n        raise E",
+         "def f(x):\n    h(x)\ndef h(x):\n    if x > 2:\n        raise E", True),
+        ("def f(x):\n    if x > 1:\n        return 1", "def f(x):\n    if x > 2:\n        return 1", False),
     ],
 )  # fmt: skip
 def test_what_counts(before: str, after: str, same: bool, tmp_path: Path) -> None:
@@ -183,7 +206,8 @@ def digest_of(text: str, folder: Path) -> str:
 @pytest.mark.parametrize("planner", PLANNERS)
 @pytest.mark.parametrize("task", TASKS)
 def test_all_that_a_trial_runs_belongs(planner: str, task: str) -> None:
-    """No function of ours runs in a trial that its digest leaves out; what the unit says of itself is in the key."""
+    """No function of ours runs in a trial that neither belongs nor refuses; what the unit says of itself is in the key."""
+    code = Code(repository().sources, refusals=True)
     kind: Any = "random" if task == "wall_single" else "trajectory"
     unit = small_unit(
         task=task, kind=kind, horizon=2, model=offline_model(task, 0), planner=planner, settings=TINY[planner]
@@ -192,12 +216,37 @@ def test_all_that_a_trial_runs_belongs(planner: str, task: str) -> None:
     for mode in ("batch", "single", "mpc"):
         asked: Unit = replace(unit, mode=mode)  # type: ignore[arg-type]
         ran = traced(lambda asked=asked: planned_and_judged(asked, "cpu"))
-        belongs = trial_code(repository(), planner, task, mode).functions()
+        belongs = trial_code(code, planner, task, mode).functions()
         missing = {
             each for each in ran - belongs if not each.startswith("experiments.study.trials.unit:Unit.")
         }
         assert len(ran) > 60
         assert not missing
+
+
+def test_no_trial_goes_on_after_an_error_of_ours() -> None:
+    """Else what only raises could change an outcome, and the digest would have to count it."""
+    raised = {name for name in vars(errors) if name.endswith("Error")}
+    raised |= {"Exception", "BaseException", "ValueError"}
+    found = set()
+    for planner, task in itertools.product(PLANNERS, TASKS):
+        for name, statement in defined(trial_code(repository(), planner, task, "mpc")):
+            for handler in ast.walk(statement):
+                if isinstance(handler, ast.ExceptHandler) and not isinstance(handler.body[-1], ast.Raise):
+                    kinds = ast.walk(handler.type or ast.Name("BaseException"))
+                    if raised & {each.id for each in kinds if isinstance(each, ast.Name)}:
+                        found.add(name)
+    # These two try nothing but calls of a library.
+    assert found == {"linear_systems.annotations:takes", "linear_systems.annotations:_nested"}
+
+
+def defined(closure: Closure) -> Iterator[tuple[str, ast.stmt]]:
+    """Return the statements of a closure, with all methods of its classes."""
+    for each in closure.order:
+        module = closure.code.sources.module(each.module)
+        assert module is not None
+        for statement in module.definitions[each.name] if each.name else module.effects:
+            yield f"{each.module}:{each.name}", statement
 
 
 def traced(run: Callable[[], object]) -> set[str]:
