@@ -28,8 +28,9 @@ def evaluate_command(
     kind: Annotated[str, typer.Option(help="Data of the training: offline or robust.")] = "offline",
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     latent: Annotated[
-        str, typer.Option(help="flat, colours, patch, frozen (ImageNet features) or random.")
-    ] = "flat",
+        str | None,
+        typer.Option(help="flat, colours, patch, frozen or random; by default those to plan with."),
+    ] = None,
     model: Annotated[
         Path | None, typer.Option(help="A model of your own in place of a shipped one: path.safetensors.")
     ] = None,

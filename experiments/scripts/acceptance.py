@@ -29,6 +29,7 @@ from grasp_theory.statistics.intervals import Json, plain, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials
 from grasp_theory.trust.acceptance import Acceptance, NotCertifiedError
 from grasp_theory.world_models import available
+from grasp_theory.world_models.checkpoint import BEST_LATENT
 
 ROWS, SUMMARY = RESULTS / "acceptance.parquet", RESULTS / "acceptance.json"
 ALPHA, CONFIDENCE = 0.1, 0.9
@@ -192,7 +193,7 @@ def weights() -> dict[str, Json]:
     return {
         f"{card.task} {card.kind} {card.seed}": card.sha256
         for card in available()
-        if card.task in TRIALS and card.architecture.label == "flat"
+        if card.task in TRIALS and card.architecture.label == BEST_LATENT.get(card.task, "flat")
     }
 
 

@@ -71,7 +71,7 @@ def measured(task: Task, episodes: Episodes, label: str) -> dict[str, Json]:
     """Return what one kind of latents tells of a task."""
     rng = stream(task, SEED, "frozen distances")
     kept: Json = None
-    model = load(task.name) if label == "flat" else None
+    model = load(task.name, latent="flat") if label == "flat" else None
     which, steps = (rng.integers(0, limit, FITTED + HELD_OUT) for limit in episodes.model_states.shape[:2])
     which[:FITTED] %= len(episodes.states) * 4 // 5
     which[FITTED:] = len(episodes.states) * 4 // 5 + which[FITTED:] % (len(episodes.states) // 5)

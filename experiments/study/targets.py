@@ -13,6 +13,7 @@ from experiments.pieces import locked
 from experiments.study.trials.own import is_own, study_of, world_of
 from experiments.study.trials.settings import Settings, make_planner, untuned
 from grasp_theory.files import atomic_file, read_whole
+from grasp_theory.world_models.checkpoint import BEST_LATENT
 from linear_systems.errors import InvalidInputError, ParameterError
 
 AUTO = "GRASP.auto"
@@ -20,8 +21,8 @@ AUTO = "GRASP.auto"
 
 
 def offline_model(task: str, seed: int) -> str:
-    """Return the name of the shipped offline model that the study plans a task with: Push-T's on centroids of colours."""
-    return f"{task}-offline-{'colours' if task == 'push_t' else 'flat'}-{seed}"
+    """Return the name of the shipped offline model that the study plans a task with: the one that `load` gives."""
+    return f"{task}-offline-{BEST_LATENT.get(task, 'flat')}-{seed}"
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,9 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
         predictor=Stage(8000, 512, 1e-3, 8),
         decoder=Stage(1000, 96, 2e-3),
         probe=Stage(5000, 1024, 2e-3),
+        robust_predictor=Stage(1500, 512, 3e-4, 8),
+        state_noise=0.0,
+        replays=Replays(rounds=2, horizon=10, share=0.4),
     ),
     ("wall_single_long", "flat"): Recipe(
         episodes=2000,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 import typer
@@ -17,6 +17,7 @@ from grasp_theory.command_line import expect_folder
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import ActionLayout, Card, WorldModel, load_file, save
+from grasp_theory.world_models.checkpoint import BEST_LATENT
 from linear_systems.errors import ParameterError
 
 WORK = Path("training")
@@ -31,8 +32,11 @@ def train(
         Kind, typer.Option(help="offline: behaviour data alone; robust: extra data.")
     ] = "offline",
     latent: Annotated[
-        Latent, typer.Option(help="flat, colours (push_t), patch, frozen (ImageNet features) or random.")
-    ] = "flat",
+        Latent | None,
+        typer.Option(
+            help="flat, colours (push_t), patch, frozen (ImageNet features) or random; by default those to plan with."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights and batches.")] = 0,
     device: Device = "cpu",
     folder: Annotated[
@@ -48,8 +52,9 @@ def train(
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
     models = out or WORK / ("quick" if quick else "models")
     expect_folder(models)
+    best = cast("Latent", BEST_LATENT.get(task, "flat"))
     trained = train_model(
-        by_name(task), kind=kind, latent=latent, seed=seed, device=device_of(device),
+        by_name(task), kind=kind, latent=latent or best, seed=seed, device=device_of(device),
         folder=folder, out=models, overwrite=overwrite, quick=quick,
     )  # fmt: skip
     typer.echo(f"written: {trained}.safetensors and {trained.name}.json")

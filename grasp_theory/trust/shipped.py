@@ -15,6 +15,7 @@ from grasp_theory.tasks.problems import make_problems
 from grasp_theory.tasks.task import Task, stacked_frames
 from grasp_theory.world_models import Card, WorldModel, available, load
 from grasp_theory.world_models.architecture import BACKBONES
+from grasp_theory.world_models.checkpoint import BEST_LATENT
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 
@@ -29,8 +30,7 @@ def shipped_problem(
     stream of problem sets, so that none is used for tuning or reporting.
 
     Arguments
-        name: of a shipped model, such as "push_t-robust-flat-0", or of a task, such as "push_t", for its first model with flat
-            latents.
+        name: of a shipped model, such as "push_t-offline-flat-0", or of a task, such as "push_t", for the one that `load` gives.
         horizon: T; None: that of the card's own evaluation.
         count: how many problems.
 
@@ -43,7 +43,8 @@ def shipped_problem(
         (
             each
             for each in known
-            if name == each.name or (name, "flat") == (each.task, each.architecture.label)
+            if name == each.name
+            or (name, BEST_LATENT.get(name, "flat")) == (each.task, each.architecture.label)
         ),
         None,
     )

@@ -32,6 +32,8 @@ from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError,
 WEIGHTS, CARD = ".safetensors", ".json"
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}
 """The types that a card may name for the stored weights."""
+BEST_LATENT: Mapping[str, str] = {"push_t": "colours"}
+"""Task -> the latents whose plans are true most often, where those are not flat."""
 
 
 class CheckpointError(InvalidInputError):
@@ -150,7 +152,7 @@ def load(
     *,
     kind: str = "offline",
     seed: int = 0,
-    latent: str = "flat",
+    latent: str | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> WorldModel:
@@ -161,7 +163,7 @@ def load(
         kind: "offline" (behaviour data only) or "robust" (extra data where planners exploit the model).
         seed: of the training.
         latent: "flat", "colours" (centroids of colours), "patch", "frozen" (features of ImageNet) or "random" (of the same
-            network, untrained).
+            network, untrained); None for those to plan with: colours for push_t, flat for the others.
         device, dtype: as in `load_file`.
 
     Raises
@@ -169,7 +171,7 @@ def load(
         CheckpointError: if its files are damaged.
         MissingPackageError: if a frozen network is needed and its extra not installed; the message says which.
     """
-    wanted, shipped = f"{name}-{kind}-{latent}-{seed}", _shipped()
+    wanted, shipped = f"{name}-{kind}-{latent or BEST_LATENT.get(name, 'flat')}-{seed}", _shipped()
     names = _names(shipped)
     if wanted not in names:
         raise ParameterError(
