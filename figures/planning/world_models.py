@@ -1,8 +1,8 @@
-"""What the shipped world models believe: open-loop predictions, decoded, under what really happens.
+"""What the shipped world models believe: open-loop predictions under what really happens.
 
 For each task a held-out episode, of 64 the one whose picture changes most: in the upper row what happened, in the
-lower what the shipped model predicts from the first picture and the actions alone, decoded. Columns are model steps,
-of five environment steps each.
+lower what the shipped model predicts from the first picture and the actions alone, as its probe reads it and the task draws it.
+Columns are model steps, of five environment steps each.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from experiments.episodes import Episodes
+from experiments.evaluation.observe import decoded_states
 from figures.pictures import VARIANTS
 from figures.progress import track
 from figures.style import WIDTH, house_style
@@ -38,7 +39,7 @@ class Prediction:
     Arguments
         task: its name.
         true: (n, H, W, 3) pictures of what happened, in [0, 1], at the steps shown.
-        predicted: (n, H, W, 3) decoded open-loop predictions from the first of them.
+        predicted: (n, H, W, 3) open-loop predictions from the first of them, as the probe reads and the task draws them.
         errors: named errors of the probed state, (n,) each, in the task's units.
     """
 
@@ -68,11 +69,12 @@ def predict(name: str) -> Prediction:
         latents.append(model.step(latents[-1], action[None]))
     chosen = torch.cat([latents[step] for step in STEPS])
     true_states = shown[which, list(STEPS)]
+    probed = model.probe(chosen).double().numpy()
     return Prediction(
         name,
         stacked_frames(task, true_states[:, None], size)[:, 0] / 255,
-        model.decode(chosen).numpy(),
-        task.state_errors(model.probe(chosen).double().numpy(), true_states),
+        task.render(decoded_states(task, probed), size) / 255,
+        task.state_errors(probed, true_states),
     )
 
 
