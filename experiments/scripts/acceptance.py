@@ -1,6 +1,6 @@
 """Whether accepted plans are true: `Acceptance` on the three tasks, on problems that nothing was calibrated on.
 
-    python -m experiments.scripts.acceptance --plans my_plans
+    python -m experiments.scripts.acceptance --plans my_plans --trial push_t
 
 makes plans (hours of one core; resumable), measures, and writes `experiments/results/acceptance.parquet`, one row a plan with
 its features and outcome, and `acceptance.json`, what follows from these rows.  Without --plans it measures on the stored rows.
@@ -9,7 +9,7 @@ its features and outcome, and `acceptance.json`, what follows from these rows.  
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +30,7 @@ from grasp_theory.statistics.paired_trials import PairedTrials
 from grasp_theory.trust.acceptance import Acceptance, NotCertifiedError
 from grasp_theory.world_models import available
 from grasp_theory.world_models.checkpoint import BEST_LATENT
+from linear_systems.errors import ParameterError
 
 ROWS, SUMMARY = RESULTS / "acceptance.parquet", RESULTS / "acceptance.json"
 ALPHA, CONFIDENCE = 0.1, 0.9
@@ -43,10 +44,11 @@ CALIBRATION = {"wall_single": 1200, "point_maze": 600, "push_t": 1200, "push_t_2
 FRESH = 300
 
 
-def design() -> Iterator[Unit]:
-    """Yield every unit that is measured: plans of one model to calibrate and to try on, three restarts of them, the other
+def design(trials: Collection[str]) -> Iterator[Unit]:
+    """Yield every unit of some trials that is measured: plans of one model to calibrate and to try on, three restarts of them, the other
     models', and those of the three as one."""
-    for trial, count in CALIBRATION.items():
+    for trial in trials:
+        count = CALIBRATION[trial]
         yield from (Unit(trial, "calibration", piece, "GRASP", 0) for piece in range(count // PIECE))
         for piece in range(FRESH // PIECE):
             yield from (Unit(trial, "fresh", piece, "GRASP", 0, restart) for restart in range(RESTARTS))
@@ -202,13 +204,22 @@ def main(
         Path | None, typer.Option(help="Folder of plans; those that are missing are made.")
     ] = None,
     finished: Annotated[bool, typer.Option(help="Make none: measure on those that are there.")] = False,
+    trial: Annotated[
+        list[str] | None, typer.Option(help="Make plans of this trial only; the stored rows of others stay.")
+    ] = None,
 ) -> None:
     """Measure acceptance on fresh problems, and write rows and summary."""
+    wanted = list(CALIBRATION) if trial is None else trial
+    if unknown := set(wanted) - set(CALIBRATION):
+        raise ParameterError("trial", f"one of {', '.join(CALIBRATION)}", f"{unknown}", "check the spelling")
     expect_folder(plans)
     expect_writable(SUMMARY)
     with one_thread():
         if plans is not None:
-            table = table_of(design(), plans, make=not finished)
+            table = table_of(design(wanted), plans, make=not finished)
+            if ROWS.exists():
+                others = pl.read_parquet(ROWS).filter(~pl.col("trial").is_in(wanted))
+                table = pl.concat([others, table], how="diagonal")
             with atomic_file(ROWS) as file:
                 table.write_parquet(file)
         summary = {"weights": weights(), **summarise(pl.read_parquet(ROWS))}

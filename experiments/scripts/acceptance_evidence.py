@@ -65,7 +65,9 @@ def transitions(task_name: str, seed: int) -> Transitions:
     task, model = by_name(task_name), model_of(task_name, seed)
     rng = np.random.default_rng([seed, crc32(f"transitions/{task_name}".encode())])
     states = task.sample_states(rng, EPISODES)
-    episodes = Episodes(task, *task.behaviour(rng, states, LENGTH, mixture=task.mixtures["offline"]))
+    assert model.card is not None  # shipped
+    mixture = task.mixtures[model.card.recipe.get("mixture", "offline")]  # that it was trained on
+    episodes = Episodes(task, *task.behaviour(rng, states, LENGTH, mixture=mixture))
     which = rng.integers(EPISODES, size=CACHED)
     step = rng.integers(episodes.model_actions.shape[1], size=CACHED)
     return Transitions(

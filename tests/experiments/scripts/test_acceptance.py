@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from experiments.scripts import acceptance_plans
-from experiments.scripts.acceptance import FRESH, ROWS, SUMMARY, design, summarise, weights
+from experiments.scripts.acceptance import CALIBRATION, FRESH, ROWS, SUMMARY, design, summarise, weights
 from experiments.scripts.acceptance_evidence import KEYS
 from experiments.scripts.acceptance_plans import PIECE, TRIALS, Unit, plans_of, problem_set
 from grasp_theory import GradientDescent
@@ -46,7 +46,9 @@ def test_the_weights_are_those_that_are_shipped() -> None:
 def test_rows_are_of_the_design_and_none_is_there_twice() -> None:
     keys = [name for name in KEYS if name != "true"]
     assert TABLE.select(keys).n_unique() == len(TABLE)
-    planned = {(u.trial, u.split, u.planner, u.model, u.restart, PIECE * u.piece) for u in design()}
+    planned = {
+        (u.trial, u.split, u.planner, u.model, u.restart, PIECE * u.piece) for u in design(CALIBRATION)
+    }
     stored = TABLE.with_columns(pl.col("problem") // PIECE * PIECE).select(keys).unique().rows()
     assert set(stored) <= planned
     fresh = TABLE.filter((pl.col("split") == "fresh") & (pl.col("model") == 0) & (pl.col("restart") == 0))
