@@ -45,8 +45,10 @@ FRESH = 300
 
 
 def design(trials: Collection[str]) -> Iterator[Unit]:
-    """Yield every unit of some trials that is measured: plans of one model to calibrate and to try on, three restarts of them, the other
-    models', and those of the three as one."""
+    """Yield every unit of some trials that is measured.
+
+    Plans of one model to calibrate and to try on, three restarts of them, the other models', and those of the three as one.
+    """
     for trial in trials:
         count = CALIBRATION[trial]
         yield from (Unit(trial, "calibration", piece, "GRASP", 0) for piece in range(count // PIECE))
