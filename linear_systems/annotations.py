@@ -36,6 +36,7 @@ LARGEST_ARRAY = 2**34
 ELEMENTS = 1000
 """Elements of a collection whose types are checked; a longer one holds what its first elements are like."""
 _ARRAY_LIKE = set(typing.get_args(ArrayLike))
+_ELEMENTS = "each element to be"
 _ERRORS = {"horizon": HorizonError, "step_size": StepSizeError}
 """Arguments whose errors have a type of their own."""
 
@@ -69,13 +70,13 @@ def check_for(hint: Any) -> Check | None:
     if hint is complex:
         return _complex
     if origin is collections.abc.Callable:
-        return _function(*typing.get_args(hint))
+        return _function(hint)
     if origin is tuple:
         return _tuple(typing.get_args(hint))
     if origin in (collections.abc.Sequence, list, collections.abc.Iterable):
         return _sequence(origin, typing.get_args(hint))
     if origin is not None and not inspect.isclass(hint):
-        return _collection(origin, typing.get_args(hint)) if inspect.isclass(origin) else None
+        return _collection(hint) if inspect.isclass(origin) else None
     if inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
         return _array(hint)
     if not inspect.isclass(hint) or (
@@ -94,7 +95,7 @@ def _tensor(hint: Any) -> Check:
         return (
             _unusable(name, value)
             if isinstance(value, hint)
-            else _refused(name, "a tensor", value, error=DTypeError)
+            else _refused(name, "a tensor", value, "convert it with torch.as_tensor", DTypeError)
         )
 
     return check
@@ -102,22 +103,27 @@ def _tensor(hint: Any) -> Check:
 
 def _protocol(hint: Any) -> Check:
     """Check that a value has a protocol's methods; a range has a `step` too, but it is a number."""
-    methods = [
-        name for name, item in vars(hint).items() if inspect.isfunction(item) and not name.startswith("_")
-    ]
+    methods = _methods(hint)
 
     def check(name: str, value: object) -> InvalidInputError | None:
-        fits = isinstance(value, hint) and all(_has(value, method, vars(hint)[method]) for method in methods)
+        fits = isinstance(value, hint) and all(
+            takes(getattr(value, method), len(needed), named) for method, (needed, named) in methods.items()
+        )
         return None if fits else _refused(name, _described(hint), value)
 
     return check
 
 
-def _has(value: object, method: str, promised: Callable[..., Any]) -> bool:
-    """Return whether a value has a method that takes as many arguments as the protocol's."""
-    needed = [each for each in inspect.signature(promised).parameters.values() if each.default is each.empty]
-    named = [each.name for each in needed if each.kind is each.KEYWORD_ONLY]
-    return takes(getattr(value, method), len(needed) - 1 - len(named), named)
+def _methods(protocol: type) -> dict[str, tuple[list[str], list[str]]]:
+    """Return the methods of a protocol with the names of what each must be given, by place and by name."""
+    found = {}
+    for method, item in vars(protocol).items():
+        if inspect.isfunction(item) and not method.startswith("_"):
+            _, *given = inspect.signature(item).parameters.values()
+            needed = [each for each in given if each.default is each.empty]
+            named = [each.name for each in needed if each.kind is each.KEYWORD_ONLY]
+            found[method] = ([each.name for each in needed if each.name not in named], named)
+    return found
 
 
 def array_like(name: str, value: object) -> InvalidInputError | None:
@@ -215,7 +221,8 @@ def _any_of(hints: tuple[Any, ...]) -> Check | None:
     checks = [each for hint in hints if (each := check_for(hint)) is not None]
     if len(checks) < len(hints):
         return None
-    expected = " or ".join(_described(hint) for hint in hints)
+    words = [_described(hint) for hint in hints]
+    expected = " or ".join([", ".join(words[:-1]), words[-1]])
 
     def check(name: str, value: object) -> InvalidInputError | None:
         errors: list[InvalidInputError] = []
@@ -223,7 +230,11 @@ def _any_of(hints: tuple[Any, ...]) -> Check | None:
             if (error := each(name, value)) is None:
                 return None
             errors.append(error)
-        telling = next((error for error in errors if isinstance(error, DTypeError | ShapeError)), None)
+        # A collection with one element that does not fit is told by that element.
+        telling = next(
+            (e for e in errors if isinstance(e, DTypeError | ShapeError) or e.expected.startswith(_ELEMENTS)),
+            None,
+        )
         return telling or _refused(name, expected, value)
 
     return check
@@ -249,15 +260,19 @@ def _path(name: str, value: object) -> InvalidInputError | None:
     return None
 
 
-def _function(inputs: Any, _: Any = None) -> Check:
+def _function(hint: Any) -> Check:
     """Check that a value can be called with as many arguments as its annotation lists."""
-    count = len(inputs) if isinstance(inputs, list) else None
-    expected = "a function" if count is None else f"a function of {count} argument{'s' * (count != 1)}"
 
     def check(name: str, value: object) -> InvalidInputError | None:
-        return None if takes(value, count) else _refused(name, expected, value)
+        return None if takes(value, _inputs(hint)) else _refused(name, _described(hint), value)
 
     return check
+
+
+def _inputs(hint: Any) -> int | None:
+    """Return how many arguments the annotation of a function lists; None where it does not say."""
+    inputs, *_ = typing.get_args(hint) or (None,)
+    return len(inputs) if isinstance(inputs, list) else None
 
 
 def takes(value: object, count: int | None, named: Sequence[str] = ()) -> bool:
@@ -339,8 +354,9 @@ def _sequence(origin: Any, hints: tuple[Any, ...]) -> Check:
     return check
 
 
-def _collection(origin: type, hints: tuple[Any, ...]) -> Check:
-    simple = _instance(origin, _described(origin))
+def _collection(hint: Any) -> Check:
+    origin, hints = typing.get_origin(hint), typing.get_args(hint)
+    simple = _instance(origin, _described(hint))
     keys, values = (
         (check_for(hint) for hint in hints)
         if origin is collections.abc.Mapping and len(hints) == 2
@@ -362,7 +378,7 @@ def _first(name: str, values: Any, checks: list[Check | None]) -> InvalidInputEr
     for place, (value, check) in enumerate(zip(values, checks, strict=True)):
         if check is not None and (problem := check(name, value)) is not None:
             found = f"{problem.found} at place {place}"
-            return type(problem)(name, f"elements that are {problem.expected}", found, problem.hint)
+            return type(problem)(name, f"{_ELEMENTS} {problem.expected}", found, problem.hint)
     return None
 
 
@@ -381,7 +397,7 @@ def _refused(
 
 
 def shown(value: object) -> str:
-    """Return a value in at most a line: numbers and words as they are, of anything else its type."""
+    """Return a value in at most a line: numbers and words as they are, of functions what they take, and else the type."""
     if value is None or isinstance(value, bool | float | complex | os.PathLike):
         return repr(value)
     if isinstance(value, int):
@@ -390,7 +406,15 @@ def shown(value: object) -> str:
         return repr(value) if len(value) <= 60 else f"{value[:60]!r}..."
     if inspect.isclass(value):
         return f"the class {value.__name__}"
-    return f"a value of type {type(value).__name__}"
+    kind = "a function" if inspect.isroutine(value) else f"a value of type {type(value).__name__}"
+    if not callable(value):
+        return kind
+    try:
+        parameters = inspect.signature(getattr(value, "forward", value)).parameters.values()
+    except (TypeError, ValueError):  # a builtin's cannot be read
+        return kind
+    plain = [str(p.replace(annotation=p.empty, default=p.empty)) + "=..." * (p.default is not p.empty) for p in parameters]
+    return f"{kind} that takes ({', '.join(plain)})"
 
 
 def _described(hint: Any) -> str:
@@ -402,6 +426,7 @@ def _described(hint: Any) -> str:
         str: "a word",
         None: "None",
         types.NoneType: "None",
+        Any: "...",
     }
     if not isinstance(hint, typing.Hashable) or hint not in words:
         if inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
@@ -409,7 +434,18 @@ def _described(hint: Any) -> str:
             return f"a {kind} ({hint.dim_str.strip()}) of {hint.__name__.partition('[')[0]}"
         if hint == ArrayLike:
             return "an array or nested numbers"
-        if typing.get_origin(hint) is collections.abc.Callable:
-            return "a function"
-        return getattr(hint, "__name__", str(hint)).removeprefix("typing.")
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if origin is collections.abc.Callable:
+            count = _inputs(hint)
+            return "a function" if count is None else f"a function of {count} argument{'s' * (count != 1)}"
+        if origin is collections.abc.Mapping and len(arguments) == 2:
+            key = '"name"' if arguments[0] is str else _described(arguments[0])
+            return f"a dict such as {{{key}: {_described(arguments[1])}}}"
+        if origin in (collections.abc.Sequence, collections.abc.Iterable, list):
+            return "a list"
+        if getattr(hint, "_is_protocol", False):
+            methods = (f"{name}({', '.join(needed)})" for name, (needed, _) in _methods(hint).items())
+            return f"an object with {' and '.join(methods)}"
+        name = getattr(hint, "__name__", str(hint)).removeprefix("typing.")
+        return f"a{'n' * (name[0] in 'AEIOU')} {name}" if inspect.isclass(hint) else name
     return words[hint]
