@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grasp_theory.dynamics import AnyDynamics, TimeVaryingDynamics, untouched
+from grasp_theory.dynamics import AnyDynamics, TimeVaryingDynamics, next_states, untouched
 from linear_systems.annotations import shown
 from linear_systems.errors import (
     DTypeError,
@@ -35,7 +35,9 @@ def as_tensor(argument: str, value: object, like: Tensor | None = None) -> Tenso
     Raises
         DTypeError: it is none of these, or is sparse.
     """
-    hint = "stack the parts into one dense tensor"
+    hint = (
+        "stack the parts into one dense tensor" if isinstance(value, list | tuple | dict) else "give numbers"
+    )
     if isinstance(value, Tensor):
         if value.layout != torch.strided:
             raise DTypeError(argument, "a dense tensor", f"layout {value.layout}", "call .to_dense()")
@@ -95,8 +97,11 @@ def check_states(argument: str, tensor: Tensor, like: Tensor) -> None:
             "pass one goal for each problem, shaped as a state",
         )  # fmt: skip
     if tensor.dtype not in PLANNING_TYPES or tensor.dtype != like.dtype:
-        expected = f"{like.dtype}" if like.dtype in PLANNING_TYPES else "a float32 or float64 tensor"
-        raise DTypeError(argument, expected, f"{tensor.dtype}", "convert it, for example .to(initial_state)")
+        if like is tensor:
+            raise DTypeError(argument, "float32 or float64", f"{tensor.dtype}", "convert it: .float()")
+        raise DTypeError(
+            argument, f"{like.dtype}, as initial_state", f"{tensor.dtype}", "convert it: .to(initial_state)"
+        )
     if tensor.device != like.device:
         raise ParameterError(
             argument, f"a tensor on {like.device}", f"one on {tensor.device}", "move it: .to(initial_state)"
@@ -107,15 +112,34 @@ def check_states(argument: str, tensor: Tensor, like: Tensor) -> None:
 def check_finite(argument: str, tensor: Tensor) -> None:
     """Refuse NaN and infinity."""
     if not bool(torch.isfinite(tensor).all()):
-        raise NonFiniteError(argument, "finite entries", "NaN or infinity", "remove such problems")
+        raise NonFiniteError(argument, "finite entries", "NaN or infinity", "remove such rows")
+
+
+def as_booleans(argument: str, found: object, count: int, hint: str) -> Tensor:
+    """Return the answer of a function of the user's as booleans (count,).
+
+    Raises
+        ShapeError: it is something else.
+    """
+    try:
+        answer = found if isinstance(found, Tensor) else np.asarray(found)
+    except (TypeError, ValueError, RuntimeError):
+        answer = np.asarray(None)
+    if answer.shape != (count,) or answer.dtype not in (torch.bool, np.bool_):
+        told = hasattr(found, "shape") or isinstance(found, list)
+        raise ShapeError(
+            argument, f"booleans of shape ({count},)",
+            f"shape {tuple(answer.shape)} of {answer.dtype}" if told else shown(found), hint,
+        )  # fmt: skip
+    return torch.as_tensor(answer)
 
 
 def try_model(model: AnyDynamics, state: Tensor, action_dim: int) -> None:
-    """Step the model once from one state (1, *S) with zero actions, and warn of modules in training mode.
+    """Step the model once from states (N, *S) with zero actions, and warn of modules in training mode.
 
     Raises
         DTypeError, ShapeError, ParameterError: it cannot be stepped, writes into its inputs, or returns something
-            other than one next state like the state.
+            other than a next state for each like the states.
     """
     warn_of_training(model)
     step = model.at(0).step if isinstance(model, TimeVaryingDynamics) else model.step
@@ -123,27 +147,23 @@ def try_model(model: AnyDynamics, state: Tensor, action_dim: int) -> None:
     def attempt(dtype: torch.dtype, dimension: int) -> object:
         with torch.no_grad():
             start = state.to(dtype, copy=True)
-            return untouched(step, start, start.new_zeros(1, dimension))
+            return untouched(step, start, start.new_zeros(len(start), dimension))
 
     try:
-        following = attempt(state.dtype, action_dim)
-    except InvalidInputError:
-        raise
-    except Exception as error:
-        raise _explained(attempt, state, action_dim, error) from error
-    if not isinstance(following, Tensor):
-        raise ShapeError(
-            "dynamics", "a tensor of next states", type(following).__name__, "return the next states alone"
-        )
-    if following.shape != state.shape or following.dtype != state.dtype:
-        raise ShapeError(
-            "dynamics", f"a next state of shape {tuple(state.shape)} and {state.dtype}",
-            f"shape {tuple(following.shape)} and {following.dtype}", "return next states like the states",
+        following = next_states(attempt(state.dtype, action_dim), state)
+    except ParameterError as error:
+        if error.__cause__ is None:  # a refusal of ours, not what the model raised
+            raise
+        raise _explained(attempt, state, action_dim, error) from error.__cause__
+    if following.dtype != state.dtype:
+        raise DTypeError(
+            "dynamics", f"next states of {state.dtype}, that of the states", f"{following.dtype}",
+            f"convert what the model computes with, such as torch.tensor(..., dtype={state.dtype}), or what it returns",
         )  # fmt: skip
 
 
 def _explained(
-    attempt: Callable[[torch.dtype, int], object], state: Tensor, action_dim: int, error: Exception
+    attempt: Callable[[torch.dtype, int], object], state: Tensor, action_dim: int, error: InvalidInputError
 ) -> InvalidInputError:
     """Return the error that says what the model takes instead, if that is a matter of type or of length."""
 
@@ -166,10 +186,7 @@ def _explained(
                 "action_dim", f"{dimension}, which the model takes", f"{action_dim}",
                 "pass the length of a model action",
             )  # fmt: skip
-    return ParameterError(
-        "dynamics", f"a model of states {tuple(state.shape)} and actions (1, {action_dim}) of {state.dtype}",
-        f"{type(error).__name__}: {error}", "step initial_state[:1] with it yourself",
-    )  # fmt: skip
+    return error
 
 
 def warn_of_training(model: object) -> None:

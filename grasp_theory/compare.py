@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from rich.progress import Progress
 from torch import Tensor
 
+from grasp_theory.boundary import as_booleans
+from grasp_theory.dynamics import asked
 from grasp_theory.planners import Plan, Planner, Status
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.statistics.intervals import Estimate, wilson
@@ -209,8 +211,9 @@ def compare(
         A `Comparison`.
 
     Raises
-        ParameterError: no planner, two of one name, a budget that does not pay for a first look, or a `replay` that does
-            not return booleans.
+        ParameterError: no planner, two of one name, a budget that does not pay for a first look, or a `replay` that
+            raises an error.
+        ShapeError: `replay` does not return booleans.
 
     Source: Wilson (1927); McNemar (1947), exact; Tango (1998); Holm (1979).
     """
@@ -231,7 +234,7 @@ def compare(
             plan = planner.plan(problem, stop_when_reached=stop_when_reached)
             seconds = time.perf_counter() - began
             believed = None if problem.reached is None else plan.reached.cpu().numpy()
-            true = None if replay is None else _booleans(replay(plan.actions), problem.batch)
+            true = None if replay is None else _replayed(replay, plan.actions)
             results.append(Result(name, plan, believed, true, seconds))
             bar.advance(task)
     judged: Success | None
@@ -271,14 +274,9 @@ def _named(planners: Mapping[str, Planner] | Sequence[Planner]) -> dict[str, Pla
     return dict(pairs)
 
 
-def _booleans(found: Any, count: int) -> Bool[np.ndarray, " B"]:
-    answer = found.detach().cpu().numpy() if isinstance(found, Tensor) else np.asarray(found)
-    if answer.dtype != bool or answer.shape != (count,):
-        raise ParameterError(
-            "replay", f"{count} booleans, one a problem", f"shape {answer.shape} of {answer.dtype}",
-            "return booleans (B,)",
-        )  # fmt: skip
-    return answer
+def _replayed(replay: Callable[[Tensor], Any], actions: Float[Tensor, "B T m"]) -> Bool[np.ndarray, " B"]:
+    answer = asked("replay", replay, actions)
+    return as_booleans("replay", answer, len(actions), "return booleans (B,)").cpu().numpy()
 
 
 def _share(share: Estimate | None) -> str:

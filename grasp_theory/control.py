@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from rich.progress import Progress
 from torch import Tensor
 
-from grasp_theory.boundary import as_tensor
-from grasp_theory.dynamics import TimeVaryingDynamics
+from grasp_theory.boundary import as_booleans, as_tensor
+from grasp_theory.dynamics import TimeVaryingDynamics, asked
 from grasp_theory.planners import Plan
 from grasp_theory.problem import PlanningProblem
 from linear_systems.annotations import shown
@@ -53,6 +53,7 @@ class ControlRun:
         evaluations: (B,), model steps evaluated over all plans, a gradient counting as 3.
         plans: how many times was planned.
         seconds: wall time of all.
+        judged: whether anything said what a success is.
     """
 
     actions: Float[Tensor, "B K m"]
@@ -61,6 +62,7 @@ class ControlRun:
     evaluations: Int[Tensor, " B"]
     plans: int
     seconds: float
+    judged: bool = True
 
     @property
     def reached(self) -> Bool[Tensor, " B"]:
@@ -71,10 +73,15 @@ class ControlRun:
         batch, steps, dimension = self.actions.shape
         solved = self.solved_at[self.reached]
         when = f"after {int(solved.median())} steps (median)" if len(solved) else "never"
+        success = (
+            f"{len(solved)} of {batch}, {when}"
+            if self.judged
+            else "not known: no `reached`, and no `success`"
+        )
         return "\n".join(
             [
                 f"ControlRun of {batch} systems: {dimension} action components, {self.actions.dtype}",
-                f"  success      {len(solved)} of {batch}, {when}",
+                f"  success      {success}",
                 f"  steps        {steps} at most",
                 f"  evaluations  {int(self.evaluations.median()):,} (median), in {self.plans} plans",
                 f"  seconds      {self.seconds:.3g}",
@@ -128,8 +135,9 @@ def control(
         A `ControlRun`.
 
     Raises
-        ParameterError: the problem's dynamics are time-varying, or `success` does not return booleans.
-        ShapeError, NonFiniteError: what is observed is not one finite state for each system.
+        ParameterError: the problem's dynamics are time-varying, or a function that is given raises an error.
+        ShapeError, DTypeError, NonFiniteError: what is observed is not one finite state for each system, or `success`
+            does not return booleans.
 
     Source: the paper's closed-loop experiments; model-predictive control.
     """
@@ -164,10 +172,11 @@ def control(
     def judged() -> Tensor:
         """Return who of those left is a success now."""
         if success is not None:
-            return _booleans(success(now, left), len(left))
+            answer = asked("success", success, now, left)
+            return as_booleans("success", answer, len(left), "return booleans (N,)").cpu()
         if problem.reached is None:
             return torch.zeros(len(left), dtype=torch.bool)
-        return _booleans(problem.reached(state, problem.goal[left.to(state.device)]), len(left))
+        return problem.judge(state, problem.goal[left.to(state.device)]).cpu()
 
     with torch.no_grad(), Progress(disable=not progress) as bar:
         task = bar.add_task("control", total=most)
@@ -192,14 +201,16 @@ def control(
                 )  # fmt: skip
             evaluations[left] += plan.evaluations.cpu()
             taken[left, k] = plan.actions[:, 0]
-            now = step(now, plan.actions[:, 0])
-            state = _observed(now if observe is None else observe(now), state)
+            now = asked("step", step, now, plan.actions[:, 0])
+            seen_now = now if observe is None else asked("observe", observe, now)
+            state = _observed("step" if observe is None else "observe", seen_now, state)
             actions, k = plan.actions[:, 1:], k + 1
             seen[left, k] = state
             bar.update(task, completed=k, description=f"control, {len(left)} left")
     return ControlRun(
-        taken[:, :k], seen[:, : k + 1], solved, evaluations, plans=k, seconds=time.perf_counter() - began
-    )
+        taken[:, :k], seen[:, : k + 1], solved, evaluations, k, time.perf_counter() - began,
+        success is not None or problem.reached is not None,
+    )  # fmt: skip
 
 
 def _resized(actions: Float[Tensor, "N t m"], horizon: int) -> Float[Tensor, "N T m"]:
@@ -212,26 +223,16 @@ def _select(world: World, rows: Bool[Tensor, " N"]) -> World:
     return world[rows.to(world.device)] if isinstance(world, Tensor) else world[rows.numpy()]
 
 
-def _booleans(found: Any, count: int) -> Bool[Tensor, " N"]:
-    answer = as_tensor("success", found, torch.zeros((), dtype=torch.bool)).detach().cpu()
-    if answer.dtype != torch.bool or answer.shape != (count,):
-        raise ParameterError(
-            "success", f"{count} booleans, one a system", f"shape {tuple(answer.shape)} of {answer.dtype}",
-            "return booleans (N,)",
-        )  # fmt: skip
-    return answer
-
-
-def _observed(found: Any, like: Tensor) -> Tensor:
-    state = as_tensor("step", found, like).detach().to(like)
+def _observed(argument: str, found: Any, like: Tensor) -> Tensor:
+    state = as_tensor(argument, found, like).detach().to(like)
     if state.shape != like.shape:
         raise ShapeError(
-            "step", f"states of shape {tuple(like.shape)}, those of the systems that are left",
+            argument, f"states of shape {tuple(like.shape)}, those of the systems that are left",
             f"shape {tuple(state.shape)}", "return one state for each, or give `observe`",
         )  # fmt: skip
     if not bool(torch.isfinite(state).all()):
         raise NonFiniteError(
-            "step", "finite states", "NaN or infinity", "end the run before the system breaks"
+            argument, "finite states", "NaN or infinity", "end the run before the system breaks"
         )
     return state
 

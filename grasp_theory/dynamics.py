@@ -5,9 +5,11 @@ Shapes: `...` are leading batch axes, `*S` the axes of one state, m the action d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from functools import partial
+from typing import Annotated, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from linear_systems.checked import checked
 from linear_systems.errors import (
     DTypeError,
     HorizonError,
+    InvalidInputError,
     NonFiniteError,
     ParameterError,
     ShapeError,
@@ -51,7 +54,9 @@ class TimeVaryingDynamics(Protocol):
 
 
 AnyDynamics = Dynamics | TimeVaryingDynamics
-Model = AnyDynamics | LinearSystem | TimeVaryingLinearSystem | Callable[[Tensor, Tensor], Tensor]
+Model = Annotated[
+    AnyDynamics | LinearSystem | TimeVaryingLinearSystem | Callable[[Tensor, Tensor], Tensor], "see `adapted`"
+]
 """Whatever `as_dynamics` turns into dynamics."""
 
 
@@ -140,20 +145,38 @@ class ModelDynamics:
         batch = broadcast("state", state.shape[:axes], action.shape[:-1])
         states = state.expand(*batch, *state.shape[axes:]).reshape(-1, *state.shape[axes:])
         actions = action.expand(*batch, action.shape[-1]).reshape(-1, action.shape[-1])
-        following = self.model(states, actions)
-        if not isinstance(following, Tensor):
-            raise ShapeError(
-                "dynamics",
-                "a tensor of next states",
-                type(following).__name__,
-                "return the next states alone",
-            )
-        if following.shape != states.shape:
-            raise ShapeError(
-                "dynamics", f"next states of shape {tuple(states.shape)}, that of the states",
-                f"shape {tuple(following.shape)}", "return one next state for every state",
-            )  # fmt: skip
+        following = next_states(self.model(states, actions), states)
         return following.reshape(*batch, *state.shape[axes:])
+
+
+def next_states(following: object, states: Tensor) -> Tensor:
+    """Return what a model returned for states, if it is a next state for each.
+
+    Raises
+        ShapeError: it is something else.
+    """
+    if isinstance(following, Tensor):
+        if following.shape == states.shape:
+            return following
+        raise ShapeError(
+            "dynamics", f"next states of shape {tuple(states.shape)}, that of the states",
+            f"shape {tuple(following.shape)}", "take states (N, *S) and actions (N, m), and return next states (N, *S)",
+        )  # fmt: skip
+    found, hint = shown(following), "return next states (N, *S)"
+    alone = "return the next states alone, such as lambda state, action: model(state, action)"
+    if isinstance(following, Mapping):
+        found, hint = (
+            f"a dict with {', '.join(map(repr, following))}",
+            f"{alone}[{next(iter(following), 'name')!r}]",
+        )
+    elif isinstance(following, tuple | list):
+        found, hint = f"a {type(following).__name__} of {len(following)}", f"{alone}[0]"
+    elif isinstance(following, np.ndarray):
+        found, hint = (
+            "a numpy array",
+            "compute with torch; for CEM, ICEM and MPPI alone torch.from_numpy will do",
+        )
+    raise ShapeError("dynamics", "a tensor of next states", found, hint)
 
 
 def as_dynamics(model: Model) -> AnyDynamics:
@@ -179,14 +202,16 @@ def adapted(argument: str, model: object) -> AnyDynamics:
         return LinearDynamics(torch.tensor(model.A), torch.tensor(model.B))
     if isinstance(model, TimeVaryingLinearSystem):
         return TimeVaryingLinearDynamics(torch.tensor(model.A), torch.tensor(model.B))
+    if inspect.isclass(model):
+        raise ParameterError(argument, "a model", shown(model), f"make one: {model.__name__}(...)")
     stepped = "at" if isinstance(model, TimeVaryingDynamics) else "step"
     if isinstance(model, Dynamics | TimeVaryingDynamics) and callable(getattr(model, stepped)):
         return model
     if takes(model, 2):
         return ModelDynamics(cast(Callable[[Tensor, Tensor], Tensor], model))
     raise ParameterError(
-        argument, "an object with a method step, a linear system or a function of 2 arguments", shown(model),
-        "pass a function of (state, action), a torch.nn.Module or an object with step(state, action)",
+        argument, "a function or module of (state, action), an object with step(state, action) or a linear system",
+        shown(model), "wrap it: lambda state, action: ..., which returns the next states as a tensor",
     )  # fmt: skip
 
 
@@ -214,7 +239,7 @@ def rollout(
 
     Raises
         ShapeError, DTypeError, HorizonError.
-        ParameterError: the model writes into its inputs.
+        ParameterError: the model cannot be stepped, or writes into its inputs.
     """
     states = list(trajectory(dynamics, initial_state, actions, noise=noise, checkpoint=checkpoint))
     return torch.stack(states, dim=actions.ndim - 2)
@@ -255,7 +280,7 @@ def trajectory(
     yield state
     for t, (step, action) in enumerate(zip(steps, each, strict=True)):
         state = (
-            recompute_in_backward(step, state, action, use_reentrant=False)
+            asked("dynamics", partial(recompute_in_backward, step, use_reentrant=False), state, action)
             if checkpoint
             else untouched(step, state, action)
         )
@@ -290,21 +315,54 @@ def one_step_predictions(dynamics: Model, states: Tensor, actions: Tensor) -> Fl
 
 
 def untouched(step: Callable[[Tensor, Tensor], Tensor], state: Tensor, action: Tensor) -> Tensor:
-    """Return step(state, action), and refuse a model that writes into either of them.
+    """Return step(state, action), and refuse a model that writes into either of them or cannot be stepped.
 
     Raises
-        ParameterError: it does.
+        ParameterError: it does, or cannot.
     """
     if state.is_inference() or action.is_inference():  # torch keeps no count of writes into these
-        return step(state, action)
+        return cast(Tensor, asked("dynamics", step, state, action))
     before = state._version, action._version
-    following = step(state, action)
+    following = cast(Tensor, asked("dynamics", step, state, action))
     if (state._version, action._version) != before:
         raise ParameterError(
             "dynamics", "a model that leaves its inputs as they are", "one that writes into them",
             "return a new tensor: s + a, not s.add_(a)",
         )  # fmt: skip
     return following
+
+
+def asked(argument: str, function: Callable[..., Any], *inputs: Any) -> Any:
+    """Return what a function of the user's makes of its inputs.
+
+    Raises
+        ParameterError: it raises an error of Python's or torch's, which this one follows.  One of its own passes, and so
+            do the end of the memory and a refusal of ours.
+    """
+    try:
+        return function(*inputs)
+    except (InvalidInputError, torch.OutOfMemoryError):
+        raise
+    except (
+        ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError, ValueError
+    ) as error:  # fmt: skip
+        text, dtypes = str(error), {each.dtype: None for each in inputs if isinstance(each, Tensor)}
+        given = " and ".join(
+            str(tuple(each.shape)) if isinstance(each, Tensor) else shown(each) for each in inputs
+        )
+        hint = "call it yourself with such inputs"
+        if "Long" in text:
+            hint = "states and actions are real numbers: convert them inside it, such as action.long()"
+        elif len(dtypes) > 1 and all(each.is_floating_point for each in dtypes):
+            hint = "give all inputs one type, such as actions.to(states)"
+        elif "dtype" in text or "scalar type" in text:
+            hint = f"convert the model, .to({next(iter(dtypes))}), or what it is given"
+        elif "'Tensor' object has no attribute" in text or "numpy" in text:
+            hint = "compute with torch: it is given tensors"
+        raise ParameterError(
+            argument, f"a function that takes {given} of {' and '.join(map(str, dtypes))}".removesuffix(" of "),
+            f"{type(error).__name__}: {text}", hint,
+        ) from error  # fmt: skip
 
 
 def _check_matrices(A: Tensor, B: Tensor) -> None:
@@ -358,7 +416,10 @@ def _check_trajectory(argument: str, states: Tensor, actions: Tensor) -> None:
             raise DTypeError(name, "a tensor", type(tensor).__name__, "convert it with torch.as_tensor")
         if not tensor.is_floating_point():
             raise DTypeError(
-                name, "a floating-point tensor", str(tensor.dtype), "convert it, for example .double()"
+                name,
+                "a floating-point tensor",
+                str(tensor.dtype),
+                "convert it: .float(), or .double() where all else is",
             )
     if actions.ndim < 2 or actions.shape[-2] < 1:
         raise ShapeError(

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grasp_theory.action_sets import ActionSet, Bound, Box
-from grasp_theory.boundary import as_tensor, check_finite, check_states, try_model
-from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, adapted
+from grasp_theory.boundary import as_booleans, as_tensor, check_finite, check_states, try_model
+from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, adapted, asked
 from grasp_theory.objectives import squared_distance
+from linear_systems.annotations import shown, takes
 from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, HorizonError, InvalidInputError, ParameterError, ShapeError
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
@@ -48,7 +49,7 @@ class PlanningProblem:
 
     Arguments
         dynamics: anything that `as_dynamics` takes; the matrices of a linear system are cast to the dtype and
-            device of `initial_state`.  It is stepped once here, to see whether it fits.
+            device of `initial_state`.  It is stepped here, and the functions below are asked, to see whether they fit.
         initial_state: (B, *S), float32 or float64; an array or nested numbers are taken too.  Plans have its
             dtype and device.
         goal: (B, *S), of the same dtype and device.
@@ -98,14 +99,14 @@ class PlanningProblem:
         goal: Any,
         horizon: Any,
         action_dim: Any,
-        reached: Reached | None = None,
+        reached: Any = None,
         reached_when: Any = "last",
         initial_actions: Any = None,
         action_bounds: Any = None,
         seeds: Any = None,
         action_set: Any = None,
-        stage_cost: StageCost | None = None,
-        goal_distance: GoalDistance | None = None,
+        stage_cost: Any = None,
+        goal_distance: Any = None,
     ) -> None:
         state = as_tensor("initial_state", initial_state)
         check_states("initial_state", state, state)
@@ -122,7 +123,7 @@ class PlanningProblem:
             action_bounds=action_bounds, action_set=action_set, stage_cost=stage_cost, goal_distance=goal_distance,
         )  # fmt: skip
         self._set(model=self._checked_model(), allowed=self._checked_set())
-        self._check_costs()
+        self._check_functions()
         self._set(initial_actions=self._checked_actions(initial_actions), seeds=self._checked_seeds(seeds))
 
     def __repr__(self) -> str:
@@ -203,6 +204,22 @@ class PlanningProblem:
             losses = losses + self.stage_costs(states[:, 1:], actions).double().sum(1)
         return losses
 
+    def judge(self, states: Float[Tensor, "N *S"], goals: Float[Tensor, "N *S"]) -> Bool[Tensor, " N"]:
+        """Return which states are in the goal region; there must be a `reached`.
+
+        Arguments
+            states: (N, *S).
+            goals: (N, *S).
+
+        Raises
+            ShapeError: `reached` returns something other than N booleans.
+            ParameterError: it cannot be asked.
+        """
+        assert self.reached is not None
+        found = asked("reached", self.reached, states, goals)
+        hint = "return a boolean for each state, such as (states - goals).flatten(1).norm(dim=1) < 0.1"
+        return as_booleans("reached", found, len(states), hint).to(states.device)
+
     def part(self, rows: slice) -> PlanningProblem:
         """Return some of the problems, without checking them again.
 
@@ -221,6 +238,11 @@ class PlanningProblem:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    def _tried(self) -> tuple[slice, ...]:
+        """Return the rows that are tried: one, and several, of which the number is not a state's first length."""
+        several = 3 if self.initial_state.shape[1] == 2 else 2
+        return (slice(0, 1), slice(0, several))[: self.batch]
+
     def _checked_model(self) -> AnyDynamics:
         state = self.initial_state
         model = adapted("dynamics", self.dynamics)
@@ -232,25 +254,41 @@ class PlanningProblem:
                 "horizon", f"at most {model.length} steps, as many as the dynamics has", str(self.horizon),
                 "shorten the horizon",
             )  # fmt: skip
-        try_model(model, state[:1], self.action_dim)
+        for rows in self._tried():
+            try_model(model, state[rows], self.action_dim)
         return model
 
-    def _check_costs(self) -> None:
-        state = self.initial_state[:1]
-        for argument, cost, other in (
-            ("stage_cost", self.stage_cost, state.new_zeros(1, self.action_dim)),
-            ("goal_distance", self.goal_distance, self.goal[:1]),
-        ):
-            if cost is None:
+    def _check_functions(self) -> None:
+        """Ask each function of the user's of the first states: planning would ask the same, much later."""
+        for argument, names in (
+            ("reached", "states, goals"), ("stage_cost", "states, actions"), ("goal_distance", "states, goals")
+        ):  # fmt: skip
+            function = getattr(self, argument)
+            if function is None:
                 continue
-            with torch.no_grad():
-                found = cost(state, other)
-            if not isinstance(found, Tensor) or found.shape != (1,) or not found.is_floating_point():
-                raise ShapeError(
-                    argument, "one floating-point number for each of N states, shape (N,)",
-                    f"shape {tuple(found.shape)} of {found.dtype}" if isinstance(found, Tensor) else repr(found),
-                    "sum over the state and return a tensor (N,)",
+            if not takes(function, 2):
+                example = "(states - goals).flatten(1).norm(dim=1)" + " < 0.1" * (argument == "reached")
+                raise ParameterError(
+                    argument, f"a function of ({names}), or None", shown(function),
+                    f"lambda {names}: {'actions.square().sum(1)' if argument == 'stage_cost' else example}",
                 )  # fmt: skip
+            for rows in self._tried():
+                self._check_answer(argument, function, rows)
+
+    @torch.no_grad()
+    def _check_answer(self, argument: str, function: Callable[[Tensor, Tensor], Tensor], rows: slice) -> None:
+        state, goal = self.initial_state[rows], self.goal[rows]
+        if argument == "reached":
+            self.judge(state, goal)
+            return
+        other = goal if argument == "goal_distance" else state.new_zeros(len(state), self.action_dim)
+        found = asked(argument, function, state, other)
+        if not isinstance(found, Tensor) or found.shape != state.shape[:1] or not found.is_floating_point():
+            raise ShapeError(
+                argument, "one floating-point number for each of N states, shape (N,)",
+                f"shape {tuple(found.shape)} of {found.dtype}" if hasattr(found, "shape") else shown(found),
+                "sum over the state and return a tensor (N,)",
+            )  # fmt: skip
 
     def _checked_actions(self, given: object) -> Tensor | None:
         if given is None:

@@ -44,7 +44,7 @@ _ERRORS = {"horizon": HorizonError, "step_size": StepSizeError}
 def check_for(hint: Any) -> Check | None:
     """Return the check of an annotation; None where every value will do, or only the function itself can tell."""
     origin = typing.get_origin(hint)
-    if hint is Any or hint is object or isinstance(hint, TypeVar):
+    if hint is Any or hint is object or isinstance(hint, TypeVar) or origin is typing.Annotated:
         return None
     if hint is None or hint is type(None):
         return _instance(types.NoneType, "None")
@@ -59,8 +59,6 @@ def check_for(hint: Any) -> Check | None:
         return _any_of(members)
     if origin is typing.Literal:
         return _one_of(typing.get_args(hint))
-    if origin is typing.Annotated:
-        return check_for(typing.get_args(hint)[0])
     if hint is bool:
         return _boolean
     if hint is int:
@@ -384,7 +382,10 @@ def _first(name: str, values: Any, checks: list[Check | None]) -> InvalidInputEr
 
 def _instance(kind: Any, expected: str) -> Check:
     def check(name: str, value: object) -> InvalidInputError | None:
-        return None if isinstance(value, kind) else _refused(name, expected, value)
+        hint = (
+            f"make one: {value.__name__}(...)" if inspect.isclass(value) and issubclass(value, kind) else ""
+        )
+        return None if isinstance(value, kind) else _refused(name, expected, value, hint)
 
     return check
 
@@ -413,7 +414,10 @@ def shown(value: object) -> str:
         parameters = inspect.signature(getattr(value, "forward", value)).parameters.values()
     except (TypeError, ValueError):  # a builtin's cannot be read
         return kind
-    plain = [str(p.replace(annotation=p.empty, default=p.empty)) + "=..." * (p.default is not p.empty) for p in parameters]
+    plain = [
+        str(p.replace(annotation=p.empty, default=p.empty)) + "=..." * (p.default is not p.empty)
+        for p in parameters
+    ]
     return f"{kind} that takes ({', '.join(plain)})"
 
 

@@ -1,7 +1,7 @@
 """The types of a signature, checked at the door: `@checked` refuses what an annotation excludes, by the argument's name.
 
 Annotations say what kind of value a function takes; what is in its domain (a sign, a shape that depends on another
-argument) the function checks itself, with `linear_systems.validation`.
+argument) the function checks itself, with `linear_systems.validation`, and so it does all of what is `Annotated`.
 """
 
 from __future__ import annotations
@@ -68,13 +68,15 @@ def _guarded(function: Callable[..., Any], annotated: Any) -> Callable[..., Any]
 def _hints(annotated: Any) -> dict[str, Any]:
     """Return the annotations that can be read; a name that exists for type checkers alone leaves its argument unchecked."""
     try:
-        return typing.get_type_hints(annotated)
+        return typing.get_type_hints(annotated, include_extras=True)
     except NameError:
         found: dict[str, Any] = {}
         for name, hint in annotated.__annotations__.items():
             holder = types.SimpleNamespace(__annotations__={name: hint})
             try:
-                found |= typing.get_type_hints(holder, vars(sys.modules[annotated.__module__]))
+                found |= typing.get_type_hints(
+                    holder, vars(sys.modules[annotated.__module__]), include_extras=True
+                )
             except NameError:
                 continue
         return found

@@ -70,7 +70,9 @@ Gpus = Annotated[float, typer.Option(min=0, help="GPUs of each Ray task; above 0
 
 
 def table(
-    number: Annotated[str, typer.Argument(help=f"Which: {', '.join(TABLES)}.")],
+    number: Annotated[
+        str, typer.Argument(help=f"Which: {', '.join(TABLES)}; with --study {', '.join(OWN_TABLES)}.")
+    ],
     study: OwnStudy = None,
     results: Results = RESULTS,
     quick: Quick = False,
@@ -89,7 +91,7 @@ def table(
     out: Annotated[Path | None, typer.Option(help="Write Markdown, CSV and JSON to this folder too.")] = None,
     short: Annotated[bool, typer.Option("--brief", help="Print the figures only, as Markdown.")] = False,
 ) -> None:
-    """Compute what a table lacks and show it beside the paper's."""
+    """Compute what a table lacks and show it, beside the paper's figures where the paper has it."""
     expect_folder(out)
     where = str(device_of(device))
     if stored and (workers > 1 or ray is not None or gpus or where != "cpu"):
@@ -135,7 +137,10 @@ def table(
 
 def tune(
     tasks: Annotated[
-        list[str] | None, typer.Argument(help=f"Which of {', '.join(TASKS)}; default: all.")
+        list[str] | None,
+        typer.Argument(
+            help=f"Which of {', '.join(TASKS)}; default: all. With --study none: all its sets are tuned."
+        ),
     ] = None,
     study: OwnStudy = None,
     results: Results = RESULTS,
@@ -150,7 +155,9 @@ def tune(
     workers: Workers = 1,
     device: Device = "cpu",
 ) -> None:
-    """Tune every planner with the same budget on tuning problems, for every set of the tables; goes on where it stopped."""
+    """Tune every planner with the same budget on tuning problems, for every set of the tables or of your own study; goes on
+    where it stopped.
+    """
     profile = _profile(quick, None, None, study, results)
     if study is not None and tasks:
         raise ParameterError("tasks", "none with --study", ", ".join(tasks), "leave them out")

@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from torch import Tensor
 
-from grasp_theory.boundary import as_tensor
+from grasp_theory.boundary import as_booleans
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.intervals import LEVEL, Estimate, wilson
 from grasp_theory.statistics.learn_then_test import clopper_pearson, fewest_trials, loosest_threshold
@@ -364,15 +364,7 @@ def _table(plans: Plans, names: tuple[str, ...]) -> Float[np.ndarray, "B F"]:
 
 
 def _outcomes(outcomes: Any, count: int) -> Bool[np.ndarray, " B"]:
-    answer = as_tensor("outcomes", outcomes, torch.zeros((), dtype=torch.bool)).detach().cpu().numpy()
-    if answer.dtype != bool or answer.shape != (count,):
-        raise ShapeError(
-            "outcomes",
-            f"{count} booleans, one a plan",
-            f"shape {answer.shape} of {answer.dtype}",
-            "true or not",
-        )
-    return answer
+    return as_booleans("outcomes", outcomes, count, "pass for each plan whether it was true").cpu().numpy()
 
 
 def _standard(table: Float[np.ndarray, "B F"]) -> tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:

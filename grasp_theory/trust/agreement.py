@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grasp_theory.boundary import as_tensor, check_finite
-from grasp_theory.dynamics import rollout
+from grasp_theory.dynamics import asked, rollout
 from grasp_theory.problem import PlanningProblem
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
@@ -49,8 +49,8 @@ def agreement(
         Feature name -> (B,), float64, on the CPU.
 
     Raises
-        ParameterError: no view, or `read` for other names than the views'.
-        ShapeError: views that are not of the same B, T and m, or actions of another shape.
+        ParameterError: no view, or `read` for other names than the views', or a function that raises an error.
+        ShapeError: views that are not of the same B, T and m, or actions or quantities of another shape.
         NonFiniteError: an action is not finite.
 
     Source: disagreement of ensembles as doubt, Lakshminarayanan et al., Simple and scalable predictive uncertainty
@@ -70,10 +70,18 @@ def agreement(
         distances.append(end_distance(view, states[:, -1], fine))
         if view.reached is not None:
             candidates = states if view.reached_when == "any" else states[:, -1:]
-            says = [view.reached(each, view.goal) for each in candidates.unbind(1)]
+            says = [view.judge(each, view.goal) for each in candidates.unbind(1)]
             believed.append((torch.stack(says).any(0) & fine).cpu())
         if read is not None:
-            told.append(read[name](states.flatten(0, 1)).double().cpu().view(*states.shape[:2], -1))
+            quantities = as_tensor("read", asked("read", read[name], states.flatten(0, 1)))
+            if len(quantities) != states.shape[0] * states.shape[1]:
+                raise ShapeError(
+                    "read",
+                    "quantities (N, P) of N states",
+                    f"shape {tuple(quantities.shape)} in {name!r}",
+                    "keep the first axis",
+                )
+            told.append(quantities.double().cpu().view(*states.shape[:2], -1))
             finite.append(fine.cpu())
     each = torch.stack(distances)
     worst = each.max(0).values

@@ -111,5 +111,5 @@ class CheckedPlanner:
 def _rows(plan: Plan, rows: Int[Tensor, " N"]) -> Plan:
     """Return some of the plans, without history and curve."""
     first = FirstReached(**{each.name: getattr(plan.first, each.name)[rows] for each in fields(FirstReached)})
-    names = [each.name for each in fields(Plan) if each.name not in ("first", "history", "curve")]
-    return Plan(**{name: getattr(plan, name)[rows] for name in names}, first=first)
+    names = [each.name for each in fields(Plan) if each.name not in ("first", "history", "curve", "judged")]
+    return Plan(**{name: getattr(plan, name)[rows] for name in names}, first=first, judged=plan.judged)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.boundary import as_tensor, check_finite, check_states
-from grasp_theory.dynamics import TimeVaryingDynamics, adapted
+from grasp_theory.dynamics import TimeVaryingDynamics, adapted, asked
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.agreement import checked_actions, end_distance
 from linear_systems.checked import checked
@@ -98,7 +98,7 @@ class Transitions:
         )
         self._points = self._place(states, actions.to(states))
         with torch.no_grad():
-            self._missed = following - model.step(states, actions.to(states))
+            self._missed = following - asked("dynamics", model.step, states, actions.to(states))
         check_finite("dynamics", self._missed)
         self._missed_length = self._missed.flatten(1).norm(dim=1)
         sample = self._points[:: max(1, len(states) // 512)]

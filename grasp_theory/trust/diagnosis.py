@@ -12,7 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.boundary import as_tensor, check_finite
-from grasp_theory.dynamics import LinearDynamics, TimeVaryingLinearDynamics, one_step_predictions, rollout
+from grasp_theory.dynamics import (
+    LinearDynamics,
+    TimeVaryingLinearDynamics,
+    asked,
+    one_step_predictions,
+    rollout,
+)
 from grasp_theory.files import write_atomically
 from grasp_theory.planners.grasp import GRASP
 from grasp_theory.problem import PlanningProblem
@@ -26,7 +32,7 @@ from grasp_theory.trust.rates import rates
 from grasp_theory.trust.reach import Metric, reach
 from grasp_theory.trust.settings import choose_settings
 from grasp_theory.trust.smoothness import final_responses, smoothness
-from linear_systems.annotations import takes
+from linear_systems.annotations import shown, takes
 from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.rounding import EPS
@@ -124,7 +130,8 @@ def diagnose(
     if known is None:
         known = card_errors(problem.dynamics)
     if known is not None:
-        drifted = drift(linear, known[0], part.goal, problem.reached, radius, known[1])
+        judge = None if problem.reached is None else problem.judge
+        drifted = drift(linear, known[0], part.goal, judge, radius, known[1])
     reached = reach(problem, part, linear, responses, given_metric, tolerance)
     return Diagnosis(
         problem, linear, actions is None, weight, tolerance, smoothness(linear, responses), found, noise_tube, drifted, reached,
@@ -191,40 +198,57 @@ def _errors(problem: PlanningProblem, errors: Any) -> tuple[OneStepErrors, str] 
                 f"one in {len(errors.bias)}",
                 "flatten the state's axes",
             )
+        check_finite("errors", torch.cat([errors.bias[None], errors.covariance]))
         return errors, "given as a law"
+    if getattr(errors, "ndim", None) == 0:
+        errors = errors.item()
     if isinstance(errors, int | float):
         sigma = positive_float("errors", errors, allow_zero=True)
         square("errors", sigma)
         return sigma, "given as σ"
+    one = f"(N, {', '.join(map(str, shape))})"
+    hint = "pass s' − F(s, a) of transitions, a tuple (s, a, s') of tensors, or one number σ"
     if isinstance(errors, tuple):
         if len(errors) != 3:
             raise ShapeError("errors", "transitions (s, a, s')", f"{len(errors)} parts", "pass three tensors")
-        s, a, after = (
-            as_tensor("errors", each, problem.initial_state).to(problem.initial_state) for each in errors
-        )
-        if (
-            not len(s) == len(a) == len(after)
-            or s.shape[1:] != shape
-            or after.shape != s.shape
-            or a.shape[1:] != (problem.action_dim,)
-        ):
+        parts = [as_tensor("errors", each, problem.initial_state) for each in errors]
+        s, a, after = parts
+        if s.shape[1:] != shape or after.shape != s.shape or a.shape != (*s.shape[:1], problem.action_dim):
             raise ShapeError(
-                "errors", f"transitions of shapes (N, {shape}), (N, {problem.action_dim}) and (N, {shape})",
-                f"{tuple(s.shape)}, {tuple(a.shape)} and {tuple(after.shape)}", "pass (s, a, s') of the same length",
+                "errors", f"transitions of shapes {one}, (N, {problem.action_dim}) and {one}",
+                f"{tuple(s.shape)}, {tuple(a.shape)} and {tuple(after.shape)}",
+                "pass (s, a, s') of the same length; of trajectories, each with .flatten(0, 1)",
             )  # fmt: skip
+        for name, each in zip(("s", "a", "s'"), parts, strict=True):
+            if each.is_complex():
+                raise DTypeError(
+                    "errors", "real numbers", f"{each.dtype} for {name}", "pass real transitions"
+                )
+            if not bool(torch.isfinite(each).all()):
+                raise NonFiniteError(
+                    "errors", "finite transitions", f"NaN or infinity in {name}", "leave those out"
+                )
+        s, a, after = (each.to(problem.initial_state) for each in parts)
         with torch.no_grad():
             predicted = one_step_predictions(problem.model, torch.stack([s, after], 1), a[:, None])[:, 0]
         residuals, origin = after - predicted, f"from {len(s)} given transitions"
+        if not bool(torch.isfinite(residuals).all()):
+            raise NonFiniteError(
+                "errors", "transitions whose next state the model predicts", "a prediction of NaN or infinity",
+                "leave out states on which the model breaks",
+            )  # fmt: skip
     else:
-        residuals = as_tensor("errors", errors, problem.initial_state)
+        try:
+            residuals = as_tensor("errors", errors, problem.initial_state)
+        except DTypeError as error:
+            raise DTypeError("errors", f"one-step errors {one}", error.found, hint) from error
         if not residuals.is_floating_point():
-            raise DTypeError("errors", "floating-point errors", f"{residuals.dtype}", "convert them")
-        origin = f"from {len(residuals) if residuals.ndim else 0} given errors"
+            raise DTypeError(
+                "errors", "floating-point errors", f"{residuals.dtype}", "convert them: .float()"
+            )
+        origin = f"from {len(residuals)} given errors"
     if residuals.ndim < 2 or tuple(residuals.shape[1:]) != shape or not len(residuals):
-        raise ShapeError(
-            "errors", f"one-step errors (N, {', '.join(map(str, shape))}), N >= 1", f"shape {tuple(residuals.shape)}",
-            "pass s' − F(s, a) of transitions, the transitions (s, a, s'), or one number σ",
-        )  # fmt: skip
+        raise ShapeError("errors", f"one-step errors {one}, N >= 1", f"shape {tuple(residuals.shape)}", hint)
     check_finite("errors", residuals)
     return residuals.detach().flatten(1).double().cpu(), origin
 
@@ -242,11 +266,11 @@ def _metric(problem: PlanningProblem, metric: Any) -> Metric | Tensor | None:
         check_finite("metric", bounds)
         return bounds
     with torch.no_grad():
-        found = metric(problem.initial_state, problem.goal)
+        found = asked("metric", metric, problem.initial_state, problem.goal)
     if not isinstance(found, Tensor) or found.shape != (problem.batch,) or not bool((found >= 0.0).all()):
         raise ShapeError(
             "metric", "one number >= 0 for each of N pairs of states, shape (N,)",
-            f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else repr(found), "return a tensor (N,)",
+            f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else shown(found), "return a tensor (N,)",
         )  # fmt: skip
     return cast(Metric, metric)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,10 @@ from grasp_theory.trust.measured import Measured
 from grasp_theory.trust.settings import USEFUL, iterations_to
 
 INFINITE = "∞"
+COLUMNS = 100
+"""Of what is printed."""
+HELD = "\xa0"
+"""A space at which no line is broken."""
 SHORTCUT = 0.5
 """A change of the state shorter than this part of the way to the goal that fakes the goal is called a shortcut."""
 
@@ -93,7 +98,7 @@ def recommendation(found: Measured) -> Sequence[str]:
 
 
 def screen(found: Measured) -> str:
-    """Return the diagnosis as one screen of text."""
+    """Return the diagnosis as text."""
     linear, problem = found.linear, found.problem
     lines = [
         f"Diagnosis of {linear.plans} {'planned' if found.planned else 'given'} trajectories of {linear.horizon} steps "
@@ -101,14 +106,22 @@ def screen(found: Measured) -> str:
     ]
     for section in findings(found):
         lines.append(section.title)
-        lines.extend(
-            f"  {each.name:<23} {each.value:<24} {each.meaning} [{each.source}]" for each in section.findings
-        )
+        for each in section.findings:
+            source = f"[{each.source}]".replace(" ", HELD)
+            lines.append(f"  {each.name:<23} {each.value:<20}  {each.meaning} {source}")
     lines.append("Recommendation")
     lines.extend(f"  {line}" for line in recommendation(found))
     chosen = ", ".join(f"{name}={_shown(each.value)}" for name, each in found.settings.items())
     lines.append(f"  GRASP({chosen})")
-    return "\n".join(lines)
+    return "\n".join(_folded(lines))
+
+
+def _folded(lines: Sequence[str]) -> Iterator[str]:
+    """Yield lines of at most `COLUMNS`; what is left of one goes below its meaning, or is indented."""
+    for line in lines:
+        indent = 48 if line.endswith("]") else 4
+        for part in textwrap.wrap(line, COLUMNS, subsequent_indent=" " * indent, break_on_hyphens=False):
+            yield part.replace(HELD, " ")
 
 
 def spread(values: ArrayLike) -> str:

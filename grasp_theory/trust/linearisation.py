@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.boundary import check_finite
-from grasp_theory.dynamics import TimeVaryingDynamics
+from grasp_theory.dynamics import TimeVaryingDynamics, asked
 from grasp_theory.planners.loop.evaluations import require_differentiable
 from grasp_theory.planners.loop.parallel_rollout import linearise as jacobians
 from grasp_theory.problem import PlanningProblem
@@ -161,7 +161,9 @@ def linearise(problem: PlanningProblem, states: Tensor, actions: Float[Tensor, "
 
     leaf = actions[:1].detach().clone().requires_grad_()
     with torch.enable_grad():
-        require_differentiable(step(states[:1, :-1].detach().clone().requires_grad_(), leaf))
+        require_differentiable(
+            asked("dynamics", step, states[:1, :-1].detach().clone().requires_grad_(), leaf)
+        )
     if n <= LARGEST_DENSE:
         each = [jacobians(step, states[i : i + 1], actions[i : i + 1]) for i in range(len(actions))]
         A = torch.cat([one.by_states for one in each]).double().cpu()

@@ -220,7 +220,7 @@ def _idle(problem: PlanningProblem) -> int | None:
     with torch.no_grad():
         states = rollout(problem.model, problem.initial_state, problem.start())
         looked_at = states[:, -1:] if problem.reached_when == "last" else states
-        inside = [problem.reached(looked_at[:, t], problem.goal) for t in range(looked_at.shape[1])]
+        inside = [problem.judge(looked_at[:, t], problem.goal) for t in range(looked_at.shape[1])]
     return int(torch.stack(inside).any(0).sum())
 
 

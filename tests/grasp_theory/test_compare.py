@@ -14,7 +14,7 @@ from scipy import stats
 from torch import Tensor
 
 from grasp_theory import CEM, GRASP, GradientDescent, PlanningProblem, compare
-from linear_systems.errors import ParameterError
+from linear_systems.errors import InvalidInputError, ParameterError
 
 B, T = 30, 4
 
@@ -137,8 +137,35 @@ def test_all_planners_get_the_same_seeds() -> None:
     ],
 )
 def test_errors(planners: Any, options: Any, argument: str) -> None:
-    with pytest.raises(ParameterError, match=argument):
+    with pytest.raises(InvalidInputError, match=argument):
         compare(planners, POSED, **options)
+
+
+def test_what_a_replay_raises_is_told_as_its_own() -> None:
+    with pytest.raises(
+        ParameterError, match=r"replay: expected a function that takes .* found IndexError"
+    ) as caught:
+        compare([GD], POSED, replay=lambda actions: actions[:, T + 1])
+    assert isinstance(caught.value.__cause__, IndexError)
+
+
+@pytest.mark.parametrize(
+    ("planners", "words"),
+    [
+        (
+            GD,
+            r'expected a dict such as \{"name": a Planner\} or a list, found a value of type GradientDescent',
+        ),
+        (
+            [GradientDescent],
+            r"each element to be a Planner, found the class GradientDescent .* make one: Grad",
+        ),
+        ({"GD": GradientDescent}, r"each element to be a Planner, found the class GradientDescent"),
+    ],
+)
+def test_planners_of_another_kind_are_told_in_words(planners: Any, words: str) -> None:
+    with pytest.raises(ParameterError, match=words):
+        compare(planners, POSED)
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ def test_horizons_and_budgets_of_later_plans() -> None:
     )  # fmt: skip
     assert seen == [(4, 4), (3, 2), (2, 2)]
     assert (run.solved_at == -1).all()
-    assert "never" in repr(run)
+    assert "not known: no `reached`, and no `success`" in repr(run)
 
 
 def test_a_world_of_other_states_is_observed() -> None:
@@ -161,7 +161,11 @@ def test_a_world_of_other_states_is_observed() -> None:
     [
         (lambda s, a: s[:, :1], {}, ShapeError, "step"),
         (lambda s, a: s * torch.nan, {}, NonFiniteError, "step"),
-        (drifting, {"success": lambda world, rows: world[:, 0]}, ParameterError, "success"),
+        (drifting, {"success": lambda world, rows: world[:, 0]}, ShapeError, "success"),
+        (drifting, {"success": lambda world, rows: world[:, 9]}, ParameterError, "success"),
+        (lambda s, a: s[:, 9], {}, ParameterError, "step"),
+        (drifting, {"observe": lambda world: world[:, :1]}, ShapeError, "observe"),
+        (drifting, {"observe": lambda world: world.foo}, ParameterError, "observe"),
         (drifting, {"steps": 0}, ParameterError, "steps"),
     ],
 )

@@ -126,6 +126,55 @@ def test_a_trajectory_is_the_rollout_and_goes_no_further_than_asked() -> None:
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_what_a_model_raises_is_told_as_the_dynamics_own(checkpoint: bool) -> None:
+    network = torch.nn.Linear(2, 2)
+
+    def model(state: Tensor, action: Tensor) -> Tensor:
+        return network(state) + action
+
+    start, actions = torch.zeros(3, 2).double(), torch.zeros(3, 4, 2)
+    for inputs, hint in (
+        (actions, r"actions\.to\(states\)"),
+        (actions.double(), r"the model, \.to\(torch\.float64\)"),
+    ):
+        words = (
+            rf"dynamics: expected a function that takes \(3, 2\) and \(3, 2\) of .* RuntimeError: .*{hint}"
+        )
+        with pytest.raises(ParameterError, match=words) as caught:
+            rollout(model, start, inputs, checkpoint=checkpoint)
+        assert isinstance(caught.value.__cause__, RuntimeError)
+    with pytest.raises(ParameterError, match=r"dynamics: .*RuntimeError"):
+        one_step_predictions(model, torch.zeros(3, 5, 2).double(), actions)
+
+
+def test_an_error_of_the_models_own_and_the_end_of_the_memory_pass() -> None:
+    class StopHere(Exception):
+        pass
+
+    for error in (StopHere, torch.OutOfMemoryError):
+
+        def model(state: Tensor, action: Tensor, error: type[Exception] = error) -> Tensor:
+            raise error
+
+        with pytest.raises(error):
+            rollout(model, torch.zeros(1, 2), torch.zeros(1, 3, 2))
+
+
+def test_a_rollout_within_a_checkpoint_is_recomputed() -> None:
+    """Torch stops the second pass, when it has all that it needs, by an exception through the model."""
+    weight = torch.eye(2).requires_grad_()
+
+    def rolled(actions: Tensor) -> Tensor:
+        return rollout(lambda s, a: torch.tanh(s @ weight + a), torch.zeros(2), actions)
+
+    actions = torch.ones(3, 2).requires_grad_()
+    found = torch.autograd.grad(
+        torch.utils.checkpoint.checkpoint(rolled, actions, use_reentrant=False).sum(), actions
+    )
+    assert torch.equal(found[0], torch.autograd.grad(rolled(actions).sum(), actions)[0])
+
+
 def test_noise_is_added_after_each_step() -> None:
     system = LinearSystem([[0.5]], [[1.0]])
     noise = torch.tensor([[1.0], [10.0]], dtype=torch.float64)
@@ -166,7 +215,7 @@ def test_as_dynamics_adapts_and_is_idempotent() -> None:
     assert isinstance(adapted, Dynamics)
     for dynamics in (invariant, varying, adapted):
         assert as_dynamics(dynamics) is dynamics
-    with pytest.raises(ParameterError, match="model: expected an object with a method step"):
+    with pytest.raises(ParameterError, match="model: expected a function or module of"):
         # Without the annotation's check at run time, which only these tests switch on.
         inspect.unwrap(as_dynamics)("a name")
 

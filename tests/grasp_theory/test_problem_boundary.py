@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from grasp_theory import CEM, Balls, Box, PlanningProblem, rollout
+from grasp_theory import CEM, Balls, Box, PlanningProblem, control, diagnose, rollout
 from grasp_theory.dynamics import Model
 from grasp_theory.objectives import dynamics_loss
+from grasp_theory.trust.agreement import agreement
 from linear_systems.errors import DTypeError, InvalidInputError, ParameterError, ShapeError
 
 Z = torch.zeros
@@ -20,6 +23,10 @@ Z = torch.zeros
 
 def _add(state: Tensor, action: Tensor) -> Tensor:
     return state + action
+
+
+def _decay(state: Tensor, action: Tensor) -> Tensor:
+    return 0.5 * state + torch.tanh(action)
 
 
 def _problem(model: Model = _add, **changes: object) -> PlanningProblem:
@@ -52,11 +59,100 @@ def test_an_array_is_copied_and_a_tensor_of_inference_mode_can_be_planned_from()
 def test_answers_that_are_not_tensors() -> None:
     fine = _problem(reached=lambda s, g: np.ones(len(s), dtype=bool))
     assert CEM(iterations=1).plan(fine).reached.all()
-    with pytest.raises(ShapeError, match="reached: expected 2 booleans"):
-        CEM(iterations=1).plan(_problem(reached=lambda s, g: True))
+    with pytest.raises(ShapeError, match=r"reached: expected booleans of shape \(1,\), found True"):
+        _problem(reached=lambda s, g: True)
+
+
+@pytest.mark.parametrize("name", ["reached", "stage_cost", "goal_distance"])
+@pytest.mark.parametrize("function", [lambda s: s, lambda s, g, x: s, 0.4, Z(2), bool])
+def test_what_is_no_function_of_two_is_told_with_its_arguments(name: str, function: object) -> None:
+    names = "states, actions" if name == "stage_cost" else "states, goals"
+    with pytest.raises(
+        ParameterError, match=rf"^{name}: expected a function of \({names}\), or None"
+    ) as caught:
+        _problem(**{name: function})
+    if inspect.isfunction(function):
+        assert str(inspect.signature(function)) in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("reached", "found"),
+    [
+        (lambda s, g: True, "True"),
+        (lambda s, g: None, "None"),
+        (lambda s, g: (s - g).norm() < 1, "shape () of torch.bool"),
+        (lambda s, g: (s - g).abs() < 1, "shape (1, 2) of torch.bool"),
+        (lambda s, g: (s - g).norm(dim=1), "shape (1,) of torch.float32"),
+        (lambda s, g: (s[0] - g[0]).abs() < 1, "shape (2,) of torch.bool"),
+        (lambda s, g: np.zeros(len(s)), "shape (1,) of float64"),
+        (lambda s, g: [0.5] * len(s), "shape (1,) of float64"),
+        (lambda s, g: [[True], [True, False]], "shape () of object"),
+        (lambda s, g: Z(1).bool(), "shape (1,) of torch.bool"),  # one answer, whatever the number of states
+    ],
+)
+def test_answers_of_reached_are_looked_at_when_the_problem_is_made(reached: object, found: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        _problem(reached=reached)
+    assert (caught.value.argument, caught.value.found) == ("reached", found)
+
+
+@pytest.mark.parametrize("answer", [np.asarray, Tensor.tolist, Tensor.clone])
+def test_answers_of_reached_may_be_arrays_and_lists_everywhere(answer: Callable[[Tensor], object]) -> None:
+    problem = _problem(_decay, reached=lambda s, g: answer((s - g).norm(dim=1) < 9.0))
+    actions = Z(2, 3, 2)
+    assert agreement({"one": problem}, actions)["believers"].tolist() == [1.0, 1.0]
+    assert diagnose(problem, actions=actions, errors=0.1).reach.idle == 2
+    assert control(CEM(iterations=1), problem, _decay).reached.all()
+    assert CEM(iterations=1).plan(problem).reached.all()
+
+
+@pytest.mark.parametrize("name", ["reached", "stage_cost", "goal_distance"])
+def test_what_a_function_raises_is_told_as_its_own(name: str) -> None:
+    def ambiguous(states: Tensor, others: Tensor) -> Tensor:  # fine for one state
+        return Z(1) if (states - others).norm(dim=1) < 1 else Z(1) + 1
+
+    with pytest.raises(ParameterError, match=rf"{name}: .* found RuntimeError: Boolean value of") as caught:
+        _problem(**{name: ambiguous if name != "reached" else lambda s, g: ambiguous(s, g).bool()})
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_plan_without_a_goal_region_does_not_say_that_none_is_believed() -> None:
+    plan = replace(CEM(iterations=1), max_rows=1).plan(_problem())
+    assert "of them believed" not in repr(plan)
+    assert "the problem has no `reached`" in repr(plan)
+    known = CEM(iterations=1).plan(_problem(reached=lambda s, g: (s - g).norm(dim=1) < 0))
+    assert "0 of them believed" in repr(known)
 
 
 LINEAR = nn.Linear(4, 2)
+
+
+class _Predictor(nn.Module):
+    def forward(self, emb: Tensor, act: Tensor, steps: int) -> Tensor:
+        return emb
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "words"),
+    [
+        (lambda s, a: {"emb": s, "cost": a}, ShapeError, r"a dict with 'emb', 'cost'.*model\(state, action\)\['emb'\]"),
+        (lambda s, a: (s, a), ShapeError, r"found a tuple of 2.*\(state, action\)\[0\]"),
+        (lambda s, a: s.numpy(), ShapeError, "found a numpy array.*compute with torch"),
+        (lambda s, a: s.astype(float) + a, ParameterError, "no attribute 'astype'.*compute with torch"),
+        (lambda s, a: s + a.double(), DTypeError, r"next states of torch.float32.*found torch.float64.*convert"),
+        (lambda s, a: s + nn.functional.one_hot(a[:, 0], 2), ParameterError, r"states and actions are real numbers"),
+        (_Predictor(), ParameterError, r"of type _Predictor that takes \(emb, act, steps\).*lambda state, action"),
+        (_Predictor, ParameterError, r"found the class _Predictor. Try: make one: _Predictor\("),
+        (lambda s, a: (s + a)[:1], ShapeError, r"of shape \(2, 3\), that of the states, found shape \(1, 3\).*\(N, \*S\)"),
+        (lambda s, a: s.mean(0, keepdim=True), ShapeError, r"found shape \(1, 3\)"),
+        (lambda s, a: (s + a).squeeze(0), ShapeError, r"found shape \(3,\)"),
+    ],
+)  # fmt: skip
+def test_models_that_return_something_else_are_told_what_to_return(
+    model: Model, error: type[InvalidInputError], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        _problem(model, initial_state=Z(4, 3), goal=Z(4, 3), action_dim=3)
 
 
 def _network(state: Tensor, action: Tensor) -> Tensor:
@@ -93,6 +189,7 @@ def _network(state: Tensor, action: Tensor) -> Tensor:
             DTypeError, "initial_state",
         ),
         ({"dynamics": lambda s, a: s @ Z(7, 7)}, ParameterError, "dynamics"),
+        ({"initial_state": Z(2, 2).long()}, DTypeError, "initial_state"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_taken_is_named(

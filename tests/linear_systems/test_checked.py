@@ -16,6 +16,9 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from grasp_theory import CEM
+from grasp_theory.control import MakesPlans
+from grasp_theory.dynamics import Model
 from linear_systems import LinearSystem
 from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, HorizonError, InvalidInputError, ParameterError, ShapeError
@@ -86,6 +89,36 @@ def test_what_does_not_fit_is_named(name: str, value: object, error: type[Invali
     with pytest.raises(error, match=rf"^{name}: expected") as caught:
         door(**{**GOOD, name: value})
     assert caught.value.argument == name
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"named": [1.0]}, r'a dict such as \{"name": a real number\} or None, found a value of type list'),
+        ({"named": {"a": "b"}}, "expected each element to be a real number of at most 64 bits, found 'b' at place 0"),
+        ({"system": 3}, "expected a LinearSystem, found 3. Try: pass a LinearSystem"),
+        ({"system": LinearSystem}, r"found the class LinearSystem. Try: make one: LinearSystem\("),
+        ({"function": lambda s, a, *b, c=1: s}, None),
+        ({"function": lambda s, a, b: s}, r"a function of 2 arguments or None, found a function that takes \(s, a, b\)"),
+        ({"function": lambda s, b=1, *, c: s}, r"found a function that takes \(s, b=\.\.\., c\)"),
+    ],
+)  # fmt: skip
+def test_a_person_would_say_it_so(given: dict[str, Any], words: str | None) -> None:
+    if words is None:
+        assert door(**{**GOOD, **given}) == "in"
+        return
+    with pytest.raises(ParameterError, match=words):
+        door(**{**GOOD, **given})
+
+
+def test_a_protocol_is_told_by_its_methods_and_what_is_annotated_by_the_function() -> None:
+    @checked
+    def planned(planner: MakesPlans, model: Model) -> str:
+        return "in"
+
+    assert planned(CEM(), 3) == "in"  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match=r"planner: expected an object with plan\(problem\), found 3"):
+        planned(3, 3)  # type: ignore[arg-type]
 
 
 def test_a_checked_class_is_what_it_was() -> None:

@@ -22,11 +22,6 @@ from grasp_theory.files import atomic_file
 from grasp_theory.statistics.intervals import Estimate
 
 NONE = "—"
-LEGEND = (
-    "Each cell: of the plan that is returned after the whole budget, success in the environment % [95% interval] / in the "
-    "model % [95% interval] / median seconds to the first success in the model; below it the paper's success % / "
-    "seconds, which count any plan that the model believes. Intervals are over problems."
-)
 OUTCOME_WORDS = {
     "final_true": "in the environment",
     "final_model": "in the model",
@@ -38,7 +33,7 @@ OUTCOME_WORDS = {
 
 def markdown(report: TableReport) -> str:
     """Return a table, its comparisons and where it was computed, as Markdown."""
-    parts = [f"### Table {report.number}. {CAPTIONS[report.number]}", LEGEND]
+    parts = [f"### Table {report.number}. {CAPTIONS[report.number]}", _legend(report)]
     parts += [f"**Warning:** {warning}." for warning in report.warnings]
     for group in _groups(report):
         rows = [[row, *map(_markdown_cell, cells)] for row, cells in group.rows]
@@ -61,7 +56,7 @@ def brief(report: TableReport) -> str:
     """Return only the figures of a table, as Markdown for a page of other things.
 
     Each cell: success in the environment of the returned plan with its interval, in the model, and in the model at any of 30
-    points of the budget; below it the paper's success.
+    points of the budget; below it the paper's success, where it has one.
     """
     tables = []
     for group in _groups(report):
@@ -79,7 +74,7 @@ def terminal(report: TableReport) -> RenderableType:
         for row, cells in group.rows:
             table.add_row(escape(row), *map(_terminal_cell, cells))
         parts.append(table)
-    parts.append(Text(LEGEND, "dim"))
+    parts.append(Text(_legend(report), "dim"))
     if report.number == "4":
         parts.append(_filled("Times", *_details(report)))
     # Of the comparisons only those of the main outcome: the others are in the files.
@@ -133,6 +128,16 @@ class _Group:
         at = {(report.cell.row, report.cell.column): report for report in self.cells}
         for row in dict.fromkeys(row for row, _ in at):
             yield row, [at.get((row, column)) for column in self.columns]
+
+
+def _legend(report: TableReport) -> str:
+    """Return what stands in a cell; of the paper only where it has figures: a study of one's own has none beside it."""
+    paper = "; below it the paper's success % / seconds, which count any plan that the model believes"
+    return (
+        "Each cell: of the plan that is returned after the whole budget, success in the environment % [95% interval] / "
+        "in the model % [95% interval] / median seconds to the first success in the model"
+        f"{paper * any(each.paper for each in report.cells)}. Intervals are over problems."
+    )
 
 
 def _groups(report: TableReport) -> Iterator[_Group]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from grasp_theory.dynamics import asked
 from grasp_theory.planners.loop.evaluations import require_differentiable
 from grasp_theory.planners.loop.optimizers import OptimizerName, make_optimizer
 from grasp_theory.planners.loop.planner import Planner
@@ -54,7 +55,7 @@ class LiftedSearch(Search):
         """Return F(s_t, a_t) for all t at once, with the graph of its gradient."""
         self.rows.count(actions.shape[1], gradient=True)
         with torch.enable_grad():
-            prediction = self._step(states, actions)
+            prediction: Tensor = asked("dynamics", self._step, states, actions)
         require_differentiable(prediction)
         return prediction
 

@@ -119,6 +119,7 @@ class Plan:
         first: the first plans that were believed; with `stop_when_reached` these are the plans above.
         history: a `History` if it was asked for.
         curve: a `Curve` if it was asked for.
+        judged: whether the problem has a `reached`; without one no plan is believed.
     """
 
     actions: Float[Tensor, "B T m"]
@@ -132,6 +133,7 @@ class Plan:
     first: FirstReached
     history: History | None = None
     curve: Curve | None = None
+    judged: bool = True
 
     @property
     def reached(self) -> Bool[Tensor, " B"]:
@@ -143,12 +145,15 @@ class Plan:
         tally = Counter(self.status.tolist())
         statuses = ", ".join(f"{tally[s]} {s.name}" for s in Status if tally[s])
         low, middle, high = _spread(self.loss)
+        believed = f"{_median(self.believed_looks)} of them believed"
+        if not self.judged:
+            believed = "believed or not is not known: the problem has no `reached`"
         return "\n".join(
             [
                 f"Plan of {batch} problems: {horizon} steps of {dimension} components, {self.actions.dtype}",
                 f"  status       {statuses}",
                 f"  loss         {middle:.3g} (median), {low:.3g} to {high:.3g}",
-                f"  looks        {_median(self.looks)} (median), {_median(self.believed_looks)} of them believed",
+                f"  looks        {_median(self.looks)} (median), {believed}",
                 f"  evaluations  {_median(self.evaluations)} (median), in {_median(self.iterations)} iterations",
             ]
         )
@@ -184,6 +189,7 @@ def concatenate(plans: Sequence[Plan]) -> Plan:
         ),
         history=_concatenate_histories(histories) if histories else None,
         curve=_concatenate_curves(curves) if curves else None,
+        judged=plans[0].judged,
     )  # fmt: skip
 
 

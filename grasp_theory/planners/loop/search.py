@@ -17,7 +17,6 @@ from grasp_theory.planners.loop.optimizers import SGD, Adam
 from grasp_theory.planners.loop.plan import Curve, FirstReached, History, Plan, Status
 from grasp_theory.planners.loop.rows import Rows, Rowwise
 from grasp_theory.problem import PlanningProblem
-from linear_systems.errors import ShapeError
 
 Returned = Literal["best", "last"]
 
@@ -153,7 +152,7 @@ class Incumbents:
             first=FirstReached(
                 self.first_actions[earliest], self.first_iteration[earliest], self.first_seconds[earliest]
             ),
-            history=history, curve=curve,
+            history=history, curve=curve, judged=self.rows.problem.reached is not None,
         )  # fmt: skip
 
 
@@ -224,14 +223,6 @@ def reached(problem: PlanningProblem, states: Tensor, goal: Tensor) -> Bool[Tens
         return torch.zeros(len(states), dtype=torch.bool, device=states.device)
     if problem.reached_when == "any":
         times = states.shape[1]
-        answer = problem.reached(states.flatten(0, 1), goal.repeat_interleave(times, 0))
-        expected = len(states) * times
-    else:
-        answer, expected = problem.reached(states[:, -1], goal), len(states)
-    answer = torch.as_tensor(answer, device=states.device)
-    if answer.shape != (expected,) or answer.dtype != torch.bool:
-        raise ShapeError(
-            "reached", f"{expected} booleans, one a state", f"shape {tuple(answer.shape)} of {answer.dtype}",
-            "return a boolean tensor (N,) for states (N, *S) and goals (N, *S)",
-        )  # fmt: skip
-    return answer.view(len(states), -1).any(1)
+        every = problem.judge(states.flatten(0, 1), goal.repeat_interleave(times, 0))
+        return every.view(len(states), times).any(1)
+    return problem.judge(states[:, -1], goal)
