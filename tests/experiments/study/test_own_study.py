@@ -135,7 +135,7 @@ def test_a_study_imports_what_lies_beside_it(
     study.write_text("from of_the_disc import STUDY\n", encoding="utf-8")
     shown = call("table", 1, "--study", study, "--results", tmp_path, "--quick", "--stored")
     assert "Table 1, Disc" in shown
-    assert "paper" not in shown
+    assert "the paper's" not in shown
 
 
 def test_what_a_study_does_not_have_is_told(path: Path, tmp_path: Path) -> None:

@@ -323,6 +323,10 @@ def test_planning_works_without_gradient_mode(planner: Planner) -> None:
 
 
 def test_reached_must_answer_for_every_state() -> None:
-    problem = pendulum_problem(reached=lambda state, goal: state)
     with pytest.raises(ValueError, match="booleans"):
-        PLANNERS["CEM"].plan(problem)
+        pendulum_problem(reached=lambda state, goal: state)
+    few = pendulum_problem(
+        5, reached=lambda state, goal: (state - goal)[:3].norm(dim=1) < 9
+    )  # seen by more rows alone
+    with pytest.raises(ValueError, match=r"booleans of shape \(5,\), found shape \(3,\)"):
+        PLANNERS["CEM"].plan(few)
