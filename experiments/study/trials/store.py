@@ -138,9 +138,19 @@ class Store:
         Raises
             StoreError: while a run is writing.
         """
+        none = pl.DataFrame(schema=self.layout.schema)
+        return self.replace(none, none)
+
+    def replace(self, former: pl.DataFrame, taken: pl.DataFrame) -> int:
+        """Put all rows but the former ones and those taken for them into `trials.parquet`, and return their number.
+
+        Raises
+            StoreError: while a run is writing.
+        """
         with self.lock(exclusive=True):
             parts = sorted(self.parts.glob("*.parquet"))
-            rows = self.rows()
+            kept = self.rows().join(former, on=self.layout.identity, how="anti")
+            rows = pl.concat([kept, taken]).unique(self.layout.identity, keep="last").sort(*self.layout.order)
             _write(self.archive, rows, compression_level=19, statistics=False)
             for part in parts:
                 part.unlink()
