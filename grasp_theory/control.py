@@ -20,7 +20,7 @@ from grasp_theory.problem import PlanningProblem
 from linear_systems.annotations import shown
 from linear_systems.checked import checked
 from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
-from linear_systems.validation import positive_integer
+from linear_systems.validation import positive_horizon, positive_integer
 
 World = Any
 """The states of N systems: a tensor, an array or whatever a mask over its first axis selects from."""
@@ -112,6 +112,10 @@ def control(
         a = plan from o, started at (ā_1, ..., ā_{T-1}, 0),     world ← step(world, a_0),
 
     until each system is a success or `steps` are taken.  A system that is done is neither planned for nor stepped again.
+
+    A plan of T steps under a cost of its end alone arrives after T steps and no sooner: always looking T steps ahead puts the
+    arrival off at every step.  So plans look T, T − 1, ..., 1 steps ahead, and if that was not enough T/2, ..., 1, then T/4,
+    ..., 1, and so on (`rounds`); with a cost at every step, which asks for an early arrival, always T.
     Noise is new at every step: seed i is seeds[i] + 1,000,003 k.
 
     Arguments
@@ -124,7 +128,7 @@ def control(
         success: (world of N systems, their numbers (N,) among the B) -> (N,) booleans; None: `problem.reached` of what is
             observed, and never without one.  It ends a system's run, and no planner sees it.
         steps: most steps taken; None: 2 T.
-        look_ahead: k -> model steps that the plan at step k looks ahead; None: always T.
+        look_ahead: k -> model steps that the plan at step k looks ahead; None: in rounds, or always T if there is a stage cost.
         replanner: plans from step 1 on, which start from the plan in hand: a smaller budget is often enough.
         stop_when_reached: whether planning stops at the first plan that the model believes, which ends at the edge of the
             goal region, where an error of the model matters; or goes on to the plan of least loss.
@@ -168,6 +172,8 @@ def control(
     seen[:, 0] = state
     solved, evaluations = torch.full_like(seeds, -1), torch.zeros_like(seeds)
     left, actions, k = torch.arange(problem.batch), problem.initial_actions, 0
+    if look_ahead is None:
+        look_ahead = rounds(problem.horizon) if problem.stage_cost is None else lambda k: problem.horizon
 
     def judged() -> Tensor:
         """Return who of those left is a success now."""
@@ -188,7 +194,7 @@ def control(
                 break
             here = open_.to(state.device)
             now, state = _select(now, open_), state[here]
-            ahead = problem.horizon if look_ahead is None else look_ahead(k)
+            ahead = look_ahead(k)
             actions = None if actions is None else _resized(actions[here], ahead)
             chosen = planner if k == 0 or replanner is None else replanner
             with torch.enable_grad():
@@ -211,6 +217,30 @@ def control(
         taken[:, :k], seen[:, : k + 1], solved, evaluations, k, time.perf_counter() - began,
         success is not None or problem.reached is not None,
     )  # fmt: skip
+
+
+@checked
+def rounds(horizon: int) -> Callable[[int], int]:
+    """Return how far ahead plans of a closed loop look, so that they arrive: T, ..., 1, then T/2, ..., 1, T/4, ..., 1, down to 1.
+
+    Arguments
+        horizon: T, in model steps.
+
+    Returns
+        k -> the steps that are left of the round at step k.
+
+    Raises
+        HorizonError: T < 1.
+    """
+    length = positive_horizon("horizon", horizon)
+
+    def look_ahead(k: int) -> int:
+        left = length
+        while k >= left:
+            k, left = k - left, max(1, left // 2)
+        return left - k
+
+    return look_ahead
 
 
 def _resized(actions: Float[Tensor, "N t m"], horizon: int) -> Float[Tensor, "N T m"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -107,12 +107,35 @@ def _features(unit: Unit, plans: Plans) -> dict[str, Tensor]:
     def view(model: WorldModel) -> PlanningProblem:
         return judged(task, model, given(task, model, problems, unit.rows, idle))
 
-    seeds = dict(zip(NAMES, (unit.model, *(seed for seed in SEEDS if seed != unit.model)), strict=True))
-    actions = torch.from_numpy(plans.actions)
-    views = {name: view(model_of(task.name, seed)) for name, seed in seeds.items()}
-    known = {name: transitions(task.name, seed) for name, seed in seeds.items()} if unit.restart == 0 else {}
-    robust = agreement({"robust": view(load(task.name, kind="robust"))}, actions)
-    return {**evidence(actions, views, transitions=known), "distance robust": robust["distance robust"]}
+    seeds = (unit.model, *(seed for seed in SEEDS if seed != unit.model))
+    views = [view(model_of(task.name, seed)) for seed in seeds]
+    robust = view(load(task.name, kind="robust"))
+    return facts(task.name, seeds, views, robust, torch.from_numpy(plans.actions), known=unit.restart == 0)
+
+
+def facts(
+    task: str,
+    seeds: Sequence[int],
+    views: Sequence[PlanningProblem],
+    robust: PlanningProblem,
+    actions: Tensor,
+    *,
+    known: bool = True,
+) -> dict[str, Tensor]:
+    """Return the evidence for N plans.
+
+    Arguments
+        task: its name.
+        seeds: of the three models, that of the one that planned first.
+        views: N problems as each of these judges them.
+        robust: the same for the robust model.
+        actions: (N, T, m).
+        known: whether cached transitions are asked.
+    """
+    named = dict(zip(NAMES, views, strict=True))
+    cached = dict(zip(NAMES, (transitions(task, seed) for seed in seeds), strict=True)) if known else {}
+    found = evidence(actions, named, transitions=cached)
+    return {**found, "distance robust": agreement({"robust": robust}, actions)["distance robust"]}
 
 
 def table_of(units: Iterable[Unit], folder: Path, *, make: bool = True) -> pl.DataFrame:

@@ -11,10 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from grasp_theory import CEM, GRASP, ControlRun, GradientDescent, GymnasiumWorld, PlanningProblem, control
+from grasp_theory import (
+    CEM,
+    GRASP,
+    MPPI,
+    ControlRun,
+    GradientDescent,
+    GymnasiumWorld,
+    PlanningProblem,
+    control,
+)
+from grasp_theory.control import rounds
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
-from grasp_theory.planners import Planner
-from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from grasp_theory.planners import Plan, Planner
+from linear_systems.errors import HorizonError, NonFiniteError, ParameterError, ShapeError
 
 B, T = 5, 4
 
@@ -51,6 +61,36 @@ def arrives(planner: Planner, posed: PlanningProblem, step: Any = None, **option
 
 GD = GradientDescent(iterations=40, lr=0.1)
 PLANNERS = [GD, GRASP(iterations=30), CEM(iterations=8, samples=40, elites=6)]
+
+
+def test_plans_look_ahead_in_rounds_that_end() -> None:
+    look_ahead = rounds(6)
+    assert [look_ahead(k) for k in range(14)] == [6, 5, 4, 3, 2, 1, 3, 2, 1, 1, 1, 1, 1, 1]
+    with pytest.raises(HorizonError, match="horizon"):
+        rounds(0)
+
+
+def test_always_looking_as_far_puts_the_arrival_off_and_rounds_do_not() -> None:
+    """The end alone costs, noise keeps plans from being the same: only plans that run out of steps arrive."""
+    for planner in (MPPI(iterations=6, samples=40, noise=1.0, noise_decay=0.8), GRASP(iterations=30)):
+        late = control(planner, problem(), drifting, stop_when_reached=False, look_ahead=lambda k: T)
+        on_time = control(planner, problem(), drifting, stop_when_reached=False)
+        assert int(on_time.reached.sum()) >= B - 1
+        assert int(late.reached.sum()) <= B // 2
+
+
+def test_with_a_cost_at_every_step_plans_always_look_as_far() -> None:
+    horizons: list[int] = []
+
+    class Spy(GradientDescent):
+        def plan(self, problem: PlanningProblem, *given: Any, **options: Any) -> Plan:
+            horizons.append(problem.horizon)
+            return super().plan(problem, *given, **options)
+
+    posed = problem(stage_cost=lambda state, action: state.square().sum(1), reached=None)
+    control(Spy(iterations=1), posed, drifting, steps=3)
+    control(Spy(iterations=1), problem(reached=None), drifting, steps=3)
+    assert horizons == [T, T, T, T, T - 1, T - 2]
 
 
 @pytest.mark.parametrize("planner", PLANNERS, ids=lambda each: type(each).__name__)
@@ -116,7 +156,7 @@ def test_plans_start_from_the_shifted_plan_with_new_seeds() -> None:
             return super().plan(problem, *args, **options)
 
     spy = Spy(iterations=3, lr=0.1)
-    control(spy, problem(), drifting, steps=2)
+    control(spy, problem(), drifting, steps=2, look_ahead=lambda k: T)
     first = GradientDescent(iterations=3, lr=0.1).plan(posed[0])
     warm = posed[1].initial_actions
     assert warm is not None

@@ -13,8 +13,6 @@ from experiments.study.trials.judge import Judge
 from grasp_theory import Planner
 from grasp_theory.control import control
 
-SHORTEST = 4
-"""Model steps that a replanning looks ahead at least."""
 LATER_SHARE = 4
 """Replannings start from the plan in hand: they get this fraction of the budget."""
 
@@ -35,8 +33,8 @@ class ClosedLoop:
 def closed_loop(judge: Judge, planner: Planner, seed: int) -> ClosedLoop:
     """Plan, take one model action in the environment, look, and plan again from the plan in hand; for 2 T steps.
 
-    The plan at step k looks max(T − k, min(T, 4)) steps ahead; the first has the whole budget, the later ones a quarter of
-    it.  The environment's success ends a problem, as an episode ends, but no planner sees it.
+    Plans look ahead in rounds (`grasp_theory.control.rounds`); the first has the whole budget, the later ones a quarter of it.
+    The environment's success ends a problem, as an episode ends, but no planner sees it.
     """
     task, problem = judge.task, judge.problem(seed)
     assert planner.max_evaluations is not None
@@ -59,7 +57,6 @@ def closed_loop(judge: Judge, planner: Planner, seed: int) -> ClosedLoop:
         world=judge.starts[:, None],
         observe=lambda frames: encode(judge.model, task, frames),
         success=success,
-        look_ahead=lambda k: max(problem.horizon - k, min(problem.horizon, SHORTEST)),
         replanner=replace(planner, max_evaluations=planner.max_evaluations // LATER_SHARE),
     )
     return ClosedLoop(run.solved_at.numpy(), distance)
