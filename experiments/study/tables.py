@@ -84,6 +84,7 @@ class Profile:
         problems: of each reporting set, planned side by side; of the long ones half.
         timed: of these, planned one at a time as well, with the first model.
         seeds: of the models' trainings; a model that there is not is left out.
+        looped: of the problems, planned in closed loop.
         chunk: problems of a unit: what a killed run loses at most.
         budget: model steps that may be evaluated for a problem, for each step of the horizon.
         study: the file of one's own study, instead of our tasks.
@@ -93,6 +94,7 @@ class Profile:
     problems: int
     timed: int
     seeds: tuple[int, ...]
+    looped: int = 50
     chunk: int = 50
     budget: int = BUDGET
     thin: bool = False
@@ -267,7 +269,9 @@ def _units(
         model = models[seed] if seed < len(names) else ""
     else:
         model = offline_model(task, seed)
-    problems = profile.timed if mode in ("single", "mpc") else profile.problems
+    problems = {"single": profile.timed, "mpc": min(profile.looped, profile.problems)}.get(
+        mode, profile.problems
+    )
     if kind == "long" and not profile.thin and not is_own(task):
         problems = max(1, problems // 2)
     if model not in models or (mode == "single" and seed != profile.seeds[0]):
