@@ -2,7 +2,7 @@
 
     python -m experiments.scripts.acceptance_loop wall_single
 
-writes `experiments/results/acceptance_loop.json`, a task at a time.  The rule is calibrated on the stored rows of `acceptance`,
+writes `experiments/results/acceptance_loop.json`, a trial at a time.  The rule is calibrated on the stored rows of `acceptance`,
 on plans of the whole horizon; in closed loop it also judges shorter ones from states on the way, to which its guarantee does not
 extend: what this measures is whether it helps.
 """
@@ -104,11 +104,12 @@ class Loop:
         )  # fmt: skip
 
 
-def compared(task: Task, count: int) -> dict[str, Json]:
+def compared(trial: str, count: int) -> dict[str, Json]:
     """Return how often each arm succeeds within T and 2 T model steps, and what it evaluates."""
-    name, kind, horizon = TRIALS[task.name]
+    name, kind, horizon = TRIALS[trial]
+    task = by_name(name)
     rows = pl.read_parquet(ROWS).filter(
-        (pl.col("trial") == task.name) & (pl.col("split") == "calibration") & (pl.col("planner") == "GRASP")
+        (pl.col("trial") == trial) & (pl.col("split") == "calibration") & (pl.col("planner") == "GRASP")
     )
     rule = Acceptance.calibrate(
         features(rows, robust=True), rows["true"].to_numpy(), ALPHA, confidence=CONFIDENCE
@@ -150,22 +151,22 @@ def _share(run: ControlRun, most: int) -> Json:
 
 
 def main(
-    task: Annotated[str, typer.Argument(help="wall_single, point_maze or push_t.")],
+    trial: Annotated[str, typer.Argument(help=f"One of {', '.join(TRIALS)}.")],
     count: Annotated[int, typer.Option(min=2, help="Problems.")] = 100,
 ) -> None:
     """Run both arms on the same problems and write what came of them."""
-    if task not in TRIALS:
-        raise ParameterError("task", f"one of {', '.join(TRIALS)}", repr(task), "check the spelling")
+    if trial not in TRIALS:
+        raise ParameterError("trial", f"one of {', '.join(TRIALS)}", repr(trial), "check the spelling")
     expect_writable(OUT)
     stored = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
     with one_thread():
-        stored[task] = compared(by_name(task), count)
+        stored[trial] = compared(trial, count)
     write_atomically(OUT, json.dumps(stored, indent=1) + "\n")
-    typer.echo(json.dumps(stored[task]))
+    typer.echo(json.dumps(stored[trial]))
 
 
 app = new_app()
-add(app, main, "nothing of this task is kept; run it again.")
+add(app, main, "nothing of this trial is kept; run it again.")
 
 if __name__ == "__main__":
     app()
