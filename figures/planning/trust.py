@@ -84,10 +84,11 @@ def _bars(axes: Axes, found: dict[str, Any]) -> None:
             (place + 0.2, 0.03),
             ha="center",
             color="white",
+            fontsize="small",
         )
     axes.axhline(1 - ALPHA, color="black", linestyle="--", linewidth=1)
-    axes.text(-0.55, 1 - ALPHA, f"asked: {1 - ALPHA:.0%}", va="bottom")
-    axes.set_xticks(places, [LABELS[name] for name in found])
+    axes.text(-0.55, 1 - ALPHA, f"asked: {1 - ALPHA:.0%}", va="bottom", fontsize="small")
+    axes.set_xticks(places, [LABELS[name].replace(", ", "\n") for name in found])
     axes.set(
         ylim=(0, 1.05),
         xlim=(-0.6, len(found) - 0.4),
