@@ -36,8 +36,9 @@ class CheckedPlanner:
 
     Arguments
         planner: makes each attempt; its noise, or that of its start, must make them differ.
-        acceptance: judges them.
-        evidence: (problem of N rows, its plans) -> the features (N,) that `acceptance` was calibrated on.
+        acceptance: judges them; None, where nothing is calibrated: every attempt is made, and the plan whose end the models
+            agree is nearest to the goal is returned, the one of least `mean` distance.
+        evidence: (problem of N rows, its plans) -> the features (N,) that `acceptance` was calibrated on, or `mean`.
         attempts: most plans a problem, >= 1.
 
     Raises
@@ -45,7 +46,7 @@ class CheckedPlanner:
     """
 
     planner: Planner
-    acceptance: Acceptance
+    acceptance: Acceptance | None
     evidence: Callable[[PlanningProblem, Plan], Plans]
     attempts: int = 3
 
@@ -73,9 +74,10 @@ class CheckedPlanner:
         if seeds is None:
             seeds = torch.randint(2**61, (problem.batch,), generator=generator)
         best = self.planner.plan(replace(problem, seeds=seeds), stop_when_reached=stop_when_reached)
-        probability = self._probability(problem, best)
+        probability = self._score(problem, best)
+        enough = torch.inf if self.acceptance is None else self.acceptance.threshold
         for attempt in range(1, self.attempts):
-            open_ = torch.nonzero(probability < self.acceptance.threshold).flatten()
+            open_ = torch.nonzero(probability < enough).flatten()
             if not len(open_):
                 break
             rows = open_.to(problem.initial_state.device)
@@ -84,7 +86,7 @@ class CheckedPlanner:
                 seeds=seeds[open_.to(seeds.device)] + OTHER_NOISE * attempt,
             )  # fmt: skip
             other = self.planner.plan(part, stop_when_reached=stop_when_reached)
-            found = self._probability(part, other)
+            found = self._score(part, other)
             better = found > probability[open_]
             taken = torch.arange(problem.batch)
             taken[open_[better]] = problem.batch + torch.nonzero(better).flatten()
@@ -96,8 +98,18 @@ class CheckedPlanner:
             probability[open_] = torch.maximum(probability[open_], found)
         return best
 
-    def _probability(self, problem: PlanningProblem, plan: Plan) -> Tensor:
-        found = self.acceptance.probability(self.evidence(problem, plan))
+    def _score(self, problem: PlanningProblem, plan: Plan) -> Tensor:
+        facts = self.evidence(problem, plan)
+        if self.acceptance is None and "mean" not in facts:
+            raise ParameterError(
+                "evidence", "features with `mean`, as `evidence` gives them, or an acceptance", f"{sorted(facts)}",
+                "return evidence(plan, views)",
+            )  # fmt: skip
+        found = (
+            -torch.as_tensor(facts["mean"]).double()
+            if self.acceptance is None
+            else self.acceptance.probability(facts)
+        )
         if found.shape != (problem.batch,):
             raise ParameterError(
                 "evidence",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from grasp_theory import Acceptance, GradientDescent, Plan, PlanningProblem, control, rollout
 from grasp_theory.trust.acceptance import Trial
-from grasp_theory.trust.checked import CheckedPlanner
+from grasp_theory.trust.checked import OTHER_NOISE, CheckedPlanner
+from grasp_theory.trust.evidence import evidence
 from linear_systems.errors import ParameterError
 
 B, T = 6, 4
@@ -64,6 +66,31 @@ def test_a_row_is_planned_the_same_alone() -> None:
     checked = CheckedPlanner(PLANNER, rule(0.999), losses)
     whole, part = checked.plan(PROBLEM), checked.plan(PROBLEM.part(slice(2, 3)))
     torch.testing.assert_close(part.actions, whole.actions[2:3])
+
+
+def test_without_a_rule_the_plan_that_the_models_agree_on_is_taken() -> None:
+    """Another model doubts what the planner's own prefers: its word decides among the attempts."""
+
+    def other(state: Tensor, action: Tensor) -> Tensor:
+        return state + 0.4 * action
+
+    def views(problem: PlanningProblem, plan: Plan) -> Mapping[str, Tensor]:
+        seen = {name: replace(problem, dynamics=each) for name, each in (("own", model), ("other", other))}
+        return evidence(plan, {
+            name: replace(each, goal_distance=lambda s, g: (s - g).norm(dim=1)) for name, each in seen.items()
+        })  # fmt: skip
+
+    checked = CheckedPlanner(PLANNER, None, views, attempts=3)
+    attempts = [
+        PLANNER.plan(replace(PROBLEM, seeds=torch.arange(B) + OTHER_NOISE * k), stop_when_reached=False)
+        for k in range(3)
+    ]
+    doubts = torch.stack([views(PROBLEM, each)["mean"] for each in attempts])
+    plan = checked.plan(PROBLEM)
+    torch.testing.assert_close(views(PROBLEM, plan)["mean"], doubts.min(0).values)
+    assert len(set(doubts.argmin(0).tolist())) > 1
+    with pytest.raises(ParameterError, match="mean"):
+        CheckedPlanner(PLANNER, None, losses).plan(PROBLEM)
 
 
 def test_control_takes_it() -> None:
