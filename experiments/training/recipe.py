@@ -160,10 +160,8 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
     ("wall_single_long", "flat"): Recipe(
         episodes=2000,
         length=400,
-        latent_dim=16,
         slowness=8.0,
-        encoder=Stage(3000, 64, 1e-3, 4),
-        predictor=Stage(6000, 512, 1e-3, 8),
+        encoder=Stage(1500, 64, 1e-3, 4),
         robust_predictor=Stage(1500, 512, 5e-4, 12),
         state_noise=0.02,
         replays=Replays(rounds=3, problems=300, horizon=24, share=0.5, greedy=True),
