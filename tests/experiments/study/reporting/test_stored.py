@@ -114,7 +114,7 @@ def test_the_tables_shown_are_those_of_the_rows(number: str, rows: pl.DataFrame)
     assert not path.exists() or path.read_text(encoding="utf-8") == markdown(found)
 
 
-@pytest.mark.parametrize("number", ["1", "3"])
+@pytest.mark.parametrize("number", ["1", "3", "mpc"])
 def test_the_page_s_tables_are_those_of_the_rows(number: str, rows: pl.DataFrame) -> None:
     assert brief(report(number, rows)) in PAGE
 
