@@ -81,7 +81,9 @@ class Loop:
         robust = view(load(self.task.name, kind="robust"))
         found = facts(self.task.name, SEEDS, views, robust, plan.actions)
         table = pl.DataFrame({name: values.double().numpy() for name, values in found.items()})
-        return {name: torch.from_numpy(values) for name, values in features(table, robust=True).items()}
+        return {
+            name: torch.from_numpy(values.copy()) for name, values in features(table, robust=True).items()
+        }
 
     def run(self, planner: Planner | CheckedPlanner, steps: int) -> ControlRun:
         """Plan, take a model action, look and plan again, from the start."""
