@@ -89,10 +89,10 @@ def test_a_card_without_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         load("wall_single")
 
 
-def test_the_folder_holds_pairs_only_and_40_megabytes_at_most() -> None:
+def test_the_folder_holds_pairs_only_and_60_megabytes_at_most() -> None:
     files = {path.name for path in SHIPPED.iterdir()}
     assert files == {"README.md"} | {name + suffix for name in NAMES for suffix in (".json", ".safetensors")}
-    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 40 * MEGABYTE
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 60 * MEGABYTE
     assert [card.name for card in available()] == NAMES
 
 
