@@ -83,6 +83,18 @@ def decoded_states(task: Task, targets: Float[np.ndarray, "N P"]) -> Float[np.nd
     return np.stack(columns, axis=1)
 
 
+@torch.no_grad()
+def pictures(task: Task, model: WorldModel, latents: Float[Tensor, " N *S"]) -> Float[np.ndarray, "N H W 3"]:
+    """Return what latents look like, in [0, 1]: decoded, or, of centroids of colours, what the probe reads, drawn by the task.
+
+    A decoder makes a blur of a few centroids, in which no angle shows.
+    """
+    if model.architecture.encoder == "colours":
+        return task.render(decoded_states(task, probe(model, latents)), model.architecture.image_size) / 255
+    decoded: Float[np.ndarray, "N H W 3"] = model.decode(latents).cpu().numpy()
+    return decoded
+
+
 def random_pairs(
     task: Task, rng: np.random.Generator, count: int
 ) -> tuple[Float[np.ndarray, "N K S"], Float[np.ndarray, "N K S"]]:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from experiments.evaluation.observe import decoded_states, encode, probe, random_pairs
+from experiments.evaluation.observe import decoded_states, encode, pictures, probe, random_pairs
 from experiments.evaluation.sizes import stream
 from experiments.evaluation.state_gradient import TARGET, faking_step, norms, one_gradient_step
 from experiments.study.figure_data.extents import SEED, Sizes
@@ -70,7 +70,7 @@ def adversarial_steps(sizes: Sizes) -> tuple[dict[str, np.ndarray], dict[str, Js
         if card.kind == "offline" and card.seed == 0 and found.any():
             middle = int(np.argsort(relative)[int(found.sum()) // 2])
             name = card.task if latent == "flat" else f"{card.task}-{latent}"
-            arrays[f"{name}_pictures"] = _pictures(model, states[middle], goals[middle], step[middle])
+            arrays[f"{name}_pictures"] = _pictures(task, model, states[middle], goals[middle], step[middle])
             arrays[f"{name}_shown"] = relative[middle]
     return arrays, numbers
 
@@ -96,8 +96,8 @@ def _shown(
 
 
 @torch.no_grad()
-def _pictures(model: WorldModel, state: Tensor, goal: Tensor, step: Tensor) -> np.ndarray:
+def _pictures(task: Task, model: WorldModel, state: Tensor, goal: Tensor, step: Tensor) -> np.ndarray:
     rest = state.new_zeros(1, model.architecture.action_dim)
     moved = state + step
     following = model.step(moved[None], rest)[0]
-    return pixels(model.decode(torch.stack([state, moved, following, goal])).numpy())
+    return pixels(pictures(task, model, torch.stack([state, moved, following, goal])))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from experiments.evaluation.observe import decoded_states
+from experiments.evaluation.observe import decoded_states, pictures
 from experiments.study.figure_data.cases import (
     CHECK_EVERY,
     SETTINGS,
@@ -219,9 +219,8 @@ def _pictures(along: Planned, states: Float[Tensor, " rows T1 *S"], which: int) 
     return np.stack([*decoded, _executed(along, which)])
 
 
-@torch.no_grad()
 def _decode(along: Planned, states: Float[Tensor, " times *S"]) -> np.ndarray:
-    return pixels(along.judge.model.decode(states).numpy())
+    return pixels(pictures(along.judge.task, along.judge.model, states))
 
 
 def _executed(along: Planned, which: int) -> np.ndarray:
