@@ -1,10 +1,10 @@
 """Figure 3 on our models: the smallest steps of the state from which the model is at a far goal at once.
 
 At the left, decoded: a state s, the smallest change δ of it, found by search, from which the model is at the goal g
-after one step without action, that step F(s + δ, 0), and g (of centroids of colours, what the probe reads). Under each row is the length of δ relative to the way to
-the goal. At the right, that relative length for every pair of states (dots, coloured by task and spread vertically so
-as to be seen) and its median (black bar), a row a shipped model. Dashed: what a model needs that keeps a resting
-state where it is. Left of 0.5, δ counts as adversarial.
+after one step without action, that step F(s + δ, 0), and g (of centroids of colours, what the probe reads). Under
+each row is the length of δ relative to the way to the goal. At the right, that relative length for every pair of
+states (dots, coloured by task and spread vertically so as to be seen) and its median (black bar), a row a shipped
+model. Dashed: what a model needs that keeps a resting state where it is. Left of 0.5, δ counts as adversarial.
 """
 
 from __future__ import annotations

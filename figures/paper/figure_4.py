@@ -2,11 +2,11 @@
 
 At the left, a problem of each task: the virtual states s_t, decoded, after so many iterations of GRASP, what
 executing the final plan shows, and the goal (dark frame), with what became of it; where a picture shows no body, the
-latent is none that the decoder knows. Push-T's are drawn from what the probe reads of the centroids. H counts environment steps, five of which are a model step. At the right, the
-distance of a state from the model's prediction, root mean square over the plan, in units of a typical step: 1 is off
-by a whole step; line: median over the problems, band: quartiles. The jags are the syncs. Below: the share of final
-plans that succeed in the environment and in the model, with 95% intervals, and of problems with a virtual state deep
-inside a wall.
+latent is none that the decoder knows. Push-T's are drawn from what the probe reads of the centroids. H counts
+environment steps, five of which are a model step. At the right, the distance of a state from the model's prediction,
+root mean square over the plan, in units of a typical step: 1 is off by a whole step; line: median over the problems,
+band: quartiles. The jags are the syncs. Below: the share of final plans that succeed in the environment and in the
+model, with 95% intervals, and of problems with a virtual state deep inside a wall.
 """
 
 from __future__ import annotations

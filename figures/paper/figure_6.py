@@ -1,11 +1,11 @@
 """Figure 6 on our models: converged long plans, decoded, and who succeeds where a detour is needed.
 
 Above, plans of GRASP at long horizons: what the virtual states s_t decode to, what executing the plan shows, and the
-goal (right of the dashed line), with whether it is reached in the model and in truth. Push-T's are drawn from what the
-probe reads of the centroids. Shown are the three Push-T
-problems of the least loss and the solved WallSingle problem of the longest detour. Below, the share of the problems
-that need a detour which planners solve in the environment (filled) and in the model (open), with 95% intervals;
-colours tell the planners named on the axis (GD: gradient descent).
+goal (right of the dashed line), with whether it is reached in the model and in truth. Push-T's are drawn from what
+the probe reads of the centroids. Shown are the three Push-T problems of the least loss and the solved WallSingle
+problem of the longest detour. Below, the share of the problems that need a detour which planners solve in the
+environment (filled) and in the model (open), with 95% intervals; colours tell the planners named on the axis (GD:
+gradient descent).
 """
 
 from __future__ import annotations
