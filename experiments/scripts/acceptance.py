@@ -29,7 +29,7 @@ from grasp_theory.statistics.intervals import Json, plain, wilson
 from grasp_theory.statistics.paired_trials import PairedTrials
 from grasp_theory.trust.acceptance import Acceptance, NotCertifiedError
 from grasp_theory.world_models import available
-from grasp_theory.world_models.checkpoint import BEST_LATENT
+from grasp_theory.world_models.checkpoint import best_latent
 from linear_systems.errors import ParameterError
 
 ROWS, SUMMARY = RESULTS / "acceptance.parquet", RESULTS / "acceptance.json"
@@ -197,7 +197,7 @@ def weights() -> dict[str, Json]:
     return {
         f"{card.task} {card.kind} {card.seed}": card.sha256
         for card in available()
-        if card.task in TRIALS and card.architecture.label == BEST_LATENT.get(card.task, "flat")
+        if card.task in TRIALS and card.architecture.label == best_latent(card.task)
     }
 
 

@@ -23,7 +23,7 @@ from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import Kind, Problems, Purpose, make_problems
 from grasp_theory.tasks.task import Task
 from grasp_theory.world_models import Card, WorldModel, available, load
-from grasp_theory.world_models.checkpoint import BEST_LATENT
+from grasp_theory.world_models.checkpoint import best_latent
 
 TRIALS: Mapping[str, tuple[str, Kind, int]] = {
     "wall_single": ("wall_single", "random", 8), "point_maze": ("point_maze", "random", 16),
@@ -148,7 +148,7 @@ def plans_of(unit: Unit, folder: Path) -> Plans:
 
 def is_offline(card: Card) -> bool:
     """Return whether it is of one of the models that plan."""
-    return card.kind == "offline" and card.architecture.label == BEST_LATENT.get(card.task, "flat")
+    return card.kind == "offline" and card.architecture.label == best_latent(card.task)
 
 
 def _made(unit: Unit) -> Plans:

@@ -13,7 +13,7 @@ from experiments.pieces import locked
 from experiments.study.trials.own import is_own, study_of, world_of
 from experiments.study.trials.settings import Settings, make_planner, untuned
 from grasp_theory.files import atomic_file, read_whole
-from grasp_theory.world_models.checkpoint import BEST_LATENT
+from grasp_theory.world_models.checkpoint import best_latent
 from linear_systems.errors import InvalidInputError, ParameterError
 
 AUTO = "GRASP.auto"
@@ -22,7 +22,7 @@ AUTO = "GRASP.auto"
 
 def offline_model(task: str, seed: int) -> str:
     """Return the name of the shipped offline model that the study plans a task with: the one that `load` gives."""
-    return f"{task}-offline-{BEST_LATENT.get(task, 'flat')}-{seed}"
+    return f"{task}-offline-{best_latent(task)}-{seed}"
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,12 @@ class Replays:
         problems: for each of the two planners, in each round; no more than half the behaviour episodes.
         horizon: model steps of a plan; None for the horizon of the model's evaluation.
         share: of a training batch; a quarter are contacts, and the rest is behaviour.
-        greedy: whether GRASP starts from greedy plans, as it should where these nearly reach the goal in the model.
     """
 
     rounds: int = 1
     problems: int = 400
     horizon: int | None = None
     share: float = 0.25
-    greedy: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,9 +160,8 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
         length=400,
         slowness=8.0,
         encoder=Stage(1500, 64, 1e-3, 4),
-        robust_predictor=Stage(1500, 512, 5e-4, 12),
-        state_noise=0.02,
-        replays=Replays(rounds=3, problems=300, horizon=24, share=0.5, greedy=True),
+        robust_predictor=Stage(1000, 512, 5e-4, 12),
+        replays=Replays(rounds=2, problems=100, horizon=24, share=0.5),
     ),
     ("point_maze_long", "flat"): Recipe(
         episodes=2000,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -32,7 +30,6 @@ def replayed_plans(
     iterations: int = 150,
     horizon: int | None = None,
     shortest: int = 1,
-    greedy: bool = False,
 ) -> Episodes:
     """Return episodes that execute, in the true environment, plans made with `model` on training problems.
 
@@ -50,7 +47,6 @@ def replayed_plans(
         iterations: of each planner.
         horizon: model steps of the plans; None for those of the evaluation.
         shortest: model steps that the plans have at least, so that a window of training fits in.
-        greedy: whether GRASP starts from greedy plans.
 
     Raises
         ParameterError: if a stored file is damaged or was made with other settings.
@@ -58,11 +54,7 @@ def replayed_plans(
     trial = trials(task)
     horizon = max(horizon or trial.horizon, shortest)
     parts = []
-    chosen = gradient_planners(task, iterations)
-    if greedy:
-        start: dict[str, Any] = {"start": "greedy", "greedy_spread": task.action_high, "sync_at_start": True}
-        chosen["GRASP"] = replace(chosen["GRASP"], **start)
-    for k, (name, planner) in enumerate(chosen.items()):
+    for k, (name, planner) in enumerate(gradient_planners(task, iterations).items()):
         settings = {
             "format": FORMAT, "task": task.name, "replays of": fingerprint(model), "planner": repr(planner),
             "kind": trial.plan_kind, "horizon": horizon, "problems": problems, "seed": seed,

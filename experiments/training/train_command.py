@@ -17,7 +17,7 @@ from grasp_theory.command_line import expect_folder
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import ActionLayout, Card, WorldModel, load_file, save
-from grasp_theory.world_models.checkpoint import BEST_LATENT
+from grasp_theory.world_models.checkpoint import best_latent
 from linear_systems.errors import ParameterError
 
 WORK = Path("training")
@@ -52,7 +52,7 @@ def train(
     """Train a world model from pixels and write it with its card.  Robust models start from the offline one in OUT."""
     models = out or WORK / ("quick" if quick else "models")
     expect_folder(models)
-    best = cast("Latent", BEST_LATENT.get(task, "flat"))
+    best = cast("Latent", best_latent(task))
     trained = train_model(
         by_name(task), kind=kind, latent=latent or best, seed=seed, device=device_of(device),
         folder=folder, out=models, overwrite=overwrite, quick=quick,

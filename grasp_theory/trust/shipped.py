@@ -15,7 +15,7 @@ from grasp_theory.tasks.problems import make_problems
 from grasp_theory.tasks.task import Task, stacked_frames
 from grasp_theory.world_models import Card, WorldModel, available, load
 from grasp_theory.world_models.architecture import BACKBONES
-from grasp_theory.world_models.checkpoint import BEST_LATENT
+from grasp_theory.world_models.checkpoint import best_latent
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 
@@ -43,8 +43,7 @@ def shipped_problem(
         (
             each
             for each in known
-            if name == each.name
-            or (name, BEST_LATENT.get(name, "flat")) == (each.task, each.architecture.label)
+            if name == each.name or (name, best_latent(name)) == (each.task, each.architecture.label)
         ),
         None,
     )

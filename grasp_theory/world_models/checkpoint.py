@@ -32,8 +32,6 @@ from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError,
 WEIGHTS, CARD = ".safetensors", ".json"
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "float16": torch.float16}
 """The types that a card may name for the stored weights."""
-BEST_LATENT: Mapping[str, str] = {"push_t": "colours"}
-"""Task -> the latents whose plans are true most often, where those are not flat."""
 
 
 class CheckpointError(InvalidInputError):
@@ -171,7 +169,7 @@ def load(
         CheckpointError: if its files are damaged.
         MissingPackageError: if a frozen network is needed and its extra not installed; the message says which.
     """
-    wanted, shipped = f"{name}-{kind}-{latent or BEST_LATENT.get(name, 'flat')}-{seed}", _shipped()
+    wanted, shipped = f"{name}-{kind}-{latent or best_latent(name)}-{seed}", _shipped()
     names = _names(shipped)
     if wanted not in names:
         raise ParameterError(
@@ -179,6 +177,15 @@ def load(
             "arguments that spell one of these, or load_file for a model of your own",
         )  # fmt: skip
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
+
+
+def best_latent(task: str) -> str:
+    """Return the latents whose plans are true most often: "colours" for push_t, "flat" for any other task.
+
+    Arguments
+        task: its name.
+    """
+    return "colours" if task == "push_t" else "flat"
 
 
 def available() -> Cards:
