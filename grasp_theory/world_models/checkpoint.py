@@ -179,6 +179,7 @@ def load(
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
 
 
+@checked
 def best_latent(task: str) -> str:
     """Return the latents whose plans are true most often: "colours" for push_t, "flat" for any other task.
 
