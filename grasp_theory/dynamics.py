@@ -332,6 +332,14 @@ def untouched(step: Callable[[Tensor, Tensor], Tensor], state: Tensor, action: T
     return following
 
 
+def is_compiled(dynamics: object) -> bool:
+    """Return whether `torch.compile` made this model, or a module in it: its backward pass can be taken once only."""
+    parts = list(dynamics.modules()) if isinstance(dynamics, torch.nn.Module) else [dynamics]
+    # What the compiler wraps names what it wrapped; `Module.compile` keeps the compiled call beside the module's own.
+    marks = ("_torchdynamo_orig_callable", "_compiled_call_impl", "_orig_mod")
+    return any(getattr(part, mark, None) is not None for part in parts for mark in marks)
+
+
 def asked(argument: str, function: Callable[..., Any], *inputs: Any) -> Any:
     """Return what a function of the user's makes of its inputs.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from grasp_theory.action_sets import ActionSet, Bound, Box
 from grasp_theory.boundary import as_booleans, as_tensor, check_finite, check_states, try_model
-from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, adapted, asked
+from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, adapted, asked, is_compiled
 from grasp_theory.objectives import squared_distance
 from linear_systems.annotations import shown, takes
 from linear_systems.checked import checked
@@ -254,7 +254,8 @@ class PlanningProblem:
                 "horizon", f"at most {model.length} steps, as many as the dynamics has", str(self.horizon),
                 "shorten the horizon",
             )  # fmt: skip
-        for rows in self._tried():
+        # The compiler compiles for each number of rows anew, and a limited number of times.
+        for rows in self._tried()[: 1 if is_compiled(self.dynamics) else None]:
             try_model(model, state[rows], self.action_dim)
         return model
 

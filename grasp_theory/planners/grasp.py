@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from grasp_theory.dynamics import is_compiled
 from grasp_theory.objectives import lifted_pulls
 from grasp_theory.planners.cem import refine_around
 from grasp_theory.planners.loop.evaluations import gradients, rollout_gradient
@@ -16,7 +17,6 @@ from grasp_theory.planners.loop.greedy import GREEDY, greedy_rollout
 from grasp_theory.planners.loop.levenberg_marquardt import LARGEST_STATE, LevenbergMarquardt, sync_passes
 from grasp_theory.planners.loop.lifted import LiftedPlanner, LiftedSearch, interpolation
 from grasp_theory.planners.loop.optimizers import OptimizerName, make_optimizer
-from grasp_theory.planners.loop.parallel_rollout import is_compiled
 from grasp_theory.planners.loop.rows import GRADIENT, Rows
 from grasp_theory.planners.loop.search import Incumbents, Search
 from grasp_theory.planners.loop.settings import (

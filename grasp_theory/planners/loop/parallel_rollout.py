@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from linear_systems.errors import ParameterError
 
@@ -86,14 +86,6 @@ def _jacobians(step: Step, states: Tensor, actions: Tensor) -> tuple[Tensor, Ten
                 'plan with GRASP(sync_method="gradient"), as is done by itself where the model is compiled as a whole',
             ) from error  # fmt: skip
     return value.detach(), by_states, by_actions
-
-
-def is_compiled(dynamics: object) -> bool:
-    """Return whether `torch.compile` made this model, or a module in it: its backward pass can be taken once only."""
-    parts = list(dynamics.modules()) if isinstance(dynamics, nn.Module) else [dynamics]
-    # What the compiler wraps names what it wrapped; `Module.compile` keeps the compiled call beside the module's own.
-    marks = ("_torchdynamo_orig_callable", "_compiled_call_impl", "_orig_mod")
-    return any(getattr(part, mark, None) is not None for part in parts for mark in marks)
 
 
 class Bidiagonal:

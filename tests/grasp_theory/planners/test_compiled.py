@@ -14,7 +14,7 @@ from planner_cases import Pendulum, pendulum_problem
 from torch import Tensor, nn
 
 from grasp_theory import CEM, GRASP, GradientDescent, Planner
-from grasp_theory.planners.loop.parallel_rollout import is_compiled
+from grasp_theory.dynamics import is_compiled
 
 pytestmark = [
     pytest.mark.slow,
