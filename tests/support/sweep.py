@@ -89,7 +89,7 @@ INTERNAL = {
     "log_bound", "log_geometric_bound", "state_gradient", "lifted_value", "checked_actions", "end_distance",
     "smooth_step", "bump", "constant", "jacobian_pair", "separation", "depth", "with_goal", "stacked_frames",
     "sample_angles", "require_stable_greedy_loop", "time_invariant", "synchronised", "unbiasedness_by_sampling",
-    "exact_update_blocks", "right_hand_side", "adapted", "asked", "next_states",
+    "exact_update_blocks", "right_hand_side", "adapted", "asked", "next_states", "is_compiled",
     "broadcast", "gradient_steps",
 }  # fmt: skip
 
