@@ -14,6 +14,8 @@ from grasp_theory.dynamics import Dynamics, TimeVaryingDynamics, adapted
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError, ShapeError
 
+Function = Callable[[Tensor, Tensor], Tensor]
+
 
 @checked
 class Ensemble(nn.Module):
@@ -21,7 +23,8 @@ class Ensemble(nn.Module):
 
         s = (s¹, ..., s^K),     F(s, a) = (F_1(s¹, a), ..., F_K(s^K, a)).
 
-    A plan for it is one plan that is to work in every model: the default loss is Σ_k ‖s^k_T − g^k‖².
+    A plan for it is one plan that is to work in every model: the default loss is Σ_k ‖s^k_T − g^k‖².  What a problem asks of
+    states, it asks of all models' side by side: make `reached` and `goal_distance` by the methods of these names.
 
     Arguments
         models: K >= 1, anything that `as_dynamics` takes, the same at all times.  Modules among them are moved and set
@@ -106,8 +109,25 @@ class Ensemble(nn.Module):
             part.reshape(*states.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True)
         )
 
+    def goal_distance(self, *distances: Function) -> Callable[[Tensor, Tensor], Float[Tensor, " N"]]:
+        """Return the `goal_distance` of a problem that adds the models' own: Σ_k d_k(s^k, g^k).
+
+        Arguments
+            distances: (states (N, *S_k), goals (N, *S_k)) -> (N,), one for all models or one for each, in units that they share.
+
+        Raises
+            ParameterError: another number of functions.
+        """
+        each = self._for_each("distances", distances)
+
+        def distance(states: Tensor, goals: Tensor) -> Float[Tensor, " N"]:
+            parts = zip(each, self.split(states), self.split(goals), strict=True)
+            return torch.stack([far(state, goal) for far, state, goal in parts]).sum(0)
+
+        return distance
+
     def reached(
-        self, *reached: Callable[[Tensor, Tensor], Tensor], at_least: int | None = None
+        self, *reached: Function, at_least: int | None = None
     ) -> Callable[[Tensor, Tensor], Bool[Tensor, " N"]]:
         """Return the `reached` of a problem that says whether all models believe.
 
@@ -118,17 +138,21 @@ class Ensemble(nn.Module):
         Raises
             ParameterError: another number of functions, or more than there are models.
         """
-        count = len(self.members)
-        each = list(reached) * count if len(reached) == 1 else list(reached)
+        count, each = len(self.members), self._for_each("reached", reached)
         needed = count if at_least is None else at_least
-        if len(each) != count or not 1 <= needed <= count:
-            raise ParameterError(
-                "reached", f"one function or {count}, and at_least from 1 to {count}",
-                f"{len(reached)} functions, at_least={at_least}", "give one for each model",
-            )  # fmt: skip
+        if not 1 <= needed <= count:
+            raise ParameterError("at_least", f"from 1 to {count}", f"{needed}", "as many as must believe")
 
         def believed(states: Tensor, goals: Tensor) -> Bool[Tensor, " N"]:
             parts = zip(each, self.split(states), self.split(goals), strict=True)
             return torch.stack([says(state, goal) for says, state, goal in parts]).sum(0) >= needed
 
         return believed
+
+    def _for_each(self, argument: str, functions: Sequence[Function]) -> Sequence[Function]:
+        count = len(self.members)
+        if len(functions) not in (1, count):
+            raise ParameterError(
+                argument, f"one function or {count}", f"{len(functions)} functions", "give one for each model"
+            )
+        return list(functions) * count if len(functions) == 1 else functions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -39,12 +39,20 @@ def evidence(
         Feature name -> (B,), float64, on the CPU.  More may be put beside them: {**evidence(...), "mine": ...}.
 
     Raises
-        ParameterError, ShapeError, NonFiniteError: as `agreement` and `Transitions.features`; transitions for no view.
+        ParameterError, ShapeError, NonFiniteError: as `agreement` and `Transitions.features`; transitions for no view, or a
+            `Plan` whose starts are those of no view.
     """
     known = transitions or {}
     if unknown := [name for name in known if name not in views]:
         raise ParameterError("transitions", f"names among {list(views)}", repr(unknown[0]), "name a view")
     actions = plan.actions if isinstance(plan, Plan) else plan
+    if isinstance(plan, Plan) and not _of_these(
+        plan.states[:, 0], [view.initial_state for view in views.values()]
+    ):
+        raise ParameterError(
+            "views", "the problems that were planned for, as each model sees them", "other starts than the plan's",
+            "make the views of the same problems, in the same order",
+        )  # fmt: skip
     features = agreement(views, actions, read=read)
     near = [seen.features(views[name], actions) for name, seen in known.items()]
     for feature in near[0] if near else ():
@@ -54,6 +62,12 @@ def evidence(
         if plan.history is not None:
             features["defect"] = _last_defect(plan.history)
     return features
+
+
+def _of_these(starts: Tensor, known: Sequence[Tensor]) -> bool:
+    """Return whether starts are those of a view; those of a product of models, of another shape, are not compared."""
+    alike = [each for each in known if each.shape == starts.shape]
+    return not alike or any(torch.equal(each.to(starts), starts) for each in alike)
 
 
 def _last_defect(history: History) -> Float[Tensor, " B"]:

@@ -144,3 +144,21 @@ def test_errors() -> None:
         ENSEMBLE.reached(near, near, near)
     with pytest.raises(ParameterError, match="at_least"):
         ENSEMBLE.reached(near, at_least=3)
+
+
+def test_a_goal_distance_is_the_sum_of_the_models() -> None:
+    def far(state: Tensor, goal: Tensor) -> Tensor:
+        distance: Tensor = (state - goal).flatten(1).norm(dim=1)
+        return distance
+
+    def twice(state: Tensor, goal: Tensor) -> Tensor:
+        return 2 * far(state, goal)
+
+    starts = _starts()
+    goals = [torch.zeros_like(each) for each in starts]
+    states, ends = ENSEMBLE.stack(starts), ENSEMBLE.stack(goals)
+    apart = [far(state, goal) for state, goal in zip(starts, goals, strict=True)]
+    torch.testing.assert_close(ENSEMBLE.goal_distance(far)(states, ends), apart[0] + apart[1])
+    torch.testing.assert_close(ENSEMBLE.goal_distance(far, twice)(states, ends), apart[0] + 2 * apart[1])
+    with pytest.raises(ParameterError, match="distances"):
+        ENSEMBLE.goal_distance(far, far, far)

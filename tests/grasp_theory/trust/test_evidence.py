@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grasp_theory import GRASP, PlanningProblem
+from grasp_theory import GRASP, Ensemble, PlanningProblem
 from grasp_theory.trust.agreement import agreement
 from grasp_theory.trust.density import Transitions
 from grasp_theory.trust.evidence import evidence
@@ -52,3 +52,21 @@ def test_actions_alone_tell_no_loss() -> None:
 def test_transitions_of_no_view_are_refused() -> None:
     with pytest.raises(ParameterError, match="three"):
         evidence(torch.zeros(B, T, 2), VIEWS, transitions={"three": SEEN["one"]})
+
+
+def test_views_of_other_problems_than_the_plan_s_are_refused() -> None:
+    plan = GRASP(iterations=1).plan(VIEWS["one"])
+    others = {
+        name: PlanningProblem(each.dynamics, START.flip(0), GOAL, T, 2, seeds=range(B))
+        for name, each in VIEWS.items()
+    }
+    with pytest.raises(ParameterError, match="views"):
+        evidence(plan, others)
+    evidence(plan, {"other": others["one"], **VIEWS})  # each model has states of its own
+
+
+def test_a_plan_of_a_product_of_models_is_weighed_in_each() -> None:
+    both = Ensemble([each.dynamics for each in VIEWS.values()])
+    start, goal = both.stack([START, START]), both.stack([GOAL, GOAL])
+    plan = GRASP(iterations=1).plan(PlanningProblem(both, start, goal, T, 2, seeds=range(B)))
+    assert "worst" in evidence(plan, VIEWS)
