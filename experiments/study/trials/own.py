@@ -19,6 +19,7 @@ from experiments.study.trials.judge import noise_seeds
 from grasp_theory import PlanningProblem
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
+from linear_systems.annotations import shown, takes
 from linear_systems.errors import ParameterError
 
 ENDING = ".py"
@@ -61,6 +62,13 @@ class Study:
     action_scale: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.models, tuple | list) or not all(
+            isinstance(each, tuple | list) and len(each) == 2 for each in self.sets
+        ):
+            raise ParameterError(
+                "models, sets", "a tuple of names and one of pairs (kind, T)", f"{self.models!r}, {self.sets!r}",
+                'a comma after a single one: ("net0",) and (("near", 8),)',
+            )  # fmt: skip
         for field, values in (("models", self.models), ("sets", [kind for kind, _ in self.sets])):
             if not values or not all(isinstance(each, str) and re.fullmatch(r"\w+", each) for each in values):
                 raise ParameterError(
@@ -123,13 +131,25 @@ def case_of(task: str, model: str, kind: str, horizon: int, purpose: str) -> Cas
         ParameterError: what the study's `case` returns is none, or has no goal region or another horizon.
     """
     found = study_of(task).case(model.rpartition(":")[2], kind, horizon, purpose)
-    if not isinstance(found, Case) or found.problem.reached is None or found.problem.horizon != horizon:
+    if not isinstance(found, Case):
+        raise ParameterError("case", "a Case", type(found).__name__, "see experiments.study.Case")
+    if found.problem.horizon != horizon:
         raise ParameterError(
-            "case",
-            f"a Case of problems with `reached` and T = {horizon}",
-            repr(found)[:80],
-            "see experiments.study.Case",
+            "case", f"problems of T = {horizon}", f"T = {found.problem.horizon}", "see experiments.study.Case"
         )
+    if found.problem.reached is None:
+        raise ParameterError("case", "problems with `reached`", "none", "see experiments.study.Case")
+    if not takes(found.replay, 2):
+        raise ParameterError(
+            "case", "a `replay` of (actions, rows)", shown(found.replay), "lambda actions, rows: ..."
+        )
+    if purpose == "reporting" and set(digests(found)) & set(
+        digests(case_of(task, model, kind, horizon, "tuning"))
+    ):
+        raise ParameterError(
+            "case", "other problems for reporting than for tuning", "some of the same",
+            "draw them with another seed for each purpose",
+        )  # fmt: skip
     return found
 
 
@@ -200,6 +220,6 @@ class OwnJudge:
                 "replay",
                 f"{len(self.indices)} truth values",
                 f"{true.dtype} of shape {true.shape}",
-                "success a problem",
+                "return one for each problem",
             )
         return true, np.full(len(true), np.nan)

@@ -23,6 +23,16 @@ from linear_systems.errors import ParameterError
 PAGE = Path(__file__).parents[3] / "docs" / "own_study.md"
 RUNNER = CliRunner(env={"COLUMNS": "200"})
 
+MADE = """
+import torch
+from experiments.study import Case, Study
+from grasp_theory import PlanningProblem
+def case(given, replay):
+    start, goal, horizon = given
+    near = lambda state, goal: (state - goal).norm(dim=1) < 0.1
+    return Case(PlanningProblem(lambda s, a: s + a, start, goal, horizon, 2, reached=near), replay)
+STUDY = Study('a', ('m', 'n'), (('b', 3),), lambda *_: case"""
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -113,7 +123,12 @@ def test_every_command_takes_it(path: Path, tmp_path: Path) -> None:
         ("from experiments.study import Study\nSTUDY = Study('a', (), (('b', 3),), None)", "models: expected one or more"),
         ("from experiments.study import Study\nSTUDY = Study('a', ('m', 'm'), (('b', 3),), None)", "each once"),
         ("from experiments.study import Study\nSTUDY = Study('a', ('m',), (('b', 0),), None)", "positive horizons"),
-        ("from experiments.study import Study\nSTUDY = Study('a', ('m',), (('b', 3),), lambda *_: 7)", "a Case of problems"),
+        ("from experiments.study import Study\nSTUDY = Study('a', ('m',), (('b', 3),), lambda *_: 7)", "a Case, found"),
+        ("from experiments.study import Study\nSTUDY = Study('a', ('m'), (('b', 3),), None)", "a comma after a single one"),
+        ("from experiments.study import Study\nSTUDY = Study('a', ('m',), ('b', 3), None)", "a comma after a single one"),
+        (f"{MADE}((torch.zeros(2, 2), torch.ones(2, 2), 4), lambda a: a))", "problems of T = 3"),
+        (f"{MADE}((torch.zeros(2, 2), torch.ones(2, 2), 3), lambda a: a))", "a `replay` of (actions, rows)"),
+        (f"{MADE}((torch.zeros(2, 2), torch.ones(2, 2), 3), lambda a, r: a))", "other problems for reporting than for tuning"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_file_is_told(text: str, words: str, tmp_path: Path) -> None:
