@@ -19,7 +19,7 @@ RAW_DIGITS = 10
 """From this many digits on, a number in a text is taken for a float that was printed as it is."""
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-NUMERAL = re.compile(r"(?<![\w.])([-−]?)(\d+(?:\.\d+)?)(?:[eE]([-+]?\d+))?(?!\w|\.\d)")
+NUMERAL = re.compile(r"(?<![\w.])([-−]?)(\d+(?:\.\d+)?)(?:[eE]([-+]\d+))?(?!\w|\.\d)")
 
 
 def readable(value: float | int | str | bool, digits: int = DIGITS) -> str:

@@ -348,7 +348,10 @@ NON_GREEDY = Question(
         and (pair.kind == "long" or (_long_horizon(pair) and pair.horizon * MODEL_STEP >= 80))
     ),
     by_task=True,
-    assumptions=("Non-greedy: Push-T from H = 80, and the problem sets chosen for detours around walls.",),
+    assumptions=(
+        "Non-greedy: Push-T from H = 80, and the problem sets chosen for detours around walls, where they were tried: the "
+        "comparisons name the tasks.",
+    ),
     missing=(
         "Success per planner on problems whose geodesic length needs the horizon and whose path first moves away from "
         "the goal."

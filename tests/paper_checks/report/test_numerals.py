@@ -73,6 +73,7 @@ def test_what_is_written_is_the_number_to_four_digits(value: float) -> None:
         ("version 3.13.2e, x1e5, 10^9 and 2026-11-29", "version 3.13.2e, x1e5, 10^9 and 2026-11-29"),
         ("error -1.4210854715202004e-14.", "error −1.421 · 10⁻¹⁴."),
         ("T = 1 to 80", "T = 1 to 80"),
+        ("weights (01e54513) and 1e16", "weights (01e54513) and 1e16"),
     ],
 )
 def test_only_raw_floats_and_exponents_change_in_a_text(text: str, read: str) -> None:
