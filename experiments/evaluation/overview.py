@@ -17,7 +17,7 @@ ERRORS = {
     "wall_single_long": (("all", "position", "px"),),
     "point_maze": (("all", "position", "cells"),),
     "point_maze_long": (("all", "position", "cells"),),
-    "push_t": (("moving", "block", "px"), ("moving", "angle", "rad")),
+    "push_t": (("moving", "block", "px"), ("moving", "angle", "rad")),  # of windows in which the block moves
 }
 """The open-loop errors shown: over which windows, of what, in which unit."""
 STEPS = (1, 4, 10, 20)

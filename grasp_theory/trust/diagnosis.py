@@ -117,9 +117,8 @@ def diagnose(
         radius = positive_float("radius", radius)
     tolerance = _rank_tolerance(problem, rank_tolerance)
     part = problem.part(slice(0, count))
+    known, given_metric = _errors(problem, errors), _metric(problem, metric)
     at, taken = _trajectories(problem, part, states, actions)
-    known = _errors(problem, errors)
-    given_metric = _metric(problem, metric)
 
     linear = linearise(part, at, taken)
     responses = final_responses(linear)

@@ -189,11 +189,9 @@ def _smoothness(found: Measured) -> Sequence[Finding]:
 def _rates(found: Measured) -> Sequence[Finding]:
     r, worst = found.rates, float(found.rates.greedy.max())
     most = min(found.linear.by_actions.shape[2:])
-    verdict = (
-        "below 1: step sizes exist with a rate free of T"
-        if worst < 1.0
-        else "not below 1: no step sizes have one"
-    )
+    verdict = "below 1: step sizes exist with a rate free of T"
+    if worst >= 1.0:
+        verdict = f"{number(worst)} is not below 1: no step sizes have a rate free of T for all plans"
     tolerance = f" above {found.rank_tolerance:.2g} of the strongest" if found.rank_tolerance > 1e-6 else ""
     rows = [
         Finding(

@@ -172,10 +172,16 @@ def load(
     wanted, shipped = f"{name}-{kind}-{latent or best_latent(name)}-{seed}", _shipped()
     names = _names(shipped)
     if wanted not in names:
+        hint = "arguments that spell one of these, or load_file for a model of your own"
+        if name in names:
+            task, of, which, number = name.rsplit("-", 3)
+            hint = f"load({task!r}, kind={of!r}, latent={which!r}, seed={number})"
         raise ParameterError(
-            "name, kind, latent, seed", f"one of {names} (task-kind-latent-seed)", repr(wanted),
-            "arguments that spell one of these, or load_file for a model of your own",
-        )  # fmt: skip
+            "name, kind, latent, seed",
+            f"one of {names} (task-kind-latent-seed)",
+            f"{name!r}, so {wanted!r}",
+            hint,
+        )
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
 
 

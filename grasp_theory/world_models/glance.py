@@ -87,7 +87,10 @@ def _errors(evaluation: Mapping[str, Any]) -> list[str]:
     steps = [step for step in windows if step != "0"]
     if not steps:
         return []
-    lines = ["", f"  {'error after':22}" + "".join(f"{step:>8}" for step in steps) + "  model steps"]
+    lines = [
+        "",
+        f"  {'error, all windows':22}" + "".join(f"{step:>8}" for step in steps) + "  model steps",
+    ]
     for quantity in windows[steps[0]]["errors"]:
         found = [
             _value(windows[step], "errors", quantity, "model", "mean", "value", digits=3) for step in steps

@@ -275,3 +275,19 @@ def test_a_problem_prints_in_one_line() -> None:
     assert repr(_problem()).count("\n") == 0
     assert "2 problems" in repr(_problem())
     assert len(repr(_problem())) < 200
+
+
+@pytest.mark.parametrize(
+    ("mark", "rows"), [("_torchdynamo_orig_callable", [1]), ("none_of_the_compiler", [1, 2])]
+)
+def test_a_compiled_model_is_tried_on_one_state_only(mark: str, rows: list[int]) -> None:
+    """It is compiled anew for each number of rows, and a limited number of times."""
+    seen: list[int] = []
+
+    def step(state: Tensor, action: Tensor) -> Tensor:
+        seen.append(len(state))
+        return state
+
+    setattr(step, mark, step)
+    _problem(step)
+    assert seen == rows
