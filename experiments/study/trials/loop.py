@@ -24,10 +24,12 @@ class ClosedLoop:
     Arguments
         solved_at: (N,) model steps taken when the environment's state first was a success; -1 for never.
         distance: (N,) the task's distance to the goal then, or after the last step.
+        evaluations: (N,) model steps evaluated in all plans of a problem, a gradient counting three.
     """
 
     solved_at: Int[np.ndarray, " N"]
     distance: Float[np.ndarray, " N"]
+    evaluations: Int[np.ndarray, " N"]
 
 
 def closed_loop(judge: Judge, planner: Planner, seed: int) -> ClosedLoop:
@@ -59,4 +61,4 @@ def closed_loop(judge: Judge, planner: Planner, seed: int) -> ClosedLoop:
         success=success,
         replanner=replace(planner, max_evaluations=planner.max_evaluations // LATER_SHARE),
     )
-    return ClosedLoop(run.solved_at.numpy(), distance)
+    return ClosedLoop(run.solved_at.numpy(), distance, run.evaluations.numpy())

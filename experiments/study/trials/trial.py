@@ -180,9 +180,9 @@ def _in_closed_loop(judge: Judge | OwnJudge, planner: Planner, unit: Unit) -> Ou
     return [
         {
             "final_true": bool(step >= 0), "true_distance": float(distance), "seconds": seconds,
-            "replans": int(step) if step >= 0 else None, "diverged": False,
+            "evaluations": int(evaluations), "replans": int(step) if step >= 0 else None, "diverged": False,
         }
-        for step, distance in zip(loop.solved_at, loop.distance, strict=True)
+        for step, distance, evaluations in zip(loop.solved_at, loop.distance, loop.evaluations, strict=True)
     ]  # fmt: skip
 
 
