@@ -3,13 +3,15 @@
     python -m experiments.scripts.frozen_features point_maze --out frozen_features.json
 
 Each model is measured by itself on the same problems: Figure 3 (how small a δ on the state fakes the goal), Figure 1 (local
-minima of the rollout loss on random lines through gradient descent's plans), the rank correlation of the distance.
+minima of the rollout loss on random lines through gradient descent's plans), the rank correlation of the distance, and
+what GRASP's parts are worth there (its gradient stop, noise and sync), beside other planners.
 Measures that a model has already in the file are kept, so that an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,7 @@ import numpy as np
 import typer
 from torch import Tensor
 
-from experiments.evaluation.exploitability import make_plans, planners
+from experiments.evaluation.exploitability import as_given, make_plans, planners, successes
 from experiments.evaluation.faithfulness import distance_ranks
 from experiments.evaluation.observe import encode
 from experiments.evaluation.open_loop import held_out_windows
@@ -26,11 +28,13 @@ from experiments.evaluation.state_gradient import state_gradient
 from experiments.pieces import begun
 from experiments.study.figure_data.landscapes import along_lines, local_minima, total_variation
 from experiments.threads import one_thread
+from grasp_theory import GRASP
 from grasp_theory.command_line import add, new_app
 from grasp_theory.files import write_atomically
 from grasp_theory.objectives import rollout_loss
-from grasp_theory.statistics.bootstrap import Bootstrap
+from grasp_theory.statistics.bootstrap import Bootstrap, proportion
 from grasp_theory.statistics.intervals import Json
+from grasp_theory.statistics.paired_trials import PairedTrials
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import make_problems
 from grasp_theory.tasks.task import Task
@@ -39,6 +43,8 @@ from grasp_theory.world_models import WorldModel, load, load_file
 LATENTS = ("flat", "frozen", "random")
 PROBLEMS, LINES, POINTS = 6, 10, 81
 """Plans, random lines through each, and points on a line."""
+COMPARED = 50
+"""Problems that planners are compared on."""
 
 
 def frozen_features(
@@ -99,7 +105,52 @@ def line_minima(task: Task, model: WorldModel) -> Json:
     }  # fmt: skip
 
 
-MEASURES = {"state_gradient": _state_gradient, "lines": line_minima, "rank_correlation": _ranks}
+def planners_compared(task: Task, model: WorldModel) -> Json:
+    """Return what planners find of the same problems: `GRASP.auto`, it with one thing changed, and others.
+
+    All evaluate equally many model steps.  For each: believed, true (shares with Wilson's intervals); of all but the first,
+    the paired difference of what is believed, the first less the other, with its exact p-value (not corrected).
+    """
+    trial = trials(task)
+    problems = make_problems(
+        task.name, trial.plan_kind, horizon=trial.horizon, count=COMPARED, purpose="reporting", seed=SEED
+    )
+    budget = LARGE.evaluations * trial.horizon
+    full = replace(
+        GRASP.auto(as_given(task, model, problems, SEED)), iterations=budget, max_evaluations=budget
+    )
+    others = planners(task, budget)
+    chosen = {
+        "GRASP": full,
+        "gradient flows": replace(full, stop_state_gradient=False),
+        "no noise": replace(full, state_noise=0.0),
+        "no sync": replace(full, sync_every=None),
+        **{name: others[name] for name in ("GradientDescent", "CEM", "MPPI")},
+    }
+    found: dict[str, Json] = {"problems": COMPARED, "horizon": trial.horizon, "evaluations": budget}
+    ours = None
+    for name, planner in chosen.items():
+        believed, true = successes(task, model, problems, make_plans(task, model, problems, planner, SEED))
+        entry: dict[str, Json] = {"believed": proportion(believed), "true": proportion(true)}
+        if ours is None:
+            ours = believed.astype(int)
+        else:
+            record = PairedTrials.of(ours - believed.astype(int), np.arange(COMPARED))
+            entry |= {
+                "only_grasp": record.first_only,
+                "only_it": record.second_only,
+                "p_value": record.p_value,
+            }
+        found[name] = entry
+    return found
+
+
+MEASURES = {
+    "state_gradient": _state_gradient,
+    "lines": line_minima,
+    "rank_correlation": _ranks,
+    "planners": planners_compared,
+}
 
 app = new_app()
 add(app, frozen_features, "what was measured stays in the file; the same command goes on with the rest.")

@@ -21,6 +21,12 @@ PERIOD_STEPS = 2.0
 """Typical steps that Adam may move a state by between two syncs."""
 CROSSINGS = 2.0
 """How often Adam may cross the range of an action in all iterations."""
+SYNC_STEPS = 20
+"""Gradient steps of a sync."""
+SYNC_REACH = 0.5
+"""How far they may move an action together, in half ranges."""
+SPREAD = 0.3
+"""Noise on the first actions in half ranges: around zero actions that change nothing, no gradient says what would."""
 EXTREME = 1e6
 """How far the projection is asked, relative to the actions seen; a set that has not answered by then counts as all actions."""
 
@@ -81,6 +87,10 @@ def choose_settings(
             CROSSINGS * size / budget,
             f"{CROSSINGS:g} times the range of an action, {size:.3g}, in {budget} iterations",
         )
+        chosen["initial_action_noise"] = Setting(
+            SPREAD * size,
+            f"{SPREAD:g} of the range of an action: around actions that change nothing, no gradient says what would",
+        )
         chosen["state_noise"] = Setting(
             tube.adam_sigma(state_lr), f"Adam's tube {tube.width:g} steps wide, σ² = 2ℓw − ℓ² (U18, β₁ = 0)"
         )
@@ -92,8 +102,12 @@ def choose_settings(
         default.sync_method,
         "Eq. (15); for up to 16 state entries `GRASP.parallel` syncs in parallel over time",
     )
+    chosen["sync_steps"] = Setting(
+        SYNC_STEPS, "more and smaller steps of the actions than by default: plans stay nearer to the data"
+    )
     chosen["sync_lr"] = Setting(
-        default.sync_lr * size, f"Adam on the rollout loss, {default.sync_lr:g} of the range of an action"
+        SYNC_REACH * size / SYNC_STEPS,
+        f"Adam on the rollout loss: {SYNC_STEPS} steps move an action by about {SYNC_REACH:g} of its range at most",
     )
     return chosen
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import Tensor
 
 from grasp_theory import GRASP, Balls, PlanningProblem, diagnose
-from grasp_theory.trust.automatic import greedy_share
+from grasp_theory.trust import automatic
+from grasp_theory.trust.automatic import LARGER, greedy_share, reached_by
 
 
 def _open_field(scale: float = 1.0, horizon: int = 8) -> PlanningProblem:
@@ -62,6 +64,52 @@ def test_settings_are_those_of_the_diagnosis() -> None:
         name: one.value for name, one in settings.items()
     }
     assert GRASP.auto(problem) == auto
+
+
+def _pendulum(problems: int = 6) -> PlanningProblem:
+    """A pendulum with weak pushes that must come to rest upside down: no plain steps are of use, and no greedy plan arrives."""
+
+    def step(s: Tensor, a: Tensor) -> Tensor:
+        speed = s[..., 1:] + 0.1 * (-9.8 * s[..., :1].sin() + 3.0 * a)
+        return torch.cat([s[..., :1] + 0.1 * speed, speed], -1)
+
+    generator = torch.Generator().manual_seed(0)
+    start = 0.1 * torch.randn(problems, 2, generator=generator)
+    goal = torch.tensor([3.14, 0.0]).expand(problems, 2)
+    return PlanningProblem(
+        step, start, goal, 30, 1, action_bounds=(-1.0, 1.0), reached=lambda s, g: (s - g).norm(dim=1) < 0.3
+    )
+
+
+def test_larger_steps_are_taken_where_they_reach_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, asked = _pendulum(), []
+    diagnosis = diagnose(problem)
+    assert diagnosis.settings["optimizer"].value == "adam"
+    small = GRASP(**{name: setting.value for name, setting in diagnosis.settings.items()})
+    found = {small.sync_lr: 3, LARGER * small.sync_lr: 3}
+
+    def counted(problem: PlanningProblem, planner: GRASP) -> int:
+        asked.append(planner)
+        return found[planner.sync_lr]
+
+    monkeypatch.setattr(automatic, "reached_by", counted)
+    assert GRASP.auto(problem) == small  # as many: the smaller steps
+    found[LARGER * small.sync_lr] = 4
+    larger = GRASP.auto(problem)
+    assert larger == replace(
+        small, state_lr=LARGER * small.state_lr, action_lr=LARGER * small.action_lr, sync_lr=LARGER * small.sync_lr,
+        state_noise=diagnosis.tube.adam_sigma(LARGER * small.state_lr),
+    )  # fmt: skip
+    assert set(asked) == {small, larger}
+
+
+def test_the_trial_of_steps_counts_goals_reached_in_the_model() -> None:
+    field = _open_field()
+    planner = replace(GRASP.auto(field), start="line", sync_at_start=False)
+    assert reached_by(field, planner) == field.batch
+    assert reached_by(replace(field, reached=None), planner) == 0
+    frozen = replace(planner, action_lr=0.0, sync_every=None, initial_action_noise=0.0)
+    assert reached_by(field, frozen) == 0  # nothing moves, and every goal is away from the start
 
 
 def test_it_plans_in_any_unit_where_the_default_does_not() -> None:
