@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from jaxtyping import Bool
+from scipy.stats import binom
+from torch import Tensor
 
 from grasp_theory.planners.grasp import GRASP
 from grasp_theory.planners.loop.greedy import greedy_rollout
 from grasp_theory.planners.loop.rows import Rows
 from grasp_theory.planners.loop.search import reached
 from grasp_theory.problem import PlanningProblem
+from grasp_theory.statistics.intervals import LEVEL
 from grasp_theory.trust.diagnosis import diagnose
 from grasp_theory.trust.settings import action_range
 
@@ -40,7 +44,7 @@ def automatic(problem: PlanningProblem) -> GRASP:
         state_lr = LARGER * found.state_lr
         sigma = diagnosis.tube.adam_sigma(state_lr)
         larger = replace(larger, state_lr=state_lr, action_lr=LARGER * found.action_lr, state_noise=sigma)
-    return larger if reached_by(problem, larger) > reached_by(problem, found) else found
+    return larger if reaches_more(reached_by(problem, larger), reached_by(problem, found)) else found
 
 
 def greedy_share(problem: PlanningProblem, spread: float) -> float:
@@ -56,18 +60,24 @@ def greedy_share(problem: PlanningProblem, spread: float) -> float:
     return float(reached(part, states, rows.goal).float().mean())
 
 
-def reached_by(problem: PlanningProblem, planner: GRASP) -> int:
-    """Return in how many of up to 64 problems a planner reaches the goal region, in the model, with 500 T evaluations.
+def reached_by(problem: PlanningProblem, planner: GRASP) -> Bool[Tensor, " N"]:
+    """Return which of up to 64 problems a planner reaches the goal region of, in the model, with 500 T evaluations.
 
     Arguments
         problem: B problems of T steps; without `reached` none is.
         planner: whose iterations and limit of evaluations are not those of this trial.
     """
+    part = problem.part(slice(0, ASKED))
     if problem.reached is None:
-        return 0
+        return torch.zeros(part.batch, dtype=torch.bool)
     budget = TRIED * problem.horizon
-    tried = replace(planner, iterations=budget, max_evaluations=budget)
-    return int(tried.plan(problem.part(slice(0, ASKED))).reached.sum())
+    return replace(planner, iterations=budget, max_evaluations=budget).plan(part).reached.cpu()
+
+
+def reaches_more(one: Bool[Tensor, " N"], other: Bool[Tensor, " N"]) -> bool:
+    """Return whether one reaches more than the other beyond chance: a one-sided sign test of the problems that one alone reaches."""
+    ahead, behind = int((one & ~other).sum()), int((other & ~one).sum())
+    return ahead > behind and float(binom.sf(ahead - 1, ahead + behind, 0.5)) <= LEVEL
 
 
 GRASP.automatic = staticmethod(automatic)

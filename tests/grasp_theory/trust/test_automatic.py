@@ -86,15 +86,15 @@ def test_larger_steps_are_taken_where_they_reach_more(monkeypatch: pytest.Monkey
     diagnosis = diagnose(problem)
     assert diagnosis.settings["optimizer"].value == "adam"
     small = GRASP(**{name: setting.value for name, setting in diagnosis.settings.items()})
-    found = {small.sync_lr: 3, LARGER * small.sync_lr: 3}
+    found = {small.sync_lr: 0, LARGER * small.sync_lr: 4}
 
-    def counted(problem: PlanningProblem, planner: GRASP) -> int:
+    def counted(problem: PlanningProblem, planner: GRASP) -> Tensor:
         asked.append(planner)
-        return found[planner.sync_lr]
+        return torch.arange(6) < found[planner.sync_lr]
 
     monkeypatch.setattr(automatic, "reached_by", counted)
-    assert GRASP.auto(problem) == small  # as many: the smaller steps
-    found[LARGER * small.sync_lr] = 4
+    assert GRASP.auto(problem) == small  # 4 to 0 is within chance, p = 1/16
+    found[LARGER * small.sync_lr] = 5
     larger = GRASP.auto(problem)
     assert larger == replace(
         small, state_lr=LARGER * small.state_lr, action_lr=LARGER * small.action_lr, sync_lr=LARGER * small.sync_lr,
@@ -106,10 +106,10 @@ def test_larger_steps_are_taken_where_they_reach_more(monkeypatch: pytest.Monkey
 def test_the_trial_of_steps_counts_goals_reached_in_the_model() -> None:
     field = _open_field()
     planner = replace(GRASP.auto(field), start="line", sync_at_start=False)
-    assert reached_by(field, planner) == field.batch
-    assert reached_by(replace(field, reached=None), planner) == 0
+    assert bool(reached_by(field, planner).all())
+    assert not bool(reached_by(replace(field, reached=None), planner).any())
     frozen = replace(planner, action_lr=0.0, sync_every=None, initial_action_noise=0.0)
-    assert reached_by(field, frozen) == 0  # nothing moves, and every goal is away from the start
+    assert not bool(reached_by(field, frozen).any())  # nothing moves, and every goal is away from the start
 
 
 def test_it_plans_in_any_unit_where_the_default_does_not() -> None:
