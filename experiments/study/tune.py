@@ -91,13 +91,12 @@ def tune(
 
 
 def set_by_itself(target: Target, problems: int) -> Mapping[str, Any]:
-    """Return the entry of `GRASP.auto` for a set: its settings come from the model alone, which it asks about twice the problems."""
-    unit = Unit(
-        target.task, target.kind, target.horizon, "tuning", 0, 2 * problems, target.model, "GRASP", ()
-    )
+    """Return the entry of `GRASP.auto` for a set: its settings come from the model alone, asked about twice the problems."""
+    asked = 2 * problems
+    unit = Unit(target.task, target.kind, target.horizon, "tuning", 0, asked, target.model, "GRASP", ())
     planner = replace(GRASP.auto(judge_of(unit, unit.model).problem(0)), iterations=UNLIMITED)
     return {
-        "settings": dict(settings_of(planner)), "value": None, "trials": 0, "handed": 0, "problems": problems,
+        "settings": dict(settings_of(planner)), "value": None, "trials": 0, "handed": 0, "problems": asked,
         "model_hash": model_hash(target.model),
     }  # fmt: skip
 
