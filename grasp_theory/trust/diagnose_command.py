@@ -92,13 +92,12 @@ def _imported(target: str) -> tuple[PlanningProblem, dict[str, Any]]:
         made = made()
     problem, keywords = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
     if not isinstance(problem, PlanningProblem) or not isinstance(keywords, dict):
-        found = (
-            f"a tuple of {', '.join(type(each).__name__ for each in made)}"
-            if isinstance(made, tuple)
-            else shown(made)
-        )
+        told = shown(made)
+        if isinstance(made, tuple):
+            told = f"a tuple of {', '.join(type(each).__name__ for each in made)}"
         raise ParameterError(
-            "target", "a PlanningProblem, a pair of one and a dictionary, or a function that returns them", found, EXAMPLE
+            "target", "a PlanningProblem, a pair of one and a dictionary, or a function that returns them",
+            told, EXAMPLE,
         )  # fmt: skip
     known = list(inspect.signature(diagnose).parameters)[1:]
     if unknown := [name for name in keywords if name not in known]:

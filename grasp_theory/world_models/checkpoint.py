@@ -175,8 +175,7 @@ def load(
     wanted, shipped = f"{name}-{kind}-{latent or best_latent(name)}-{seed}", _shipped()
     names = _names(shipped)
     if wanted not in names:
-        close = [name] if name in names else get_close_matches(wanted, names, n=3, cutoff=0.7)
-        calls = " or ".join(map(_call, close)) or "load_file for a model of your own"
+        calls = " or ".join(_closest(name, wanted, names)) or "load_file for a model of your own"
         raise ParameterError(
             "name, kind, latent, seed",
             "a model that comes with this package, task-kind-latent-seed",
@@ -184,6 +183,17 @@ def load(
             f"{calls}; print(available()) shows all {len(names)}",
         )
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
+
+
+def _closest(name: str, wanted: str, names: list[str]) -> list[str]:
+    """Return how the models closest to what was asked for are loaded: by a task's name, or among a known task's models."""
+    tasks = sorted({each.rsplit("-", 3)[0] for each in names})
+    if name in names:
+        return [_call(name)]
+    if name not in tasks:
+        return [f"load({task!r})" for task in get_close_matches(name, tasks, n=2)]
+    of_task = [each for each in names if each.rsplit("-", 3)[0] == name]
+    return [_call(each) for each in get_close_matches(wanted, of_task, n=3, cutoff=0.0)]
 
 
 def _call(name: str) -> str:
