@@ -4,7 +4,7 @@ import grasp_theory.trust.automatic  # noqa: F401 - gives GRASP.auto its setting
 from grasp_theory.action_sets import Balls, Box, Held
 from grasp_theory.compare import Comparison, compare
 from grasp_theory.control import ControlRun, GymnasiumWorld, control
-from grasp_theory.dynamics import Dynamics, LinearDynamics, as_dynamics, rollout
+from grasp_theory.dynamics import Dynamics, LinearDynamics, as_dynamics
 from grasp_theory.ensemble import Ensemble
 from grasp_theory.planners import (
     CEM,
@@ -21,6 +21,7 @@ from grasp_theory.planners import (
     Status,
 )
 from grasp_theory.problem import PlanningProblem
+from grasp_theory.rollouts import rollout
 from grasp_theory.trust.acceptance import Acceptance
 from grasp_theory.trust.diagnosis import Diagnosis, diagnose
 

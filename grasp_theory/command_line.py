@@ -1,8 +1,11 @@
-"""The edge of every command: a wrong use or a full disk ends in one line, and Ctrl-C says what is kept."""
+"""The edge of every command: a wrong use or a full disk ends in one line, and Ctrl-C says what is kept.
+
+A command makes the folders that its results go to, whether it fills the folder (`expect_folder`) or writes one file
+into it (`expect_writable`).
+"""
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -14,26 +17,12 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from grasp_theory.files import expect_file
+from grasp_theory.files import HINTS, expect_file
 from linear_systems.errors import FloatOverflowError, InvalidInputError, PrecisionLossError, UndecidedError
 
 UNUSABLE, INTERRUPTED = 2, 130
 """Exit codes: what was given, or the disk, cannot be used; Ctrl-C."""
 ON_CTRL_C = "On Ctrl-C: "
-HINTS = {
-    errno.ENOSPC: "free some space there, or choose another place",
-    errno.EDQUOT: "free some space there, or choose another place",
-    errno.EROFS: "choose a place that can be written to",
-    errno.EACCES: "choose a place that can be written to, or change its permissions",
-    errno.EPERM: "choose a place that can be written to, or change its permissions",
-    errno.ENOENT: "check the spelling, or make the folder first",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.EISDIR: "name a file in it",
-    errno.EEXIST: "choose another path",
-    errno.ENOTDIR: "choose another path",
-    errno.ELOOP: "choose another path",
-}
-"""What to try after an error of the file system."""
 
 
 class Command(TyperCommand):
@@ -86,19 +75,21 @@ def add(app: typer.Typer, function: Callable[..., object], kept: str, name: str 
 
 
 def expect_writable(path: Path | None) -> None:
-    """Find out before the work whether its result can be written.
+    """Make the folder of a result, and find out before the work whether it can be written there.
 
     Arguments
         path: the file to be; None if none is asked for.
 
     Raises
-        OSError: its folder is missing or cannot be written to, or it is a folder, a device or a pipe itself.
+        OSError: its folder cannot be made or written to, or it is a folder, a device or a pipe itself.
     """
     if path is None:
         return
     try:
         expect_file(path)
-        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
+        folder = Path(os.path.realpath(path)).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         error.filename = str(path)

@@ -21,7 +21,7 @@ from grasp_theory.dynamics import asked
 from grasp_theory.planners import Plan, Planner, Status
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.statistics.intervals import Estimate, wilson
-from grasp_theory.statistics.paired_trials import PairedTrials, holm
+from grasp_theory.statistics.paired_trials import PairedTrials, holm, said_p, shown_p
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
@@ -176,7 +176,7 @@ class Comparison:
             gap = pair.difference
             lines.append(
                 f"{pair.first} − {pair.second}, {self.judged}: {gap.value:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}], "
-                f"p = {pair.p_value:.2g} (Holm: {pair.adjusted:.2g})"
+                f"{said_p(pair.p_value)} (Holm: {shown_p(pair.adjusted)})"
             )
         return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from grasp_theory.planners import Plan
 from grasp_theory.problem import PlanningProblem
 from linear_systems.annotations import shown
 from linear_systems.checked import checked
-from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, ShapeError
 from linear_systems.validation import positive_horizon, positive_integer
 
 World = Any
@@ -207,7 +207,16 @@ def control(
                 )  # fmt: skip
             evaluations[left] += plan.evaluations.cpu()
             taken[left, k] = plan.actions[:, 0]
-            now = asked("step", step, now, plan.actions[:, 0])
+            try:
+                now = asked("step", step, now, plan.actions[:, 0])
+            except ParameterError as error:
+                raise _of_step(error, now) from error.__cause__
+            if isinstance(now, tuple | list | dict):
+                raise DTypeError(
+                    "step", "the systems' next states alone, such as a tensor (N, *S)", _parts(now),
+                    "return the states of it: torch.as_tensor(...) of the observations, one row a system; for environments of "
+                    "Gymnasium there is GymnasiumWorld",
+                )  # fmt: skip
             seen_now = now if observe is None else asked("observe", observe, now)
             state = _observed("step" if observe is None else "observe", seen_now, state)
             actions, k = plan.actions[:, 1:], k + 1
@@ -241,6 +250,28 @@ def rounds(horizon: int) -> Callable[[int], int]:
         return left - k
 
     return look_ahead
+
+
+def _of_step(error: ParameterError, world: World) -> ParameterError:
+    """Return what `step` raised, with a hint that says what it was given where it mixes arrays and tensors."""
+    if isinstance(world, np.ndarray):
+        hint = (
+            "it was given an array, for `world` or what it returned before is one, and actions as a tensor: call actions.numpy(); "
+            "or return torch.as_tensor(...), and it is given tensors"
+        )
+    elif isinstance(world, Tensor) and "numpy" in error.found:
+        hint = (
+            "it is given tensors: call .numpy() on both, and return torch.as_tensor(...) of the next states"
+        )
+    else:
+        return error
+    return ParameterError(error.argument, error.expected, error.found, hint)
+
+
+def _parts(found: Any) -> str:
+    """Return a collection by the types of its parts."""
+    parts = [type(each).__name__ for each in (found.values() if isinstance(found, dict) else found)]
+    return f"a {type(found).__name__} of {len(parts)}: {', '.join(parts[:6])}"
 
 
 def _resized(actions: Float[Tensor, "N t m"], horizon: int) -> Float[Tensor, "N T m"]:

@@ -74,12 +74,22 @@ class Ensemble(nn.Module):
         parts = zip(self.members, self.split(state), strict=True)
         return torch.cat([model.step(part, action).flatten(axes) for model, part in parts], dim=-1)
 
+    @checked
     def stack(self, states: Sequence[Tensor]) -> Float[Tensor, "B n"]:
         """Return the concatenated states (B, Σ n_k) of K states (B, *S_k).
 
+        Arguments
+            states: K tensors (B, *S_k), one for each model.
+
         Raises
+            DTypeError, ParameterError: states that are no tensors.
             ShapeError: another number of states, or shapes other than the models'.
         """
+        if len({each.shape[:1] for each in states}) > 1:
+            raise ShapeError(
+                "states", "as many rows for each model", f"{[tuple(each.shape) for each in states]}",
+                "pass states of the same B problems",
+            )  # fmt: skip
         found = [tuple(each.shape[1:]) for each in states]
         wanted = self.shapes if self.shapes is not None else [found[0] if found else ()] * len(self.members)
         if found != wanted:
@@ -88,10 +98,15 @@ class Ensemble(nn.Module):
             )
         return torch.cat([each.flatten(1) for each in states], dim=-1)
 
+    @checked
     def split(self, states: Float[Tensor, "*batch n"]) -> tuple[Tensor, ...]:
         """Return the K models' states (..., *S_k) of concatenated states (..., Σ n_k).
 
+        Arguments
+            states: (..., Σ n_k), the models' states side by side.
+
         Raises
+            DTypeError: no tensor of floating-point numbers.
             ShapeError: the length is not that of the models' states together.
         """
         length, count = states.shape[-1], len(self.members)

@@ -12,6 +12,58 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from linear_systems.errors import PathError
+
+HINTS = {
+    errno.ENOSPC: "free some space there, or choose another place",
+    errno.EDQUOT: "free some space there, or choose another place",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EACCES: "choose a place that can be written to, or change its permissions",
+    errno.EPERM: "choose a place that can be written to, or change its permissions",
+    errno.ENOENT: "check the spelling, or make the folder first",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EISDIR: "name a file in it",
+    errno.EEXIST: "choose another path",
+    errno.ENOTDIR: "choose another path",
+    errno.ELOOP: "choose another path",
+    errno.EINVAL: "choose another path",
+}
+"""What to try after an error of the file system."""
+
+
+@contextmanager
+def told(argument: str, path: str | Path, expected: str) -> Iterator[None]:
+    """Raise what the system says of a file as an error that names the argument.
+
+    Arguments
+        argument: whose value the path is.
+        path: of the file.
+        expected: what it should be.
+
+    Raises
+        PathError: what is done inside raises an OSError.
+    """
+    try:
+        yield
+    except PathError:
+        raise
+    except OSError as error:
+        raise path_error(argument, path, expected, error) from error
+
+
+def path_error(argument: str, path: str | Path, expected: str, error: OSError) -> PathError:
+    """Return an error of the file system as one that names the argument.
+
+    Arguments
+        argument: whose value the path is.
+        path: of the file.
+        expected: what it should be.
+        error: what the system said.
+    """
+    reason = error.strerror or str(error)
+    hint = HINTS.get(error.errno or 0, "choose another path")
+    return PathError(argument, expected, f"{os.fspath(path)!r}: {reason}", hint)
+
 
 def read_whole(path: Path) -> bytes:
     """Return the bytes of a file.

@@ -17,7 +17,14 @@ from grasp_theory.dynamics import AnyDynamics, Model, TimeVaryingDynamics, adapt
 from grasp_theory.objectives import squared_distance
 from linear_systems.annotations import shown, takes
 from linear_systems.checked import checked
-from linear_systems.errors import DTypeError, HorizonError, InvalidInputError, ParameterError, ShapeError
+from linear_systems.errors import (
+    DTypeError,
+    HorizonError,
+    InvalidInputError,
+    NonFiniteError,
+    ParameterError,
+    ShapeError,
+)
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
 from linear_systems.validation import positive_horizon, positive_integer
 
@@ -289,6 +296,11 @@ class PlanningProblem:
                 argument, "one floating-point number for each of N states, shape (N,)",
                 f"shape {tuple(found.shape)} of {found.dtype}" if hasattr(found, "shape") else shown(found),
                 "sum over the state and return a tensor (N,)",
+            )  # fmt: skip
+        if bool(found.isnan().any()):
+            raise NonFiniteError(
+                argument, "numbers for the first problems' initial states", "NaN",
+                "divide by nothing that can be 0 there, such as clamp_min(1e-6), and take no root or logarithm below 0",
             )  # fmt: skip
 
     def _checked_actions(self, given: object) -> Tensor | None:

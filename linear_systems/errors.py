@@ -65,6 +65,10 @@ class NotSymmetricError(InvalidInputError):
     """A matrix that must be exactly symmetric is not."""
 
 
+class PathError(InvalidInputError, OSError):
+    """A file cannot be read or written: the path leads nowhere, or the disk refuses."""
+
+
 class MissingPackageError(InvalidInputError, ModuleNotFoundError):
     """A package that an optional part needs is missing, or has a version that does not fit."""
 

@@ -115,6 +115,8 @@ def _run(
     out.print(terminal.result_table(results, before))
     if alone:
         terminal.show_reasons(out, results)
+    else:
+        terminal.show_why(out, results)
     if record:
         verdicts.save_recorded(RECORD_PATH, standing)
         changes = verdicts.deviations(results, recorded, all_ids)

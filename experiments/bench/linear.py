@@ -71,9 +71,7 @@ def bench_linear(
 
     Exit status: 0 if every requirement is met, 1 if not.
     """
-    if json is not None:
-        json.parent.mkdir(parents=True, exist_ok=True)
-        expect_writable(json)
+    expect_writable(json)
     probe = Console()
     console = probe if probe.is_terminal else Console(width=LOG_WIDTH)
     rows: list[Row] = []

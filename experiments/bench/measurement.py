@@ -114,7 +114,6 @@ def write_json(path: Path, rows: Sequence[Row]) -> None:
         },
         "rows": [asdict(row) | {"met": row.met} for row in rows],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(data, indent=2) + "\n")
 
 

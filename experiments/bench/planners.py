@@ -91,9 +91,7 @@ def bench_planners(
     Exit status: 0 if every requirement is met, 1 if not.  Quick figures are noisy and have none.
     """
     where = device_of(device)
-    if json is not None:
-        json.parent.mkdir(parents=True, exist_ok=True)
-        expect_writable(json)
+    expect_writable(json)
     probe = Console()
     console = probe if probe.is_terminal else Console(width=LOG_WIDTH)
     rows: list[Row] = []

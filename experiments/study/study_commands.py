@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from rich.text import Text
 
 from experiments.devices import Device, device_of
@@ -60,6 +60,10 @@ OwnStudy = Annotated[
         "--study", help="Your own models, problems and world: a Python file, see docs/own_study.md."
     ),
 ]
+MEANING = (
+    "believed: the share of the returned plans that another training of the model believes (the model itself, where it is alone); of "
+    "equals, settings count more of whose plans the model itself believes more."
+)
 LARGEST_SET = 1000
 """Problems of a set at most: far more than the tables use, and drawn within minutes."""
 Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes, of one thread each.")]
@@ -192,12 +196,17 @@ def tune(
     )  # fmt: skip
     for target, entry in track(entries, total=len(wanted), description="tuning", console=console):
         Tuned.add(results, target, entry)
-        said = (
-            "sets itself"
-            if target.planner == AUTO
-            else f"{entry['value']:.3f} (untuned {entry['default_value']:.3f})"
-        )
-        console.print(f"{target.name}: {said}")
+        console.print(f"{target.name}: {_told(target, entry)}", markup=False)
+    console.print(MEANING, markup=False)
+
+
+def _told(target: Target, entry: Mapping[str, Any]) -> str:
+    """Return what tuning found, as a person reads it: shares of plans, without what breaks ties."""
+    if target.planner == AUTO:
+        return "sets itself"
+    shares = entry["believed_by_another"], entry["default_believed_by_another"]
+    tuned, untuned = (f"{100 * share:.0f}%" for share in shares)
+    return f"{tuned} believed (untuned {untuned})"
 
 
 def every_target(profile: Profile) -> list[Target]:
@@ -218,33 +227,33 @@ def status(
         typer.echo(f"{store.compact()} trials in {store.archive}")
     rows, tuned = store.rows(), _tuned(results)
     console = Console()
-    shown = Table(
-        "problem set",
-        "mode",
-        "planners",
-        "models",
-        "trials",
-        "code",
-        "last",
-        title=Text(f"{len(rows)} trials in {results}"),
-    )
+    console.print(Text(f"{len(rows)} trials in {results}"), soft_wrap=True)
     place = ["task", "kind", "horizon", "purpose", "mode", "present"]
     groups = (
         with_present(rows)
         .group_by(place, maintain_order=True)
         .agg(pl.col("planner").n_unique(), pl.col("model").n_unique(), pl.len(), pl.col("finished").max())
     )
+    named = ""
     for task, kind, horizon, purpose, mode, present, planners, models, count, last in groups.iter_rows():
-        mark = "present" if present else "former"
-        shown.add_row(
-            f"{task}-{kind}-{horizon}-{purpose}", mode, *map(str, (planners, models, count, mark, last))
+        # A name has a line of its own, which no width cuts.
+        if (name := f"{task}-{kind}-{horizon}-{purpose}") != named:
+            console.print(Text(name, "bold"), soft_wrap=True)
+            named = name
+        made = f"{'present' if present else 'former'} code, last {last[:10]}"
+        line = (
+            f"  {mode:6} {count:6} trials: {_count(planners, 'planner')}, {_count(models, 'model')}, {made}"
         )
-    console.print(shown)
+        console.print(Text(line), soft_wrap=True)
     if old := former_code(current(rows)):
         console.print(f"{old}.", style="bold yellow")
     profile = _profile(False, None, None, study, results)
     for number in TABLES if study is None else OWN_TABLES:
         console.print(_lacking(number, tuned, store, profile), markup=False)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _tuned(results: Path) -> Tuned:

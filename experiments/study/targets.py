@@ -69,8 +69,9 @@ class Tuned:
     """The best settings of each target, read from and written to `tuned.json`.
 
     Arguments
-        entries: name of the target -> settings, value, trials, handed (trials of neighbours' settings), problems, budget,
-            model_hash, codes.
+        entries: name of the target -> settings, value, the shares of plans that another training believes with these and with
+            the untuned settings (believed_by_another, default_believed_by_another), trials, handed (trials of neighbours'
+            settings), problems, budget, model_hash, codes.
     """
 
     entries: Mapping[str, Mapping[str, Any]]

@@ -161,7 +161,9 @@ def _tune_alone(
     own_best = max(complete, key=lambda finished: (finished.user_attrs["believed"], -finished.number))
     return {
         "settings": best.user_attrs["settings"], "own_settings": own_best.user_attrs["settings"],
-        "value": best.value, "default_value": own[0].value, "trials": len(own), "handed": len(complete) - len(own),
+        "value": best.value, "default_value": own[0].value,
+        "believed_by_another": _believed_by_another(best), "default_believed_by_another": _believed_by_another(own[0]),
+        "trials": len(own), "handed": len(complete) - len(own),
         "codes": sorted({trial.user_attrs.get("code") or "?" for trial in complete}), **fixed,
     }  # fmt: skip
 
@@ -345,6 +347,12 @@ def score(rows: pl.DataFrame) -> float:
     mean = (rows["agreed"].cast(pl.Float64).fill_null(believed) + OWN * believed).mean()
     assert isinstance(mean, float)
     return mean
+
+
+def _believed_by_another(trial: optuna.trial.FrozenTrial) -> float:
+    """Return the share of a trial's plans that the witness believes: its value without what breaks ties."""
+    assert trial.value is not None  # of a complete one
+    return round(trial.value - OWN * float(trial.user_attrs["believed"]), 9)
 
 
 SAMPLES = (30, 60, 100, 200, 300)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from experiments.worlds.world import Draw, World
-from grasp_theory import rollout
+from grasp_theory.dynamics import rollout
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from experiments.worlds.world import Draw, Within, World, smooth_plans
-from grasp_theory import LinearDynamics, rollout
+from grasp_theory.dynamics import LinearDynamics, rollout
 from linear_systems.examples import benchmarks
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from experiments.worlds.protocol import CLAIMS, LEVELS
-from grasp_theory.statistics.paired_trials import PairedTrials
+from grasp_theory.statistics.paired_trials import PairedTrials, shown_p
 from grasp_theory.statistics.pooled_claims import Judged, Test, Verdict, judge
 
 PARALLEL = ("wall", "unicycle", "linear", "wall, T = 200", "unicycle, T = 200", "linear, T = 200")
@@ -96,7 +96,7 @@ def _rows(head: str, tests: Sequence[Test]) -> list[str]:
 def _words(test: Test) -> str:
     return (
         f"{test.better} > {test.worse} | {test.record.trials} | {100 * test.record.difference:+.1f} | "
-        f"[{100 * test.low:+.1f}, {100 * test.high:+.1f}] | {test.p_value:.2g} | {100 * test.detectable:.1f}"
+        f"[{100 * test.low:+.1f}, {100 * test.high:+.1f}] | {shown_p(test.p_value)} | {100 * test.detectable:.1f}"
     )
 
 

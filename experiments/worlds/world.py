@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from grasp_theory import PlanningProblem, rollout
+from grasp_theory import PlanningProblem
+from grasp_theory.dynamics import rollout
 from linear_systems.errors import ParameterError
 
 

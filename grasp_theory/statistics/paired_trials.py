@@ -27,6 +27,27 @@ from linear_systems.validation import fraction
 
 POWER = 0.8
 """The power at which a difference counts as detectable."""
+SMALLEST = 1e-300
+"""Exact p-values below this are told by this bound: not far below it float64 has no number left but 0, and no p-value is 0."""
+
+
+def shown_p(value: float) -> str:
+    """Return a p-value for people: two significant digits, or that it is below `SMALLEST`.
+
+    Arguments
+        value: the p-value.
+    """
+    return f"{value:.2g}" if value >= SMALLEST else f"< {SMALLEST:g}"
+
+
+def said_p(value: float) -> str:
+    """Return a p-value in words: "p = 0.02", or "p < 1e-300".
+
+    Arguments
+        value: the p-value.
+    """
+    shown = shown_p(value)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
 
 @checked

@@ -16,7 +16,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from grasp_theory.files import atomic_file
+from grasp_theory.files import atomic_file, told
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.environment import depth, sample_goals, sample_histories
 from grasp_theory.tasks.task import FRAMESKIP, Task
@@ -118,6 +118,7 @@ class Problems:
 
         Raises
             ParameterError: if the file exists or has another ending.
+            PathError: if it cannot be written.
         """
         path = Path(path)
         if path.suffix != ".npz" or path.exists():
@@ -126,7 +127,7 @@ class Problems:
         about = {name: getattr(self, name) for name in _WORDS}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         header = json.dumps({"version": VERSION, "sha256": _digest(about, arrays), **about})
-        with atomic_file(path) as file:
+        with told("path", path, "a file that can be written"), atomic_file(path) as file:
             np.savez_compressed(file, header=np.array(header), **arrays)
 
     @classmethod

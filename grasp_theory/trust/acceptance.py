@@ -18,7 +18,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from grasp_theory.boundary import as_booleans
-from grasp_theory.files import write_atomically
+from grasp_theory.files import read_whole, told, write_atomically
 from grasp_theory.statistics.intervals import LEVEL, Estimate, wilson
 from grasp_theory.statistics.learn_then_test import clopper_pearson, fewest_trials, loosest_threshold
 from linear_systems.annotations import shown
@@ -280,12 +280,13 @@ class Acceptance:
         """Write the rule as JSON, whole or not at all; what is loaded again is equal.
 
         Arguments
-            path: of the file to write.
+            path: of the file to write; its folder must exist.
 
         Raises
-            OSError: the folder is missing or cannot be written to.
+            PathError: the folder is missing or cannot be written to.
         """
-        write_atomically(Path(path), json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
+        with told("path", path, "a file that can be written"):
+            write_atomically(Path(path), json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n")
 
     @classmethod
     @checked
@@ -297,9 +298,10 @@ class Acceptance:
 
         Raises
             ParameterError: the file is not a rule of this format.
-            OSError: it cannot be read.
+            PathError: it cannot be read.
         """
-        content = Path(path).read_bytes()
+        with told("path", path, "a file of Acceptance.save"):
+            content = read_whole(Path(path))
         try:
             stored = json.loads(content)
             if stored.pop("format") != FORMAT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 from grasp_theory.command_line import expect_writable
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.diagnosis import diagnose
+from linear_systems.annotations import shown, takes
 from linear_systems.errors import ParameterError
 
 EXAMPLE = (
@@ -69,6 +71,10 @@ def _imported(target: str) -> tuple[PlanningProblem, dict[str, Any]]:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, and something that it needs is not
         raise ParameterError("target", "a module that can be imported", repr(module_name), EXAMPLE) from error
+    except (ValueError, TypeError) as error:
+        if module_name.strip("."):
+            raise  # the module's own
+        raise ParameterError("target", "module:factory", repr(target), EXAMPLE) from error
     try:
         for name in attribute.split("."):
             found = getattr(found, name)
@@ -78,10 +84,27 @@ def _imported(target: str) -> tuple[PlanningProblem, dict[str, Any]]:
         ) from error
     made: Any = found
     if callable(made):
+        if not takes(made, 0):
+            raise ParameterError(
+                "target", "a function without arguments", f"{shown(made)} in {target}",
+                f"write one that calls it: def problem(): return {attribute}(...)",
+            )  # fmt: skip
         made = made()
     problem, keywords = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
     if not isinstance(problem, PlanningProblem) or not isinstance(keywords, dict):
+        told = shown(made)
+        if isinstance(made, tuple):
+            told = f"a tuple of {', '.join(type(each).__name__ for each in made)}"
         raise ParameterError(
-            "target", "a PlanningProblem, or a function that returns one", type(made).__name__, EXAMPLE
+            "target", "a PlanningProblem, a pair of one and a dictionary, or a function that returns them",
+            told, EXAMPLE,
+        )  # fmt: skip
+    known = list(inspect.signature(diagnose).parameters)[1:]
+    if unknown := [name for name in keywords if name not in known]:
+        raise ParameterError(
+            "target",
+            f"keywords of diagnose: {', '.join(known)}",
+            ", ".join(map(repr, unknown)),
+            "leave it out",
         )
     return problem, keywords

@@ -19,7 +19,7 @@ from grasp_theory.dynamics import (
     one_step_predictions,
     rollout,
 )
-from grasp_theory.files import write_atomically
+from grasp_theory.files import told, write_atomically
 from grasp_theory.planners.grasp import GRASP
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.card_errors import card_errors
@@ -61,14 +61,20 @@ class Diagnosis(Measured):
     def __repr__(self) -> str:
         return screen(self)
 
+    @checked
     def to_html(self, path: str | Path) -> Path:
         """Write one self-contained page and return its path.
 
+        Arguments
+            path: of the page; its folder must exist.
+
         Raises
-            OSError: the file cannot be written.
+            PathError: the file cannot be written.
+            ParameterError: it is no path.
         """
         target = Path(path)
-        write_atomically(target, render(self))
+        with told("path", target, "a file that can be written"):
+            write_atomically(target, render(self))
         return target
 
 

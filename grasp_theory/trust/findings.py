@@ -327,8 +327,8 @@ def _reach(found: Measured) -> Sequence[Finding]:
         Finding("δ that fakes the goal", spread(r.faking), honest, "Theorem 5, Fig. 3"),
         Finding(
             "‖∂F/∂a‖",
-            f"{number(strong)} to {number(weak)}",
-            "strongest and weakest direction of actions",
+            f"{number(weak)} to {number(strong)}",
+            "weakest and strongest direction of actions",
             "Eq. (83)",
         ),
         Finding(

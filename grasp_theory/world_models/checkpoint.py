@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from grasp_theory.boundary import as_device
-from grasp_theory.files import atomic_file, read_whole
+from grasp_theory.files import atomic_file, read_whole, told
 from grasp_theory.world_models.architecture import BACKBONES
 from grasp_theory.world_models.card import Card, Cards
 from grasp_theory.world_models.model import WorldModel
@@ -54,6 +55,7 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
         ParameterError: if the card's architecture is not the model's, or a file exists and may not be replaced.
         DTypeError, NonFiniteError: if the weights are not float32, or not finite; or if they are to be stored in
             float16 and that does not hold them exactly.
+        PathError: if a file cannot be written; a folder that is missing is made.
     """
     weights_path, card_path = _paths(path)
     if card.architecture != model.architecture:
@@ -90,10 +92,11 @@ def save(model: WorldModel, card: Card, path: str | Path, *, overwrite: bool = F
         card, sha256=_sha256(weights), encoder_sha256=None if encoder is None else fingerprint(encoder)
     )
     text = json.dumps(written.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    weights_path.parent.mkdir(parents=True, exist_ok=True)
-    for path, content in ((weights_path, weights), (card_path, text.encode())):
-        with atomic_file(path) as file:
-            file.write(content)
+    for file_path, content in ((weights_path, weights), (card_path, text.encode())):
+        with told("path", file_path, "a file that can be written"):
+            file_path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(file_path) as file:
+                file.write(content)
     return written
 
 
@@ -165,24 +168,41 @@ def load(
         device, dtype: as in `load_file`.
 
     Raises
-        ParameterError: if there is no such model; the message lists those that there are.
+        ParameterError: if there is no such model; the message names the closest ones.
         CheckpointError: if its files are damaged.
         MissingPackageError: if a frozen network is needed and its extra not installed; the message says which.
     """
     wanted, shipped = f"{name}-{kind}-{latent or best_latent(name)}-{seed}", _shipped()
     names = _names(shipped)
     if wanted not in names:
-        hint = "arguments that spell one of these, or load_file for a model of your own"
-        if name in names:
-            task, of, which, number = name.rsplit("-", 3)
-            hint = f"load({task!r}, kind={of!r}, latent={which!r}, seed={number})"
+        calls = " or ".join(_closest(name, wanted, names)) or "load_file for a model of your own"
         raise ParameterError(
             "name, kind, latent, seed",
-            f"one of {names} (task-kind-latent-seed)",
+            "a model that comes with this package, task-kind-latent-seed",
             f"{name!r}, so {wanted!r}",
-            hint,
+            f"{calls}; print(available()) shows all {len(names)}",
         )
     return _load(shipped / (wanted + WEIGHTS), shipped / (wanted + CARD), None, device, dtype)
+
+
+def _closest(name: str, wanted: str, names: list[str]) -> list[str]:
+    """Return how the models closest to what was asked for are loaded: by a task's name, or among a known task's models."""
+    tasks = sorted({each.rsplit("-", 3)[0] for each in names})
+    if name in names:
+        return [_call(name)]
+    if name not in tasks:
+        return [f"load({task!r})" for task in get_close_matches(name, tasks, n=2)]
+    of_task = [each for each in names if each.rsplit("-", 3)[0] == name]
+    return [_call(each) for each in get_close_matches(wanted, of_task, n=3, cutoff=0.0)]
+
+
+def _call(name: str) -> str:
+    """Return how a shipped model is loaded."""
+    task, kind, latent, seed = name.rsplit("-", 3)
+    usual = {"kind": "offline", "latent": best_latent(task), "seed": 0}
+    given = {"kind": kind, "latent": latent, "seed": int(seed)}
+    words = [f"{key}={value!r}" for key, value in given.items() if value != usual[key]]
+    return f"load({', '.join([repr(task), *words])})"
 
 
 @checked

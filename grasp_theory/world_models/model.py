@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+import numpy as np
 import torch
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from grasp_theory.dynamics import broadcast
@@ -20,6 +21,7 @@ from grasp_theory.world_models.encoders import VARIANCE_FLOOR, ColourEncoder, ow
 from grasp_theory.world_models.frozen import FrozenEncoder
 from grasp_theory.world_models.heads import Decoder, Probe
 from grasp_theory.world_models.predictors import PairedMLP, predictor
+from linear_systems.annotations import shown
 from linear_systems.checked import checked
 from linear_systems.errors import DTypeError, ParameterError, ShapeError
 
@@ -83,8 +85,11 @@ class WorldModel(nn.Module):
         self.eval()  # batch statistics are for training an encoder only
 
     @checked
-    def encode(self, frames: Shaped[Tensor, "*batch K H W C"]) -> Float[Tensor, "*batch_and_state"]:
+    def encode(self, frames: Tensor) -> Float[Tensor, "*batch_and_state"]:
         """Return the latents (..., *S) of stacked frames (..., K, H, W, 3), newest first, in uint8.
+
+        Arguments
+            frames: (..., K, H, W, 3) uint8, K stacked frames, the newest first.
 
         Raises
             ShapeError, DTypeError: if the frames are not uint8 of the model's size and number.
@@ -108,8 +113,13 @@ class WorldModel(nn.Module):
 
         Arguments
             frames: (N, K, H, W, 3) uint8, K stacked frames, the newest first.
+
+        Raises
+            DTypeError: if it is no tensor.
         """
         latents: Tensor
+        if not isinstance(frames, Tensor):
+            raise _no_tensor("frames", "uint8 pixels (N, K, H, W, 3)", frames)
         if self.frozen_encoder is not None:
             weight = next(self.frozen_encoder.parameters(), self.background)
             pixels = frames.movedim(-1, -3)
@@ -124,7 +134,12 @@ class WorldModel(nn.Module):
 
         Arguments
             raw: (..., *S), as `encode_raw` gives them.
+
+        Raises
+            DTypeError: if it is no tensor.
         """
+        if not isinstance(raw, Tensor):
+            raise _no_tensor("raw", f"encoder outputs (..., {_axes(self.architecture.state_shape)})", raw)
         with torch.autocast(raw.device.type, enabled=False):
             return ((raw - self.latent_mean) / self.latent_scale) @ self.latent_map
 
@@ -137,7 +152,17 @@ class WorldModel(nn.Module):
 
         Arguments
             transform: invertible, acting on the last axis of the latents.
+
+        Raises
+            DTypeError, ShapeError: if it is no tensor (d, d).
         """
+        if not isinstance(transform, Tensor):
+            raise _no_tensor("transform", f"a matrix of {self.architecture.latent_dim} rows", transform)
+        if transform.shape != (self.architecture.latent_dim,) * 2:
+            raise ShapeError(
+                "transform", f"shape {(self.architecture.latent_dim,) * 2}", f"shape {tuple(transform.shape)}",
+                "one row and one column for each component of a latent",
+            )  # fmt: skip
         new = transform.double()
         back = torch.linalg.inv(new)
         d = self.architecture.latent_dim
@@ -174,13 +199,18 @@ class WorldModel(nn.Module):
 
         Arguments
             pictures: (..., H, W, 3) uint8.
+
+        Raises
+            DTypeError: if it is no tensor.
         """
+        if not isinstance(pictures, Tensor):
+            raise _no_tensor("pictures", "uint8 pixels (..., H, W, 3)", pictures)
         difference = pictures.to(self.background.dtype) / 255 - self.background
         with torch.autocast(difference.device.type, enabled=False):
             return (difference @ self.whitening.T).movedim(-1, -3)
 
     @checked
-    def step(self, state: Float[Tensor, " ..."], action: Float[Tensor, "*batch m"]) -> Float[Tensor, " ..."]:
+    def step(self, state: Tensor, action: Tensor) -> Float[Tensor, " ..."]:
         """Return the next latents for latents (..., *S) and actions (..., m) in the environment's units.
 
         Arguments
@@ -188,9 +218,14 @@ class WorldModel(nn.Module):
             action: (..., m), in the environment's units.
 
         Raises
+            DTypeError: if one of them is no tensor of floating-point numbers.
             ShapeError: if the trailing axes are not the model's.
         """
         shape = self.architecture.state_shape
+        if not action.is_floating_point():
+            raise DTypeError("action", "floating-point numbers", f"{action.dtype}", "convert it: .float()")
+        if action.ndim == 0:
+            raise ShapeError("action", "actions (..., m)", "shape ()", "give one row an action")
         if action.shape[-1] != self.architecture.action_dim:
             raise ShapeError(
                 "action", f"a last axis of {self.architecture.action_dim}", f"shape {tuple(action.shape)}",
@@ -202,14 +237,12 @@ class WorldModel(nn.Module):
         change: Tensor = self.predictor(states, actions / self.action_scale)
         return (states + change).reshape(*batch, *shape)
 
-    def forward(
-        self, state: Float[Tensor, " ..."], action: Float[Tensor, "*batch m"]
-    ) -> Float[Tensor, " ..."]:
+    def forward(self, state: Tensor, action: Tensor) -> Float[Tensor, " ..."]:
         """Return `step(state, action)`."""
         return self.step(state, action)
 
     @checked
-    def decode(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch H W 3"]:
+    def decode(self, state: Tensor) -> Float[Tensor, "*batch H W 3"]:
         """Return pictures in [0, 1] of latents (..., *S): the newest frame, as the decoder sees it.
 
         Arguments
@@ -221,7 +254,7 @@ class WorldModel(nn.Module):
         return pictures.reshape(*self._batch(state), *self.frame_shape[1:])
 
     @checked
-    def probe(self, state: Float[Tensor, " ..."]) -> Float[Tensor, "*batch Q"]:
+    def probe(self, state: Tensor) -> Float[Tensor, "*batch Q"]:
         """Return the probed quantities of latents (..., *S), in the task's units.
 
         Arguments
@@ -231,13 +264,29 @@ class WorldModel(nn.Module):
         quantities: Tensor = self.probe_head(states) * self.probe_scale + self.probe_mean
         return quantities.reshape(*self._batch(state), self.architecture.probe_dim)
 
-    def distance(self, state: Float[Tensor, " ..."], goal: Float[Tensor, " ..."]) -> Float[Tensor, "*batch"]:
+    def distance(self, state: Tensor, goal: Tensor) -> Float[Tensor, "*batch"]:
         """Return the root mean squared difference of latents (..., *S): what planners minimise.
 
         Arguments
             state: latents (..., *S).
             goal: latents that broadcast against them.
+
+        Raises
+            DTypeError: if one of them is no tensor of floating-point numbers.
+            ShapeError: if their trailing axes are not the model's.
         """
+        if not isinstance(state, Tensor) or not state.is_floating_point():
+            raise _no_tensor("state", f"latents (..., {_axes(self.architecture.state_shape)})", state)
+        if not isinstance(goal, Tensor) or not goal.is_floating_point():
+            raise _no_tensor("goal", f"latents (..., {_axes(self.architecture.state_shape)})", goal)
+        if any(
+            each.shape[-len(self.architecture.state_shape) :] != self.architecture.state_shape
+            for each in (state, goal)
+        ):
+            raise ShapeError(
+                "state, goal", f"trailing axes {self.architecture.state_shape}, those of a latent",
+                f"shapes {tuple(state.shape)} and {tuple(goal.shape)}", "pass latents as encode and step return them",
+            )  # fmt: skip
         axes = tuple(range(-len(self.architecture.state_shape), 0))
         return (state - goal).square().mean(dim=axes).sqrt()
 
@@ -264,9 +313,27 @@ class WorldModel(nn.Module):
     def _batch(self, state: Tensor) -> torch.Size:
         """Return the leading axes of latents (..., *S)."""
         shape = self.architecture.state_shape
+        if not state.is_floating_point():
+            raise _no_tensor("state", f"latents (..., {_axes(shape)})", state)
         if state.shape[-len(shape) :] != shape:
             raise ShapeError(
                 "state", f"trailing axes {shape}, those of a latent", f"shape {tuple(state.shape)}",
                 "pass latents as encode and step return them",
             )  # fmt: skip
         return state.shape[: -len(shape)]
+
+
+def _axes(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _no_tensor(argument: str, expected: str, found: object) -> DTypeError:
+    """Return the error for what is no tensor, or one of another type."""
+    if isinstance(found, Tensor):
+        return DTypeError(argument, f"{expected} in floating point", f"{found.dtype}", "convert it: .float()")
+    hint = (
+        "convert it: torch.from_numpy(...)"
+        if isinstance(found, np.ndarray)
+        else "convert it: torch.as_tensor(...)"
+    )
+    return DTypeError(argument, f"a tensor of {expected}", shown(found), hint)

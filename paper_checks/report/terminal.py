@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -33,6 +34,11 @@ FEW = 3
 """Of at most so many claims a log tells each statement: one claim may take minutes."""
 LOG_WIDTH = 160
 """Columns used where the output is not a terminal and COLUMNS does not say."""
+
+SHORT = 220
+"""Most characters of the reason for a verdict under the table of a whole run."""
+SPEAKING = (Verdict.HOLDS, Verdict.CAVEAT, Verdict.DEFINITION, Verdict.REPLICATES)
+"""Verdicts that speak for themselves under the table of a whole run."""
 
 STYLES = {
     Verdict.HOLDS: "green",
@@ -193,6 +199,21 @@ def show_reasons(output: Console, results: Sequence[Result]) -> None:
         output.print(Text.assemble((result.claim.id, "bold"), ": ", verdict, ", because"))
         for reason in reasons(result):
             output.print(Padding(Text(f"• {in_prose(reason)}"), (0, 0, 0, 2)))
+
+
+def show_why(output: Console, results: Sequence[Result]) -> None:
+    """Print, in two lines at most for each, why claims of a whole run do not hold, do not replicate or are open."""
+    told = [result for result in results if result.verdict not in SPEAKING]
+    if not told:
+        return
+    output.print("Why, in short (the report has it all, and --claim ID prints it for one):")
+    for result in told:
+        words = [in_prose(reason) for reason in reasons(result)]
+        more = f" (and {len(words) - 1} more)" if len(words) > 1 else ""
+        said = textwrap.shorten(words[0], SHORT - len(more), placeholder=" …") + more
+        verdict = Text(result.verdict, STYLES[result.verdict])
+        line = Text.assemble((result.claim.id, "bold"), ": ", verdict, f": {said}")
+        output.print(Padding(line, (0, 0, 0, 2)))
 
 
 def verdict_counts(results: Sequence[Result]) -> str:

@@ -17,6 +17,7 @@ import torch
 from disks import fill, make_read_only, small_disk
 from figure_data_cases import TINY
 from study_cases import TUNE
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from experiments.__main__ import app
@@ -241,9 +242,11 @@ LONG = "/".join(9 * ["x" * 200])
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name == "train" else ()) for name in COMMANDS]
 )
-def test_a_path_may_be_odd(name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_may_be_odd_and_its_folders_are_made(
+    name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of the folders is there, whether the command fills one or writes a file into it."""
     monkeypatch.chdir(tmp_path)
-    Path(folder).mkdir(parents=True)
     result = COMMANDS[name].run(folder)
     if (name, folder) == ("tune", LONG):  # SQLite opens no path of more than 512 bytes
         refused(result, Path(folder))
@@ -254,12 +257,40 @@ def test_a_path_may_be_odd(name: str, folder: str, tmp_path: Path, monkeypatch: 
     assert [path.name for path in tmp_path.iterdir()] == [folder.split("/")[0]]
 
 
+WRITTEN = {"out", "output", "json", "html"}
+"""Names of the options that say where results go."""
+
+
+def test_no_command_that_writes_where_it_is_told_is_left_out() -> None:
+    """What is held for all of `COMMANDS` is held for every command; the benches have tests of their own."""
+    found = set()
+    for group in (app, diagnose_app, figures_app, checks.app, notebooks_app):
+        top = get_command(group)
+        commands = {**getattr(top, "commands", {"": top})}
+        commands |= {
+            f"bench {name}": each
+            for name, each in getattr(commands.pop("bench", None), "commands", {}).items()
+        }
+        found |= {
+            name or type_.name or ""
+            for name, type_ in commands.items()
+            if WRITTEN & {parameter.name for parameter in type_.params}
+        }
+    known = {word for command in COMMANDS.values() for word in command.words[:1]}
+    single = {name for name in found if name not in known}
+    assert single <= {"bench linear", "bench planners", "main", "check"}
+    assert {"verdicts", "table", "episode", "evaluate", "diagnose"} <= found
+
+
 def test_a_refusal_tells_an_odd_path_on_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    Path(ODD).write_text("")
     result = CliRunner().invoke(app, ["episode", "push_t", "--out", f"{ODD}/no/e.gif"])
     assert result.exit_code == 2
     (line,) = result.output.splitlines()
-    assert line.startswith("error: - ünï 日本 'q\";$x&%20#?[1]*{a}\\n\\udcff\\udcfe/no/e.gif: No such file")
+    assert line.startswith(
+        "error: - ünï 日本 'q\";$x&%20#?[1]*{a}\\n\\udcff\\udcfe/no/e.gif: it, or a part of it, exists"
+    )
     assert printable(b"a\tb\xff") == "a\\tb\\udcff"
 
 

@@ -24,7 +24,7 @@ from grasp_theory import (
 from grasp_theory.control import rounds
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
 from grasp_theory.planners import Plan, Planner
-from linear_systems.errors import HorizonError, NonFiniteError, ParameterError, ShapeError
+from linear_systems.errors import DTypeError, HorizonError, NonFiniteError, ParameterError, ShapeError
 
 B, T = 5, 4
 
@@ -212,6 +212,31 @@ def test_a_world_of_other_states_is_observed() -> None:
 def test_errors(step: Any, options: Any, error: type[Exception], argument: str) -> None:
     with pytest.raises(error, match=argument):
         control(GD, problem(), step, **options)
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "words"),
+    [
+        (
+            lambda s, a: (s, s[:, 0], {}),
+            DTypeError,
+            r"next states alone.* found a tuple of 3: .*GymnasiumWorld",
+        ),
+        (lambda s, a: {"state": s}, DTypeError, r"next states alone.* found a dict of 1: Tensor"),
+        # What returns arrays is given arrays: a tensor that is added to them fails at the second step.
+        (lambda s, a: (s + a).numpy(), ParameterError, r"Try: it was given an array.*torch\.as_tensor"),
+        (
+            lambda s, a: s.numpy() + np.asarray(a).numpy(),
+            ParameterError,
+            r"Try: it is given tensors: call \.numpy\(\)",
+        ),
+    ],
+)
+def test_a_step_that_mixes_arrays_and_tensors_is_told_what_to_do(
+    step: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=rf"^step: .*{words}"):
+        control(GD, problem(), step)
 
 
 def test_time_varying_models_are_refused() -> None:

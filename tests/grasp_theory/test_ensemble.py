@@ -24,7 +24,7 @@ from grasp_theory import (
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
 from grasp_theory.planners import Planner
 from linear_systems import LinearSystem
-from linear_systems.errors import ParameterError, ShapeError
+from linear_systems.errors import DTypeError, InvalidInputError, ParameterError, ShapeError
 
 B, T = 4, 5
 
@@ -140,6 +140,12 @@ def test_errors() -> None:
         ENSEMBLE.split(torch.zeros(1, 7))
     with pytest.raises(ShapeError, match="states"):
         ENSEMBLE.stack(_starts()[::-1])
+    with pytest.raises(InvalidInputError, match=r"^states: expected .*tensor.* Try: "):
+        ENSEMBLE.stack([each.numpy() for each in _starts()])  # type: ignore[misc]
+    with pytest.raises(ShapeError, match="as many rows"):
+        ENSEMBLE.stack([_starts()[0][:1], _starts()[1]])
+    with pytest.raises(DTypeError, match="states"):
+        ENSEMBLE.split(np.zeros((1, 8)))  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="reached"):
         ENSEMBLE.reached(near, near, near)
     with pytest.raises(ParameterError, match="at_least"):

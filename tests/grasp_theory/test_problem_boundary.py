@@ -16,7 +16,7 @@ from grasp_theory import CEM, Balls, Box, PlanningProblem, control, diagnose, ro
 from grasp_theory.dynamics import Model
 from grasp_theory.objectives import dynamics_loss
 from grasp_theory.trust.agreement import agreement
-from linear_systems.errors import DTypeError, InvalidInputError, ParameterError, ShapeError
+from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError, ShapeError
 
 Z = torch.zeros
 
@@ -182,6 +182,8 @@ def _network(state: Tensor, action: Tensor) -> Tensor:
         ({"action_set": object()}, ParameterError, "action_set"),
         ({"stage_cost": lambda s, a: s}, ShapeError, "stage_cost"),
         ({"goal_distance": lambda s, g: 1.0}, ShapeError, "goal_distance"),
+        ({"goal_distance": lambda s, g: (s - g).norm(dim=1) / 0 * 0}, NonFiniteError, "goal_distance"),
+        ({"stage_cost": lambda s, a: (s.sum(1) - 1).log()}, NonFiniteError, "stage_cost"),
         ({"dynamics": lambda s, a: (s, a)}, ShapeError, "dynamics"),
         ({"dynamics": _network, "action_dim": 5}, ShapeError, "action_dim"),
         (

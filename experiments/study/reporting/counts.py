@@ -24,6 +24,7 @@ from experiments.study.reporting.summary import current
 from experiments.study.tables import FULL, Cell, cells
 from experiments.study.targets import Tuned
 from experiments.study.trials.store import existing
+from grasp_theory.command_line import expect_writable
 from grasp_theory.files import atomic_file
 from grasp_theory.statistics.intervals import Json
 from linear_systems.errors import ParameterError
@@ -41,6 +42,7 @@ def verdicts(
     out: Annotated[Path, typer.Option(help="Where the counts go.")] = PATH,
 ) -> None:
     """Condense the stored trials into the counts by which `python -m paper_checks` judges the paper's claims."""
+    expect_writable(out)
     rows, tuned = current(existing(results).rows()), Tuned.load(results)
     tables: dict[str, Sequence[Cell]] = {}
     for number in NUMBERS:

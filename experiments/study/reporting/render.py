@@ -20,6 +20,7 @@ from experiments.study.reporting.summary import Success
 from experiments.study.tables import Cell, title
 from grasp_theory.files import atomic_file
 from grasp_theory.statistics.intervals import Estimate
+from grasp_theory.statistics.paired_trials import shown_p
 
 NONE = "—"
 OUTCOME_WORDS = {
@@ -250,7 +251,7 @@ def _compared(report: TableReport) -> Listed:
             f"[{100 * tested.low:+.0f}, {100 * tested.high:+.0f}]",
             f"{record.first_only} : {record.second_only}",
             f"{record.trials}",
-            f"{tested.p_value:.2g}" + ("*" if tested.significant else ""),
+            shown_p(tested.p_value) + ("*" if tested.significant else ""),
             f"{100 * tested.detectable:.0f}" if math.isfinite(tested.detectable) else "none",
         ])  # fmt: skip
     return headings, rows

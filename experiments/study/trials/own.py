@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -20,7 +21,7 @@ from grasp_theory import PlanningProblem
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
 from linear_systems.annotations import shown, takes
-from linear_systems.errors import ParameterError
+from linear_systems.errors import InvalidInputError, ParameterError
 
 ENDING = ".py"
 
@@ -116,11 +117,24 @@ def study_of(path: str) -> Study:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises
-        raise ParameterError("study", f"{path} to run", f"{type(error).__name__}: {error}", hint) from error
+        raise _of_the_file(path, "study", f"{path} to run", hint, error) from error
     found = getattr(module, "STUDY", None)
     if not isinstance(found, Study):
         raise ParameterError("study", f"STUDY in {path}, a Study", type(found).__name__, hint)
     return found
+
+
+def _of_the_file(path: str, argument: str, expected: str, hint: str, error: Exception) -> ParameterError:
+    """Return what a user's code raised as an error that says where: the line of the file, where it passed one.
+
+    A typed error gives its own parts, so that there is one "expected", one "found" and one "Try".
+    """
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    where = f", line {lines[-1]}" if lines else ""
+    said, advice = str(error), hint
+    if isinstance(error, InvalidInputError):
+        said, advice = f"{error.argument} is to be {error.expected}, and is {error.found}", error.hint
+    return ParameterError(argument, expected, f"{type(error).__name__}{where}: {said}", advice)
 
 
 @cache
@@ -128,9 +142,14 @@ def case_of(task: str, model: str, kind: str, horizon: int, purpose: str) -> Cas
     """Return the problems of a set for a model, "FILE:NAME".
 
     Raises
-        ParameterError: what the study's `case` returns is none, or has no goal region or another horizon.
+        ParameterError: what the study's `case` returns is none, or has no goal region or another horizon; or it raises.
     """
-    found = study_of(task).case(model.rpartition(":")[2], kind, horizon, purpose)
+    try:
+        found = study_of(task).case(model.rpartition(":")[2], kind, horizon, purpose)
+    except Exception as error:  # whatever the user's function raises
+        raise _of_the_file(
+            task, "case", f"a Case of {kind!r}, T = {horizon}, for {purpose}", "call it with these", error
+        ) from error
     if not isinstance(found, Case):
         raise ParameterError("case", "a Case", type(found).__name__, "see experiments.study.Case")
     if found.problem.horizon != horizon:
@@ -212,9 +231,18 @@ class OwnJudge:
         """Return success in the world at the end of plans, and no distance, which the study does not give.
 
         Raises
-            ParameterError: `replay` returns something else than a truth value a problem.
+            ParameterError: `replay` returns something else than a truth value a problem, or raises.
         """
-        true = np.asarray(self.case.replay(actions.detach(), torch.tensor(list(self.indices))))
+        try:
+            true = np.asarray(self.case.replay(actions.detach(), torch.tensor(list(self.indices))))
+        except Exception as error:  # whatever the user's function raises
+            raise _of_the_file(
+                "",
+                "replay",
+                f"to try actions {tuple(actions.shape)} of problems {self.indices}",
+                "call it with such",
+                error,
+            ) from error
         if true.shape != (len(self.indices),) or true.dtype != bool:
             raise ParameterError(
                 "replay",

@@ -125,10 +125,10 @@ def trial_keys(unit: Unit) -> list[str]:
     problems = hashes_of(unit)
     if unit.indices[-1] >= len(problems):
         raise ParameterError(
-            "count",
-            f"problems below {len(problems)}",
-            f"{unit.indices[-1]}",
-            "ask for fewer, or make a larger set",
+            "problems",
+            f"at most {len(problems)}, as many as the set {unit.set_name} has",
+            f"{unit.indices[-1] + 1}",
+            f"--problems {len(problems)} or fewer, or make the set larger",
         )
     shared = [
         unit.planner,

@@ -148,13 +148,16 @@ class Plan:
         believed = f"{_median(self.believed_looks)} of them believed"
         if not self.judged:
             believed = "believed or not is not known: the problem has no `reached`"
+        iterations = f"{_median(self.iterations)} iterations"
+        if bool(((self.status == Status.EVALUATION_LIMIT) & (self.iterations == 0)).all()):
+            iterations = "0 iterations: see planner.least_evaluations(problem)"
         return "\n".join(
             [
                 f"Plan of {batch} problems: {horizon} steps of {dimension} components, {self.actions.dtype}",
                 f"  status       {statuses}",
                 f"  loss         {middle:.3g} (median), {low:.3g} to {high:.3g}",
                 f"  looks        {_median(self.looks)} (median), {believed}",
-                f"  evaluations  {_median(self.evaluations)} (median), in {_median(self.iterations)} iterations",
+                f"  evaluations  {_median(self.evaluations)} (median), in {iterations}",
             ]
         )
 

@@ -38,8 +38,8 @@ class Planner(ABC):
             and to keep the best; None: only where the method rolls out anyway, and at the end.
         max_evaluations: model steps that may be evaluated for a problem, a gradient counting as 3, all restarts and the
             planner's own looks included; planning stops before the iteration that, with a look at its plan, might take
-            more.  Every iteration takes at least one, so that `iterations=max_evaluations` leaves the limit to the
-            budget.  None: no limit.
+            more (`least_evaluations` says what the first one takes).  Every iteration takes at least one, so that
+            `iterations=max_evaluations` leaves the limit to the budget.  None: no limit.
         returned: "best", the plan of least loss that was seen, or "last", the iterate at the end (the best finite one
             seen last, where that is not finite).
         time_limit: seconds for a call of `plan`, or None.  It is read once an iteration.
@@ -133,6 +133,18 @@ class Planner(ABC):
                 )
                 plans.append(self._plan_rows(rows, best, deadline, recorder, curves, callback, bar))
         return concatenate(plans)
+
+    @checked
+    def least_evaluations(self, problem: PlanningProblem) -> int:
+        """Return the smallest `max_evaluations` that pays for an iteration, with the looks before and after it.
+
+        With less, `plan` returns what it starts from, if that can be looked at.
+
+        Arguments
+            problem: B problems, of which any needs as many.
+        """
+        rows = Rows(problem.part(slice(0, 1)), self.restarts, torch.zeros(1, dtype=torch.long))
+        return self.restarts * (problem.horizon + self._needed(0, self._search(rows)))
 
     def _plan_rows(
         self,

@@ -36,7 +36,7 @@ from scipy.optimize import brentq
 from scipy.stats import binom
 
 from grasp_theory.statistics.intervals import LEVEL, wilson
-from grasp_theory.statistics.paired_trials import POWER, PairedTrials, holm, pooled
+from grasp_theory.statistics.paired_trials import POWER, SMALLEST, PairedTrials, holm, pooled, said_p, shown_p
 from paper_checks.claims.ours.counts import Pair, Share
 from paper_checks.engine.records import Evidence, Grade, Number
 
@@ -117,12 +117,14 @@ class Family:
     def text(self) -> str:
         """The outcome with every difference, its interval, p-value, n and smallest detectable difference."""
         rule = (
-            "all differences positive" if self.margin is None else f"none below −{100 * self.margin:g} points"
+            f"every difference is positive with p <= {LEVEL:g}"
+            if self.margin is None
+            else f"every interval is above −{100 * self.margin:g} points"
         )
         shown = "; ".join(self._line(name) for name in self.records)
         return (
-            f"{self.outcome} ({rule}; {len(self.records)} comparisons at family-wise level {LEVEL:g}, differences in "
-            f"points with simultaneous intervals, in brackets what 80% power would detect): {shown}"
+            f"{self.outcome}: {decisions(self.decided, len(self.records))} (it replicates if {rule}, at family-wise level "
+            f"{LEVEL:g}; differences in points with simultaneous intervals, in brackets what 80% power would detect): {shown}"
         )
 
     @property
@@ -132,7 +134,7 @@ class Family:
             "comparisons": len(self.records),
             "trials": min(record.trials for record in self.records.values()),
             **{f"points over {name}": 100 * record.difference for name, record in self.records.items()},
-            **{f"p, {name}": p for name, p in self.p_values.items()},
+            **{f"p, {name}": told_p(p) for name, p in self.p_values.items()},
         }
 
     @property
@@ -151,7 +153,7 @@ class Family:
         power = f"{100 * detectable:.1f}" if math.isfinite(detectable) else "nothing"
         return (
             f"over {name} {100 * record.difference:+.1f} [{low:+.1f}, {high:+.1f}], only one solved "
-            f"{record.first_only} : {record.second_only} of n = {record.trials}, p = {self.p_values[name]:.2g} [{power}]"
+            f"{record.first_only} : {record.second_only} of n = {record.trials}, {said_p(self.p_values[name])} [{power}]"
         )
 
 
@@ -192,8 +194,8 @@ class Majorities:
             low, high = self._interval(share)
             shown.append(f"{name}: {share.happened} of {share.n} [{low:.0%}, {high:.0%}]")
         return (
-            f"{self.outcome} (every share above one half; {len(self.shares)} simultaneous Wilson intervals, family-wise "
-            f"level {LEVEL:g}; {self._power}): {'; '.join(shown)}"
+            f"{self.outcome}: {decisions(self.decided, len(self.shares))} (it replicates if every interval is above one half; "
+            f"{len(self.shares)} simultaneous Wilson intervals, family-wise level {LEVEL:g}; {self._power}): {'; '.join(shown)}"
         )
 
     def needed(self, n: int) -> int:
@@ -234,6 +236,26 @@ def _outcome(decided: Mapping[str, bool], tests: int) -> Outcome:
     if not all(decided.values()):
         return Outcome.DOES_NOT
     return Outcome.REPLICATES if len(decided) == tests else Outcome.INCONCLUSIVE
+
+
+def decisions(decided: Mapping[str, bool], tests: int) -> str:
+    """Return how many of the tests say anything, and what: the finding in short.
+
+    Arguments
+        decided: by name, the tests that say anything: True for the claim, False against it.
+        tests: how many there are.
+    """
+    support = sum(decided.values())
+    return f"of {tests} comparisons {support} for it, {len(decided) - support} against it, {tests - len(decided)} undecided"
+
+
+def told_p(value: float) -> Number:
+    """Return a p-value as a figure, or in words where float64 has no number for it.
+
+    Arguments
+        value: the p-value.
+    """
+    return value if value >= SMALLEST else shown_p(value)
 
 
 def judged(decided: Decided) -> Evidence:

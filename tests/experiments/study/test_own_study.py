@@ -83,7 +83,10 @@ def test_keys_are_of_the_file_the_model_and_the_problem(path: Path, tmp_path: Pa
     )
     assert not set(known) & set(trial_keys(unit(other, model=f"{other}:seed_0")))
     assert witness(f"{path}:seed_2") == f"{path}:seed_0"
-    with pytest.raises(ParameterError, match="problems below 100"):
+    with pytest.raises(
+        ParameterError,
+        match=r"^problems: expected at most 100, .* set .*-mirrored-20-reporting has, found 102\. Try: --problems 100",
+    ):
         trial_keys(unit(path, first=98))
     with pytest.raises(ParameterError, match="batch or single"):
         run_unit(unit(path, mode="mpc"))
@@ -119,7 +122,10 @@ def test_every_command_takes_it(path: Path, tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("STUDY = 3", "STUDY in"),
-        ("import no_such_module", "No module named"),
+        ("import no_such_module", "ModuleNotFoundError, line 1: No module named"),
+        ("from grasp_theory import GRASP\nGRASP(iterations=0)", "ParameterError, line 2: iterations is to be"),
+        ("from experiments.study import Study\nSTUDY = Study('a', ('m',), (('b', 3),), lambda *_: [][1])", "IndexError, line 2: list"),
+        (f"{MADE}((torch.zeros(2, 2), torch.ones(2, 3), 3), lambda a, r: a))", "a Case of 'b', T = 3"),
         ("from experiments.study import Study\nSTUDY = Study('a', (), (('b', 3),), None)", "models: expected one or more"),
         ("from experiments.study import Study\nSTUDY = Study('a', ('m', 'm'), (('b', 3),), None)", "each once"),
         ("from experiments.study import Study\nSTUDY = Study('a', ('m',), (('b', 0),), None)", "positive horizons"),

@@ -87,12 +87,16 @@ def test_status_says_what_is_there_and_what_is_not(results: Path) -> None:
     assert f"{TRIED} trials" in shown
     assert "table 4: 0 of" in shown  # the full one times more problems at a time
     assert f"{TRIED} trials in" in call("status", "--results", results, "--compact")
+    for width in ("40", "80"):  # names stay whole, however narrow the terminal is
+        narrow = CliRunner(env={"COLUMNS": width}).invoke(app, ["status", "--results", str(results)])
+        assert "\nwall_single-random-4-reporting\n" in narrow.output
+        assert "…" not in narrow.output
     assert not list((results / "parts").iterdir())
 
 
 def test_tuning_writes_what_tables_read(results: Path) -> None:
     (results / "tuned.json").unlink()
-    call(
+    said = call(
         "tune",
         "wall_single",
         "--quick",
@@ -107,6 +111,12 @@ def test_tuning_writes_what_tables_read(results: Path) -> None:
     )
     entries = Tuned.load(results).entries
     assert list(entries) == ["GRASP wall_single-random-4"]
+    entry = entries["GRASP wall_single-random-4"]
+    assert entry["believed_by_another"] in (0.0, 1.0)  # of one problem: the value has a hundredth more
+    assert 0 <= entry["value"] - entry["believed_by_another"] <= 0.01
+    share = f"{100 * entry['believed_by_another']:.0f}%"
+    assert f"GRASP wall_single-random-4: {share} believed (untuned {share})" in said
+    assert "believed: the share of the returned plans that another training" in said
     assert entries["GRASP wall_single-random-4"]["trials"] == 1
 
 
@@ -117,7 +127,10 @@ def test_tuning_writes_what_tables_read(results: Path) -> None:
         (["table", "3", "--stored", "--results", "nowhere"], "folder of results"),
         (["status", "--results", "nowhere"], "folder of results"),
         (["tune", "chess"], "some of wall_single"),
-        (["table", "3", "--problems", "201", "--quick"], "problems below 200"),
+        (
+            ["table", "3", "--problems", "201", "--quick"],
+            "as many as the set wall_single-random-4-reporting has, found 201. Try: --problems 200",
+        ),
     ],
 )
 def test_mistakes_are_explained(arguments: list[str], words: str, results: Path) -> None:

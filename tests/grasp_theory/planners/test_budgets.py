@@ -169,6 +169,24 @@ def test_budgets_that_cannot_be_meant_are_refused() -> None:
         CEM(returned="first")  # type: ignore[arg-type]
 
 
+@every_planner
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_the_least_budget_pays_for_one_iteration_and_no_smaller_one_does(
+    planner: Planner, restarts: int
+) -> None:
+    if restarts > 1 and type(planner).__name__ in ("GradientDescent", "LatCo"):
+        planner = replace(planner, initial_action_noise=0.5)  # type: ignore[call-arg]
+    problem = pendulum_problem(2, reached=None)
+    planner = replace(planner, restarts=restarts)
+    least = planner.least_evaluations(problem)
+    fed = replace(planner, max_evaluations=least).plan(problem)
+    assert (fed.iterations >= 1).all()
+    starved = replace(planner, max_evaluations=least - 1).plan(problem)
+    assert (starved.iterations == 0).all()
+    assert "in 0 iterations: see planner.least_evaluations(problem)" in str(starved)
+    assert "least_evaluations" not in str(fed)
+
+
 def test_the_plan_prints_in_five_lines_with_named_statuses() -> None:
     problem = pendulum_problem(4)
     plan = CEM(iterations=2, samples=20, elites=5).plan(problem, history=True)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from grasp_theory.statistics.paired_trials import PairedTrials, holm, pooled
+from grasp_theory.statistics.paired_trials import PairedTrials, holm, pooled, said_p, shown_p
 from linear_systems.errors import ParameterError, ShapeError
 
 RELATIVE = 1e-9
@@ -197,3 +197,10 @@ def test_a_record_cannot_be_changed() -> None:
     record = PairedTrials.of(np.array([1, 0]), np.array([0, 1]))
     with pytest.raises(FrozenInstanceError):
         record.first_only = 2  # type: ignore[misc]
+
+
+def test_no_p_value_is_told_as_zero() -> None:
+    assert [shown_p(p) for p in (0.0, 1e-310, 2.5e-261, 0.0204, 1.0)] == [
+        "< 1e-300", "< 1e-300", "2.5e-261", "0.02", "1"
+    ]  # fmt: skip
+    assert (said_p(0.0), said_p(0.0204)) == ("p < 1e-300", "p = 0.02")

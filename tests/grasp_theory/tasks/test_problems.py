@@ -13,7 +13,7 @@ import pytest
 from grasp_theory.tasks import by_name, problems
 from grasp_theory.tasks.problems import ProblemFileError, Problems, make_problems
 from grasp_theory.tasks.task import FRAMESKIP
-from linear_systems.errors import HorizonError, ParameterError
+from linear_systems.errors import HorizonError, ParameterError, PathError
 
 CASES = [
     ("wall_single", "random", 8),
@@ -139,6 +139,11 @@ def test_saving_never_overwrites(stored: Path) -> None:
     with pytest.raises(ParameterError, match="new file"):
         Problems.load(stored).save(stored)
     assert stored.read_bytes() == before
+
+
+def test_a_folder_that_is_missing_is_told(stored: Path, tmp_path: Path) -> None:
+    with pytest.raises(PathError, match=r"^path: expected a file that can be written.*make the folder first"):
+        Problems.load(stored).save(tmp_path / "missing" / "set.npz")
 
 
 def equal(a: Problems, b: Problems) -> bool:

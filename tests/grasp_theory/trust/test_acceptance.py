@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from grasp_theory import Acceptance
 from grasp_theory.trust.acceptance import NotCertifiedError
-from linear_systems.errors import NonFiniteError, ParameterError, ShapeError
+from linear_systems.errors import NonFiniteError, ParameterError, PathError, ShapeError
 
 ALPHA, CONFIDENCE = 0.15, 0.9
 MANY = 40_000
@@ -128,6 +128,18 @@ def test_files(rule: Acceptance, tmp_path: Path) -> None:
     path.write_text("[1, 2]")
     with pytest.raises(ParameterError, match="path"):
         Acceptance.load(path)
+
+
+def test_a_file_that_cannot_be_written_or_read_is_told_by_the_argument(
+    rule: Acceptance, tmp_path: Path
+) -> None:
+    for path in (tmp_path / "missing" / "rule.json", tmp_path):
+        with pytest.raises(PathError, match=r"^path: expected a file that can be written, found .* Try: "):
+            rule.save(path)
+        with pytest.raises(PathError, match=r"^path: expected a file of Acceptance.save, found .* Try: "):
+            Acceptance.load(path)
+    with pytest.raises(OSError, match="make the folder first"):
+        rule.save(tmp_path / "missing" / "rule.json")
 
 
 def test_what_cannot_be_certified_says_why() -> None:

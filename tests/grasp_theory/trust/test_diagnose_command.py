@@ -23,6 +23,15 @@ def make():
 def with_errors():
     return problem, {"errors": 0.1, "radius": 1.0}
 
+def of_size(size):
+    return problem
+
+def with_a_number():
+    return problem, 3
+
+def with_a_misspelling():
+    return problem, {"error": 0.1}
+
 class Shelf:
     kept = problem
 """
@@ -51,22 +60,27 @@ def test_a_problem_of_ones_own(folder: Path, target: str) -> None:
 
 
 def test_keywords_and_a_page(folder: Path) -> None:
-    result = call("ownmodel:with_errors", "--html", "page.html", "--plans", "1")
+    result = call("ownmodel:with_errors", "--html", "new/page.html", "--plans", "1")
     assert result.exit_code == 0, result.output
     assert "Diagnosis of 1 planned" in result.output
     assert "blind after" in result.output
-    assert result.output.rstrip().endswith("wrote page.html")
-    assert "blind after" in (folder / "page.html").read_text(encoding="utf-8")
+    assert result.output.rstrip().endswith("wrote new/page.html")
+    assert "blind after" in (folder / "new" / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["ownmodel:nothing"], "'nothing'"),
-        (["ownmodel:number"], "int"),
+        (["ownmodel:number"], "found 3"),
         (["no_such_module_here:problem"], "'no_such_module_here'"),
         (["ownmodel:problem", "--plans", "0"], "plans"),
-        (["ownmodel:problem", "--html", "missing/page.html"], "missing/page.html"),
+        (["ownmodel:problem", "--html", "ownmodel.py/page.html"], "ownmodel.py/page.html"),
+        (["ownmodel:of_size"], "a function that takes (size)"),
+        (["ownmodel:with_a_number"], "a tuple of PlanningProblem, int"),
+        (["ownmodel:with_a_misspelling"], "'error'"),
+        (["ownmodel:"], "''"),
+        ([":problem"], "module:factory"),
         (["no_such_task"], "wall_single"),
     ],
 )

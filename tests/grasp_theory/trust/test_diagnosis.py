@@ -17,7 +17,14 @@ from grasp_theory import GRASP, Diagnosis, PlanningProblem, diagnose, rollout
 from grasp_theory.adapters import DINOWMModel, LeWMModel, history_problem
 from grasp_theory.trust.noise import ErrorLaw
 from linear_systems import lifted, noise, shooting
-from linear_systems.errors import DTypeError, InvalidInputError, NonFiniteError, ParameterError, ShapeError
+from linear_systems.errors import (
+    DTypeError,
+    InvalidInputError,
+    NonFiniteError,
+    ParameterError,
+    PathError,
+    ShapeError,
+)
 from linear_systems.stop_gradient import uniform_convergence, uniform_rate
 from linear_systems.system import LinearSystem, TimeVaryingLinearSystem
 
@@ -138,6 +145,19 @@ def test_a_page_is_whole(tmp_path: Any) -> None:
         assert f"<code>{name}</code>" in page
     assert page.count("<svg") == 5
     assert found.to_html(tmp_path / "again.html").read_text() == page
+    for path in (tmp_path, tmp_path / "missing" / "page.html", tmp_path / "page.html" / "page.html"):
+        with pytest.raises(PathError, match=r"^path: expected a file that can be written, found .* Try: "):
+            found.to_html(path)
+    with pytest.raises(ParameterError, match="a path that the system can hold"):
+        found.to_html("a\0b")
+
+
+def test_a_range_goes_from_low_to_high() -> None:
+    """The action directions of this system move the state by 0.31 and 0.81."""
+    system = LinearSystem([[0.9, 0.2], [0.0, 0.8]], [[0.81, 0.0], [0.0, 0.31]])
+    found = diagnose(linear_problem(system, 4, batch=2))
+    (shown,) = (each for section in found.findings for each in section.findings if each.name == "‖∂F/∂a‖")
+    assert (shown.value, shown.meaning) == ("0.31 to 0.81", "weakest and strongest direction of actions")
 
 
 def test_the_same_problem_has_the_same_diagnosis() -> None:

@@ -23,12 +23,13 @@ from grasp_theory.world_models import (
     CheckpointError,
     WorldModel,
     fingerprint,
+    load,
     load_file,
     read_card,
     round_weights,
     save,
 )
-from linear_systems.errors import DTypeError, NonFiniteError, ParameterError
+from linear_systems.errors import DTypeError, NonFiniteError, ParameterError, PathError
 
 every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES.keys())
 FROZEN = ARCHITECTURES["flat, frozen encoder"]
@@ -241,6 +242,11 @@ class TestSaving:
         with pytest.raises(ParameterError, match=r"overwrite=True"):
             save(world_model(seed=1), card_for(), stored)
         assert which is _card or _weights(stored).read_bytes() == before
+
+    def test_a_folder_that_cannot_be_made_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(PathError, match=r"^path: expected a file that can be written, found .* Try: "):
+            save(world_model(), card_for(), tmp_path / "file" / "model")
 
     def test_overwriting_on_request(self, stored: Path) -> None:
         model = world_model(seed=1)
@@ -471,6 +477,27 @@ class TestFrozenEncoder:
         _card(stored).write_text(json.dumps(values))
         with pytest.raises(CheckpointError, match="digests"):
             load_file(stored, encoder_of(FROZEN))
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("name", "options", "hint"),
+        [
+            ("psh_t", {}, "load('push_t')"),
+            ("push_t", {"seed": 9}, "load('push_t')"),
+            ("push_t", {"latent": "falt", "seed": 1}, "load('push_t', latent='flat', seed=1)"),
+            ("push_t-robust-colours-0", {}, "load('push_t', kind='robust')"),
+            ("hopper", {}, "load_file"),
+        ],
+    )
+    def test_a_name_that_is_none_gets_the_closest_and_no_list(
+        self, name: str, options: dict[str, Any], hint: str
+    ) -> None:
+        with pytest.raises(ParameterError) as refused:
+            load(name, **options)
+        assert hint in str(refused.value)
+        assert "print(available())" in str(refused.value)
+        assert len(str(refused.value)) < 350
 
 
 class TestFingerprint:

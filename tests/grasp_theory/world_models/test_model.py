@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -333,6 +335,36 @@ class TestRefusals:
     def test_actions_of_another_length(self, size: int) -> None:
         with pytest.raises(ShapeError, match="a last axis of 4"):
             self.MODEL.step(torch.zeros(2, 3), torch.zeros(2, size))
+
+    @pytest.mark.usefixtures("types_unchecked")
+    @pytest.mark.parametrize(
+        ("method", "argument", "given"),
+        [
+            ("encode", "frames", (np.zeros((1, 2, 16, 16, 3), np.uint8),)),
+            ("encode_raw", "frames", (np.zeros((1, 2, 16, 16, 3), np.uint8),)),
+            ("normalise", "pictures", (np.zeros((16, 16, 3), np.uint8),)),
+            ("normalise_latents", "raw", (np.zeros((1, 3)),)),
+            ("change_coordinates", "transform", (np.eye(3),)),
+            ("change_coordinates", "transform", (torch.eye(2),)),
+            ("decode", "state", (np.zeros((1, 3)),)),
+            ("decode", "state", (torch.zeros(1, 3, dtype=torch.int64),)),
+            ("probe", "state", (np.zeros((1, 3)),)),
+            ("step", "state", (np.zeros((1, 3)), torch.zeros(1, 4))),
+            ("step", "action", (torch.zeros(1, 3), np.zeros((1, 4)))),
+            ("step", "action", (torch.zeros(1, 3), torch.zeros(1, 4, dtype=torch.int64))),
+            ("step", "action", (torch.zeros(1, 3), torch.tensor(0.0))),
+            ("distance", "state", (np.zeros((1, 3)), torch.zeros(1, 3))),
+            ("distance", "goal", (torch.zeros(1, 3), np.zeros((1, 3)))),
+            ("distance", "state, goal", (torch.zeros(1, 3), torch.zeros(1, 2))),
+        ],
+    )
+    def test_what_is_no_tensor_of_the_model_s_is_told_in_words(
+        self, method: str, argument: str, given: tuple[Any, ...]
+    ) -> None:
+        with pytest.raises((DTypeError, ShapeError)) as refused:
+            getattr(self.MODEL, method)(*given)
+        assert refused.value.argument == argument
+        assert "*batch" not in str(refused.value)
 
 
 class TestArchitecture:

@@ -336,6 +336,13 @@ def test_what_is_printed_of_a_folded_claim_says_why(tree: Element) -> None:
     assert "the bound is a hundred times too large" in why.everything()
 
 
+def test_what_is_missing_stands_once(tree: Element) -> None:
+    claim = claim_element(tree, "unseen")
+    assert claim.everything().count("the authors' checkpoints") == 1
+    (why,) = [e for e in claim.all("ul") if e.attributes.get("class") == "reasons alone"]
+    assert why.everything().strip() == "Missing here: the authors' checkpoints"
+
+
 @pytest.mark.parametrize(
     ("numbers", "text"),
     [([], ""), ([4], "(4)"), ([1, 2], "(1)–(2)"), ([1, 2, 3, 7, 9, 10], "(1)–(3), (7), (9)–(10)")],

@@ -10,12 +10,14 @@ from rich.console import Console
 
 from paper_checks.engine.records import Result, Sharpness, Verdict
 from paper_checks.report.terminal import (
+    SHORT,
     LiveProgress,
     LogProgress,
     console,
     progress,
     sharpness_text,
     show_reasons,
+    show_why,
 )
 
 
@@ -56,6 +58,24 @@ def test_the_reasons_are_printed_as_they_are() -> None:
     show_reasons(Console(file=out, width=100), [Result(claim, Verdict.NOT_CHECKABLE)])
     assert out.getvalue().splitlines()[0] == "squares: not checkable here, because"
     assert out.getvalue().splitlines()[1].strip() == "• a [model] within 10⁻⁹"
+
+
+def test_a_whole_run_says_shortly_why_what_does_not_hold(sample_results: tuple[Result, ...]) -> None:
+    out = io.StringIO()
+    show_why(Console(file=out, width=100), sample_results)
+    said = out.getvalue()
+    assert "wrong: fails: does not stand: x² ≤ 1/2 on [0, 1]; stands instead: x² ≤ 1;" in said
+    assert "unseen: not checkable here: the authors' checkpoints" in said
+    for quiet in ("squares:", "loose:", "notation:"):
+        assert quiet not in said
+    told = [result for result in sample_results if result.claim.id == "wrong"]
+    long = replace(told[0].examinations[0], title="word " * 200)
+    out = io.StringIO()
+    show_why(Console(file=out, width=1000), [replace(told[0], examinations=(long,))])
+    assert max(map(len, out.getvalue().splitlines())) < SHORT + 40
+    out = io.StringIO()
+    show_why(Console(file=out), [Result(sample_claims.CLAIMS[0], Verdict.HOLDS)])
+    assert not out.getvalue()
 
 
 def test_a_console_that_is_no_terminal_is_wide() -> None:

@@ -51,6 +51,17 @@ def test_all_rows_are_of_the_present_weights_and_problems(rows: pl.DataFrame) ->
     assert rows["commit"].str.contains("dirty").not_().all()
 
 
+def test_the_page_tells_beside_table_3_what_doing_nothing_solves(rows: pl.DataFrame) -> None:
+    idle = report("3", rows).idle
+    said = re.search(r"Doing nothing solves ([^:]*):", PAGE)
+    assert said is not None
+    told = {
+        f"PointMaze H={horizon}": int(share)
+        for share, horizon in re.findall(r"(\d+)%[^%]*?H = (\d+)", said[1])
+    }
+    assert told == {column: round(100 * share) for column, share in idle.items() if share}
+
+
 def claims_what_is_so(page: str, rows: pl.DataFrame) -> bool:
     """Return whether a page says of the rows that they are of former code exactly where they are."""
     said = SAID.search(page)

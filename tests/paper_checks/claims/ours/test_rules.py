@@ -64,6 +64,23 @@ def test_the_intervals_of_a_family_share_its_level() -> None:
     assert Family({"a": one}, between).outcome is Outcome.REPLICATES
 
 
+def test_a_verdict_says_first_what_was_decided_and_words_the_rule_as_one() -> None:
+    lead, none = record(0.4, 2), record(0.0, 1)
+    for family, said in (
+        (Family({"a": lead, "b": none}), "inconclusive: of 2 comparisons 1 for it, 0 against it, 1 undecided (it replicates if "
+         "every difference is positive with p <= 0.05"),
+        (Family({"a": lead, "b": lead.swapped()}, 0.1), "does not replicate: of 2 comparisons 1 for it, 1 against it, 0 undecided "
+         "(it replicates if every interval is above −10 points"),
+        (Majorities({"a": Share(9, 10), "b": Share(95, 100)}), "inconclusive: of 2 comparisons 1 for it, 0 against it, 1 undecided "
+         "(it replicates if every interval is above one half"),
+    ):  # fmt: skip
+        assert family.text.startswith(said), family.text
+    certain = Family({"a": PairedTrials(((1, 1, 3000),), 3000, 0)})
+    assert "p < 1e-300" in certain.text
+    assert "p = 0 " not in certain.text
+    assert certain.numbers["p, a"] == "< 1e-300"
+
+
 def ours(
     question: Question, lead: float, true_lead: float | None = None, problems: int = 150
 ) -> OurExperiments:

@@ -1,0 +1,31 @@
+"""The public rollout: that of the dynamics, and a warning where a model is in training mode."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import grasp_theory
+from grasp_theory import dynamics
+
+
+def test_it_is_the_rollout_of_the_dynamics_and_warns_of_training_mode_at_the_caller_s_line() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+    start, actions = torch.zeros(3, 2), torch.ones(3, 4, 2)
+
+    def model(state: Tensor, action: Tensor) -> Tensor:
+        found: Tensor = state + network(action)
+        return found
+
+    with pytest.warns(UserWarning, match=r"in training mode: .*Dropout.*\.eval\(\)") as said:
+        grasp_theory.rollout(model, start, actions)
+    assert [each.filename for each in said] == [__file__]
+    network.eval()
+    assert torch.equal(grasp_theory.rollout(model, start, actions), dynamics.rollout(model, start, actions))
+    noise = torch.ones(3, 4, 2)
+    for options in ({"noise": noise}, {"checkpoint": True}):
+        assert torch.equal(
+            grasp_theory.rollout(model, start, actions, **options),  # type: ignore[arg-type]
+            dynamics.rollout(model, start, actions, **options),  # type: ignore[arg-type]
+        )
