@@ -211,13 +211,13 @@ RECIPES |= {
         latent=latent,
         latent_dim=dim,
         predictor_width=128,
-        predictor=Stage(steps, 48, 1e-3, 2),
+        predictor=Stage(steps, 48, 1e-3, 4),
         decoder=Stage(300, 64, 2e-3),
         probe=Stage(1500, 256, 2e-3),
         distance="features",
     )
     for task, episodes, length, dim, steps in (
-        ("point_maze", 250, 255, 64, 1500),
+        ("point_maze", 1000, 255, 64, 8000),
         ("push_t", 1000, 100, 64, 3000),
         ("wall_single", 250, 250, 32, 1500),
     )

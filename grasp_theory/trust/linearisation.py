@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from grasp_theory.boundary import check_finite
 from grasp_theory.dynamics import TimeVaryingDynamics, asked
@@ -191,6 +192,7 @@ def _by_actions(step: Step, states: Tensor, actions: Tensor) -> Float[Tensor, "P
     return torch.stack(columns, dim=3)
 
 
+@sdpa_kernel(SDPBackend.MATH)  # fused attention has neither a forward mode nor a second derivative
 def _jvp(function: Callable[[Tensor], Tensor], point: Tensor, tangent: Tensor) -> Tensor:
     """Return J v: by forward mode or, where the model has none, as the derivative of u ↦ Jᵀu in the direction v."""
     try:

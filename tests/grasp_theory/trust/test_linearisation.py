@@ -68,6 +68,23 @@ def test_products_are_those_with_the_matrices(model: Model, monkeypatch: pytest.
     torch.testing.assert_close(products.one(1).push(vectors[1:]), dense.push(vectors)[1:])
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_model_with_fused_attention_is_linearised(dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fused attention, which torch takes by itself where shapes allow it, has no second derivative."""
+
+    def attending(s: Tensor, a: Tensor) -> Tensor:
+        tokens = (s + a.sum(-1, keepdim=True)).unsqueeze(-1) * torch.linspace(-1, 1, 8).to(s)
+        heads = tokens.unsqueeze(-3)
+        return s + torch.nn.functional.scaled_dot_product_attention(heads, heads, heads).mean(-1).squeeze(-2)
+
+    if not dense:
+        monkeypatch.setattr(linearisation, "LARGEST_DENSE", 0)
+    states, actions = _trajectory()
+    linear = linearise(_problem(attending), states, actions)
+    expected = torch.autograd.functional.jacobian(lambda a: attending(states[1:2, 2], a)[0], actions[1:2, 2])
+    torch.testing.assert_close(linear.by_actions[1, 2], expected[:, 0])
+
+
 def test_products_of_a_time_varying_model_are_of_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     system = random_time_varying_system(np.random.default_rng(0), 3, 2, 4)
     monkeypatch.setattr(linearisation, "LARGEST_DENSE", 0)
