@@ -126,7 +126,7 @@ def test_every_command_takes_it(path: Path, tmp_path: Path) -> None:
         ("from grasp_theory import GRASP\nGRASP(iterations=0)", "ParameterError, line 2: iterations is to be"),
         ("from experiments.study import Study\nSTUDY = Study('a', ('m',), (('b', 3),), lambda *_: [][1])", "IndexError, line 2: list"),
         (f"{MADE}((torch.zeros(2, 2), torch.ones(2, 3), 3), lambda a, r: a))", "a Case of 'b', T = 3"),
-        ("from experiments.study import Study\nSTUDY = Study('a', (), (('b', 3),), None)", "models: expected one or more"),
+        ("from experiments.study import Study\nSTUDY = Study('a', (), (('b', 3),), None)", "line 2: models is to be one or more"),
         ("from experiments.study import Study\nSTUDY = Study('a', ('m', 'm'), (('b', 3),), None)", "each once"),
         ("from experiments.study import Study\nSTUDY = Study('a', ('m',), (('b', 0),), None)", "positive horizons"),
         ("from experiments.study import Study\nSTUDY = Study('a', ('m',), (('b', 3),), lambda *_: 7)", "a Case, found"),

@@ -72,7 +72,7 @@ def test_a_whole_run_says_shortly_why_what_does_not_hold(sample_results: tuple[R
     long = replace(told[0].examinations[0], title="word " * 200)
     out = io.StringIO()
     show_why(Console(file=out, width=1000), [replace(told[0], examinations=(long,))])
-    assert max(map(len, out.getvalue().splitlines())) < SHORT + 40
+    assert max(len(line.rstrip()) for line in out.getvalue().splitlines()) < SHORT + 40
     out = io.StringIO()
     show_why(Console(file=out), [Result(sample_claims.CLAIMS[0], Verdict.HOLDS)])
     assert not out.getvalue()
