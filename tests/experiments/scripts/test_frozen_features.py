@@ -51,7 +51,7 @@ def test_what_the_file_has_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_page_shows_the_stored_figures() -> None:
     repository = Path(__file__).parents[3]
-    stored = json.loads((repository / "docs" / "frozen_features.json").read_text())
+    stored = json.loads((repository / "paper_checks/claims/ours/features.json").read_text())
     page = (repository / "docs" / "world_models.md").read_text()
     row = next(line for line in page.splitlines() if line.startswith("| Figure 3: smallest"))
     deltas = [stored[latent]["state_gradient"]["relative_to_goal"] for latent in frozen_features.LATENTS]
