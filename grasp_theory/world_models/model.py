@@ -238,7 +238,12 @@ class WorldModel(nn.Module):
         return (states + change).reshape(*batch, *shape)
 
     def forward(self, state: Tensor, action: Tensor) -> Float[Tensor, " ..."]:
-        """Return `step(state, action)`."""
+        """Return `step(state, action)`.
+
+        Arguments
+            state: latents (..., *S).
+            action: (..., m), in the task's units.
+        """
         return self.step(state, action)
 
     @checked
@@ -269,7 +274,7 @@ class WorldModel(nn.Module):
 
         Arguments
             state: latents (..., *S).
-            goal: latents that broadcast against them.
+            goal: latents (..., *S) that broadcast against them.
 
         Raises
             DTypeError: if one of them is no tensor of floating-point numbers.

@@ -27,5 +27,7 @@ def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_to_is_told_first(tmp_path: Path) -> None:
+    (tmp_path / "none").write_text("a file, and no folder")
     with pytest.raises(OSError, match="none"):
         begun(tmp_path / "none" / "found.json")
+    assert begun(tmp_path / "made" / "found.json") == {}

@@ -59,7 +59,7 @@ def test_a_unit_that_makes_no_sense_is_refused(change: dict[str, Any], word: str
 
 
 def test_problems_that_there_are_not_are_refused() -> None:
-    with pytest.raises(ParameterError, match="below 200"):
+    with pytest.raises(ParameterError, match="at most 200"):
         unit_key(small_unit(first=199, count=2))
     with pytest.raises(ParameterError, match="problem set"):
         unit_key(small_unit(horizon=7))
