@@ -90,7 +90,8 @@ INTERNAL = {
     "smooth_step", "bump", "constant", "jacobian_pair", "separation", "depth", "with_goal", "stacked_frames",
     "sample_angles", "require_stable_greedy_loop", "time_invariant", "synchronised", "unbiasedness_by_sampling",
     "exact_update_blocks", "right_hand_side", "adapted", "asked", "next_states", "is_compiled",
-    "broadcast", "gradient_steps",
+    "broadcast", "gradient_steps", "said_p", "shown_p",
+    "reached_by", "reaches_more",
 }  # fmt: skip
 
 
