@@ -224,22 +224,9 @@ def rollout(
     noise: Tensor | None = None,
     checkpoint: bool = False,
 ) -> Float[Tensor, "*trajectory"]:
-    """Return the states s_0, ..., s_T with s_{t+1} = F(s_t, a_t) + noise_t.  Source: Eq. (2), (14), (101).
+    """Return the states (..., T+1, *S) of `grasp_theory.rollout`, whose arguments and errors these are, without its warning.
 
-    Arguments
-        dynamics: anything that `as_dynamics` takes.
-        initial_state: (..., *S), with as many batch axes as `actions`; their lengths broadcast.
-        actions: (..., T, m).
-        noise: (..., T, *S), added after every step; None for none.
-        checkpoint: keep only the states for the backward pass and recompute each model evaluation in it,
-            which divides the memory by about the number of activations in a model evaluation.
-
-    Returns
-        (..., T+1, *S), differentiable in all tensor arguments.
-
-    Raises
-        ShapeError, DTypeError, HorizonError.
-        ParameterError: the model cannot be stepped, or writes into its inputs.
+    Source: Eq. (2), (14), (101).
     """
     states = list(trajectory(dynamics, initial_state, actions, noise=noise, checkpoint=checkpoint))
     return torch.stack(states, dim=actions.ndim - 2)

@@ -48,21 +48,9 @@ def told(argument: str, path: str | Path, expected: str) -> Iterator[None]:
     except PathError:
         raise
     except OSError as error:
-        raise path_error(argument, path, expected, error) from error
-
-
-def path_error(argument: str, path: str | Path, expected: str, error: OSError) -> PathError:
-    """Return an error of the file system as one that names the argument.
-
-    Arguments
-        argument: whose value the path is.
-        path: of the file.
-        expected: what it should be.
-        error: what the system said.
-    """
-    reason = error.strerror or str(error)
-    hint = HINTS.get(error.errno or 0, "choose another path")
-    return PathError(argument, expected, f"{os.fspath(path)!r}: {reason}", hint)
+        found = f"{os.fspath(path)!r}: {error.strerror or error}"
+        hint = HINTS.get(error.errno or 0, "choose another path")
+        raise PathError(argument, expected, found, hint) from error
 
 
 def read_whole(path: Path) -> bytes:

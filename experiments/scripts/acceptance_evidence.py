@@ -52,9 +52,14 @@ def judged(task: Task, model: WorldModel, problem: PlanningProblem) -> PlanningP
         with torch.no_grad():
             return decoded_states(task, model.probe(latents).double().numpy())
 
+    def reached(latents: Tensor, goals: Tensor) -> Tensor:
+        # Plans that diverged, or have not converged yet, end in NaN, which the task's success refuses.
+        there = latents.isfinite().flatten(1).all(1)
+        return torch.from_numpy(task.success(told(latents.nan_to_num(0.0, 0.0, 0.0)), told(goals))) & there
+
     return replace(
         problem,
-        reached=lambda s, g: torch.from_numpy(task.success(told(s), told(g))),
+        reached=reached,
         goal_distance=lambda s, g: torch.from_numpy(task.distance(told(s), told(g))),
     )
 

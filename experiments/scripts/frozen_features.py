@@ -108,8 +108,8 @@ def line_minima(task: Task, model: WorldModel) -> Json:
 def planners_compared(task: Task, model: WorldModel) -> Json:
     """Return what planners find of the same problems: `GRASP.auto`, it with one thing changed, and others.
 
-    All evaluate equally many model steps.  For each: believed, true (shares with Wilson's intervals); of all but the first,
-    the paired difference of what is believed, the first less the other, with its exact p-value (not corrected).
+    All evaluate equally many model steps.  For each: believed, true (shares with Wilson's intervals); of what is believed,
+    how many problems the first alone and it alone solve, and the exact p-value of that difference (not corrected).
     """
     trial = trials(task)
     problems = make_problems(
@@ -127,21 +127,18 @@ def planners_compared(task: Task, model: WorldModel) -> Json:
         "no sync": replace(full, sync_every=None),
         **{name: others[name] for name in ("GradientDescent", "CEM", "MPPI")},
     }
+    outcomes = {
+        name: successes(task, model, problems, make_plans(task, model, problems, planner, SEED))
+        for name, planner in chosen.items()
+    }
     found: dict[str, Json] = {"problems": COMPARED, "horizon": trial.horizon, "evaluations": budget}
-    ours = None
-    for name, planner in chosen.items():
-        believed, true = successes(task, model, problems, make_plans(task, model, problems, planner, SEED))
-        entry: dict[str, Json] = {"believed": proportion(believed), "true": proportion(true)}
-        if ours is None:
-            ours = believed.astype(int)
-        else:
-            record = PairedTrials.of(ours - believed.astype(int), np.arange(COMPARED))
-            entry |= {
-                "only_grasp": record.first_only,
-                "only_it": record.second_only,
-                "p_value": record.p_value,
-            }
-        found[name] = entry
+    ours = outcomes["GRASP"][0].astype(int)
+    for name, (believed, true) in outcomes.items():
+        record = PairedTrials.of(ours - believed.astype(int), np.arange(COMPARED))
+        found[name] = {
+            "believed": proportion(believed), "true": proportion(true),
+            "only_grasp": record.first_only, "only_it": record.second_only, "p_value": record.p_value,
+        }  # fmt: skip
     return found
 
 

@@ -31,10 +31,10 @@ def write_video(path: Path, pictures: UInt8[np.ndarray, "L size size 3"], fps: i
         ShapeError: if the pictures do not have the shape above.
     """
     if path.suffix not in (".gif", ".mp4"):
-        raise ParameterError("path", "a name ending in .gif or .mp4", path.name, "change the ending")
+        raise ParameterError("path", "a name ending in .gif or .mp4", f"{path}", "change the ending")
     if path.exists():
         raise ParameterError(
-            "path", "a new file", f"{path.name}, which exists", "remove it or choose another name"
+            "path", "a new file", f"{path}, which exists", "remove it or choose another name"
         )
     if not 1 <= fps <= 50:
         raise ParameterError("fps", "1 to 50 pictures a second", f"{fps}", "10 is usual")

@@ -30,8 +30,9 @@ from experiments.study.trials.own import world_of
 from experiments.study.trials.settings import UNLIMITED, Scaled, Settings, make_planner, settings_of, untuned
 from experiments.study.trials.store import Store, StoreError
 from experiments.study.trials.trial import judge_of
-from experiments.study.trials.unit import BUDGET, Unit, model_hash, unit_key
+from experiments.study.trials.unit import BUDGET, Unit, hashes_of, model_hash, unit_key
 from grasp_theory import GRASP
+from grasp_theory.trust.automatic import ASKED
 from grasp_theory.workers import worker_pool
 from linear_systems.errors import ParameterError
 
@@ -84,16 +85,17 @@ def tune(
         StoreError: while another process tunes the same.
     """
     if target.planner == AUTO:
-        return set_by_itself(target, problems)
+        return set_by_itself(target)
     store.folder.mkdir(parents=True, exist_ok=True)
     with _alone(target, store.folder), _readable(store.folder), tuning_storage(store.folder) as storage:
         return _tune_alone(target, store, storage, compute_units, trials, problems, budget, handed, progress)
 
 
-def set_by_itself(target: Target, problems: int) -> Mapping[str, Any]:
-    """Return the entry of `GRASP.auto` for a set: its settings come from the model alone, asked about twice the problems."""
-    asked = 2 * problems
-    unit = Unit(target.task, target.kind, target.horizon, "tuning", 0, asked, target.model, "GRASP", ())
+def set_by_itself(target: Target) -> Mapping[str, Any]:
+    """Return the entry of `GRASP.auto` for a set: its settings come from the model alone, asked about 64 of its problems."""
+    one = Unit(target.task, target.kind, target.horizon, "tuning", 0, 1, target.model, "GRASP", ())
+    asked = min(ASKED, len(hashes_of(one)))
+    unit = replace(one, count=asked)
     planner = replace(GRASP.auto(judge_of(unit, unit.model).problem(0)), iterations=UNLIMITED)
     return {
         "settings": dict(settings_of(planner)), "value": None, "trials": 0, "handed": 0, "problems": asked,

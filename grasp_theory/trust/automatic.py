@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Bool
-from scipy.stats import binom
+from scipy.stats import binomtest
 from torch import Tensor
 
 from grasp_theory.planners.grasp import GRASP
@@ -77,7 +77,9 @@ def reached_by(problem: PlanningProblem, planner: GRASP) -> Bool[Tensor, " N"]:
 def reaches_more(one: Bool[Tensor, " N"], other: Bool[Tensor, " N"]) -> bool:
     """Return whether one reaches more than the other beyond chance: a one-sided sign test of the problems that one alone reaches."""
     ahead, behind = int((one & ~other).sum()), int((other & ~one).sum())
-    return ahead > behind and float(binom.sf(ahead - 1, ahead + behind, 0.5)) <= LEVEL
+    if ahead <= behind:
+        return False
+    return bool(binomtest(ahead, ahead + behind, alternative="greater").pvalue <= LEVEL)
 
 
 GRASP.automatic = staticmethod(automatic)

@@ -110,7 +110,7 @@ def test_brackets_in_a_path_are_no_markup(tmp_path: Path) -> None:
     folder = tmp_path / "c[bold]"
     folder.mkdir()
     assert call("status", "--results", folder).exit_code == 0
-    one_line(call("episode", "push_t", "--out", tmp_path / "[b].png"), "[b].png")
+    one_line(call("episode", "push_t", "--out", tmp_path / "[/b].png"), "[/b].png")
 
 
 def test_wrong_uses_are_one_line() -> None:

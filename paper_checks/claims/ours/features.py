@@ -27,13 +27,15 @@ def load(path: Path = PATH) -> Features:
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or not found:
+            raise TypeError(f"{type(found).__name__} of no latents")
         for question in SAID:
             beside(question, found)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ParameterError(
             path.name, "measures of each latent", repr(error), "python -m experiments.scripts.frozen_features"
         ) from error
-    return dict(found)
+    return found
 
 
 def beside(question: str, found: Features) -> str:

@@ -17,12 +17,12 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from grasp_theory.statistics.intervals import LEVEL
-from grasp_theory.statistics.paired_trials import PairedTrials
+from grasp_theory.statistics.paired_trials import PairedTrials, said_p
 from grasp_theory.statistics.pooled_claims import NEEDED, Judged, Test, Verdict, judge
 from linear_systems.errors import ParameterError
 from paper_checks.claims.ours.features import beside
 from paper_checks.claims.ours.features import load as load_features
-from paper_checks.claims.ours.rules import Outcome, judged
+from paper_checks.claims.ours.rules import Outcome, decisions, judged, told_p
 from paper_checks.engine.records import Claim, Evidence, Grade, Number
 from paper_checks.engine.run import Run
 
@@ -78,11 +78,13 @@ class InWorlds:
     def text(self) -> str:
         """The verdict with every pooled difference, its interval, p-value, n and smallest detectable difference."""
         shown = "; ".join(map(_line, self.found.pairs))
+        together = {_name(test): test.stands == 1 for test in self.found.pairs if test.stands}
         verdicts = [f"{world}: {verdict}" for world, (verdict, _) in self.found.worlds.items()]
         return (
-            f"{self.found.verdict} (each more by a difference that may be {100 * NEEDED:g} points, within {self.level} evaluations "
-            f"a step; family-wise level {LEVEL:g}, differences in points with simultaneous intervals, in brackets what 80% "
-            f"power would detect): {shown}. World by world: {'; '.join(verdicts)}"
+            f"{self.found.verdict}: {decisions(together, len(self.pairs))} (it replicates if every pair differs as said with "
+            f"p <= {LEVEL:g} and may do so by {100 * NEEDED:g} points, and no world says the contrary; within {self.level} "
+            f"evaluations a step; family-wise level {LEVEL:g}, differences in points with simultaneous intervals, in brackets what "
+            f"80% power would detect): {shown}. World by world: {'; '.join(verdicts)}"
         )
 
     @property
@@ -92,7 +94,7 @@ class InWorlds:
             "worlds": len(self.records),
             "trials": min(test.record.trials for test in self.found.pairs),
             **{f"points, {_name(test)}": 100 * test.record.difference for test in self.found.pairs},
-            **{f"p, {_name(test)}": test.p_value for test in self.found.pairs},
+            **{f"p, {_name(test)}": told_p(test.p_value) for test in self.found.pairs},
         }
 
     @property
@@ -135,7 +137,7 @@ def _line(test: Test) -> str:
     record = test.record
     return (
         f"{_name(test)} {100 * record.difference:+.1f} [{100 * test.low:+.1f}, {100 * test.high:+.1f}], only one solved "
-        f"{record.first_only} : {record.second_only} of n = {record.trials}, p = {test.p_value:.2g} [{100 * test.detectable:.1f}]"
+        f"{record.first_only} : {record.second_only} of n = {record.trials}, {said_p(test.p_value)} [{100 * test.detectable:.1f}]"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,17 @@ from typer.testing import CliRunner
 from experiments.scripts import frozen_features
 from grasp_theory.tasks import by_name
 from grasp_theory.world_models import WorldModel, load
+
+PLANNERS = {
+    "GRASP": "`GRASP.auto`",
+    "gradient flows": "it with the gradient of states flowing",
+    "no noise": "it without noise on states",
+    "no sync": "it without syncs",
+    "GradientDescent": "GD",
+    "CEM": "CEM",
+    "MPPI": "MPPI",
+}
+"""What is compared, and its row on the page."""
 
 
 @pytest.fixture
@@ -30,6 +42,21 @@ def test_lines_through_plans_in_a_small_model() -> None:
         value = entry["value"]
         assert isinstance(value, float)
         assert value >= least
+
+
+def test_planners_are_compared_on_the_same_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen_features, "COMPARED", 3)
+    monkeypatch.setattr(frozen_features, "LARGE", replace(frozen_features.LARGE, evaluations=60))
+    found = frozen_features.planners_compared(by_name("wall_single"), load("wall_single"))
+    assert isinstance(found, dict)
+    assert (found.pop("problems"), found.pop("horizon"), found.pop("evaluations")) == (3, 12, 720)
+    assert list(found) == list(PLANNERS)
+    grasp = found["GRASP"]
+    assert (grasp["only_grasp"], grasp["only_it"], grasp["p_value"]) == (0, 0, 1.0)
+    for entry in found.values():
+        assert entry["believed"]["count"] == entry["true"]["count"] == 3
+        lead = round(3 * (grasp["believed"]["value"] - entry["believed"]["value"]))
+        assert entry["only_grasp"] - entry["only_it"] == lead
 
 
 def test_what_the_file_has_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,3 +90,16 @@ def test_the_page_shows_the_stored_figures() -> None:
         for latent in frozen_features.LATENTS
     ]
     assert steps.split(" | ")[1:] == [*found[:-1], f"{found[-1]} |"]
+    for name, row in PLANNERS.items():
+        (cells,) = (
+            line
+            for line in page.splitlines()
+            if line.startswith(f"| {row} | ") and "." in line.split(" | ")[1]
+        )
+        for latent, cell in zip(frozen_features.LATENTS, cells.split(" | ")[1:], strict=True):
+            of = stored[latent]["planners"][name]
+            assert cell.startswith(f"{of['believed']['value']:.2f}, {of['true']['value']:.2f}"), (
+                name,
+                latent,
+            )
+            assert ("(p =" in cell) == (of["p_value"] < 0.1), (name, latent)
