@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,8 @@ class Command(TyperCommand):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
+            with _no_interrupt_lost():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             _forget_interrupt()
             line, code = f"interrupted: {(self.epilog or '').removeprefix(ON_CTRL_C)}", INTERRUPTED
@@ -114,6 +118,26 @@ def expect_folder(path: Path | None) -> None:
     except OSError as error:
         error.filename = str(path)
         raise
+
+
+@contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Send a Ctrl-C again that came within a finalizer or a weak reference's callback, where CPython drops exceptions."""
+    told = sys.unraisablehook
+
+    def hook(dropped: Any) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            again = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+            again.daemon = True
+            again.start()
+        else:
+            told(dropped)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = told
 
 
 def _forget_interrupt() -> None:
