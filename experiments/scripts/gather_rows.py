@@ -1,0 +1,67 @@
+"""The rows of a run in another folder, put into the stored ones: those that a table shows, and no others.
+
+    python -m experiments.scripts.gather_rows FOLDER --problems 150
+
+A long run fills a folder of its own, which may hold more problems of some sets than of others, and rows of settings that were
+given up since.  The stored rows are what the tables are made of: current rows, of the settings in `tuned.json`, and as many problems
+of each set as were tried on all of it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from experiments.paths import RESULTS
+from experiments.study.reporting.summary import current
+from experiments.study.tables import FULL, TABLES, cells
+from experiments.study.targets import Tuned
+from experiments.study.trials.store import Store
+from grasp_theory.command_line import add, new_app
+
+CELL = ["task", "kind", "horizon", "planner", "settings"]
+
+
+def gather(
+    folder: Annotated[Path, typer.Argument(help="Where the run left its rows.", exists=True)],
+    problems: Annotated[
+        int, typer.Option(min=1, help="Of each set, at most the first so many.")
+    ] = FULL.problems,
+    results: Annotated[Path, typer.Option(help="Folder of the stored rows.")] = RESULTS,
+) -> None:
+    """Put the rows of a folder that a table shows into the stored rows, whose others are dropped."""
+    store = Store(results)
+    rows = pl.concat([store.rows(), Store(folder).rows()])
+    kept = shown(rows.filter(pl.col("problem") < problems), Tuned.load(results))
+    held = store.replace(rows.select(store.layout.identity), kept)
+    typer.echo(f"{held} rows kept of {len(rows)}")
+
+
+def shown(rows: pl.DataFrame, tuned: Tuned) -> pl.DataFrame:
+    """Return the current rows of reporting problems that are in some cell of a table.
+
+    Arguments
+        rows: of the study's trials.
+        tuned: the settings of the tables' cells.
+    """
+    table = pl.DataFrame(
+        [
+            (*cell.problem_set, cell.planner, json.dumps(dict(cell.settings), sort_keys=True))
+            for number in TABLES
+            for cell in cells(number, tuned, FULL)
+        ],
+        schema=dict(zip(CELL, (pl.String, pl.String, pl.Int32, pl.String, pl.String), strict=True)),
+        orient="row",
+    )
+    now = current(rows)
+    return now.join(table.cast({"horizon": now.schema["horizon"]}), on=CELL, how="semi")
+
+
+if __name__ == "__main__":
+    app = new_app()
+    add(app, gather, "all that was stored before: the rows are written whole or not at all.")
+    app()
