@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from grasp_theory.control import SEED_STRIDE
@@ -39,19 +39,25 @@ class CheckedPlanner:
         acceptance: judges them; None, where nothing is calibrated: every attempt is made, and the plan whose end the models
             agree is nearest to the goal is returned, the one of least `mean` distance.
         evidence: (problem of N rows, its plans) -> the features (N,) that `acceptance` was calibrated on, or `mean`.
-        attempts: most plans a problem, >= 1.
+        attempts: most plans a problem, k >= 1.
+        max_evaluations: M, model steps that all attempts at a problem may evaluate together, a gradient counting as 3, whatever
+            `planner.max_evaluations` is; None: each attempt has the planner's own.  An attempt gets M/k; but where the model
+            itself does not believe the first, one further attempt gets all that is left, for a hard problem needs length.
 
     Raises
-        ParameterError: attempts out of range.
+        ParameterError: attempts or evaluations out of range.
     """
 
     planner: Planner
     acceptance: Acceptance | None
     evidence: Callable[[PlanningProblem, Plan], Plans]
     attempts: int = 3
+    max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
         positive_integer("attempts", self.attempts)
+        if self.max_evaluations is not None:
+            positive_integer("max_evaluations", self.max_evaluations, minimum=self.attempts)
 
     def plan(
         self,
@@ -73,30 +79,51 @@ class CheckedPlanner:
         seeds = problem.seeds
         if seeds is None:
             seeds = torch.randint(2**61, (problem.batch,), generator=generator)
-        best = self.planner.plan(replace(problem, seeds=seeds), stop_when_reached=stop_when_reached)
+        problem = replace(problem, seeds=seeds)
+        planner, rest = self.planner, self.planner
+        if self.max_evaluations is not None:
+            share = self.max_evaluations // self.attempts
+            planner = replace(planner, max_evaluations=share)
+            rest = replace(planner, max_evaluations=self.max_evaluations - share)
+        best = planner.plan(problem, stop_when_reached=stop_when_reached)
         probability = self._score(problem, best)
         enough = torch.inf if self.acceptance is None else self.acceptance.threshold
+        several = torch.ones(problem.batch, dtype=torch.bool)
+        if self.max_evaluations is not None and problem.reached is not None and self.attempts > 1:
+            several = best.reached.cpu()
+            open_ = ~several & (probability < enough)
+            best = self._again(problem, best, probability, open_, rest, 1, stop_when_reached)
         for attempt in range(1, self.attempts):
-            open_ = torch.nonzero(probability < enough).flatten()
-            if not len(open_):
-                break
-            rows = open_.to(problem.initial_state.device)
-            part = replace(
-                problem, initial_state=problem.initial_state[rows], goal=problem.goal[rows], initial_actions=None,
-                seeds=seeds[open_.to(seeds.device)] + OTHER_NOISE * attempt,
-            )  # fmt: skip
-            other = self.planner.plan(part, stop_when_reached=stop_when_reached)
-            found = self._score(part, other)
-            better = found > probability[open_]
-            taken = torch.arange(problem.batch)
-            taken[open_[better]] = problem.batch + torch.nonzero(better).flatten()
-            spent = {
-                name: getattr(best, name).index_add(0, rows, getattr(other, name))
-                for name in ("evaluations", "looks", "believed_looks")
-            }
-            best = replace(_rows(concatenate([best, other]), taken), **spent)
-            probability[open_] = torch.maximum(probability[open_], found)
+            open_ = several & (probability < enough)
+            best = self._again(problem, best, probability, open_, planner, attempt, stop_when_reached)
         return best
+
+    def _again(
+        self, problem: PlanningProblem, best: Plan, probability: Tensor, open_: Bool[Tensor, " B"], planner: Planner,
+        attempt: int, stop_when_reached: bool,
+    ) -> Plan:  # fmt: skip
+        """Return the better of two plans for the open problems, with the evaluations of both; `probability` becomes theirs."""
+        open_ = torch.nonzero(open_).flatten()
+        if not len(open_):
+            return best
+        seeds = problem.seeds
+        assert seeds is not None
+        rows = open_.to(problem.initial_state.device)
+        part = replace(
+            problem, initial_state=problem.initial_state[rows], goal=problem.goal[rows], initial_actions=None,
+            seeds=seeds[open_.to(seeds.device)] + OTHER_NOISE * attempt,
+        )  # fmt: skip
+        other = planner.plan(part, stop_when_reached=stop_when_reached)
+        found = self._score(part, other)
+        better = found > probability[open_]
+        taken = torch.arange(problem.batch)
+        taken[open_[better]] = problem.batch + torch.nonzero(better).flatten()
+        spent = {
+            name: getattr(best, name).index_add(0, rows, getattr(other, name))
+            for name in ("evaluations", "looks", "believed_looks")
+        }
+        probability[open_] = torch.maximum(probability[open_], found)
+        return replace(_rows(concatenate([best, other]), taken), **spent)
 
     def _score(self, problem: PlanningProblem, plan: Plan) -> Tensor:
         facts = self.evidence(problem, plan)

@@ -93,6 +93,30 @@ def test_without_a_rule_the_plan_that_the_models_agree_on_is_taken() -> None:
         CheckedPlanner(PLANNER, None, losses).plan(PROBLEM)
 
 
+def test_attempts_share_a_budget_and_a_doubted_plan_gets_what_is_left_of_it_at_once() -> None:
+    planner, most, attempts = replace(PLANNER, iterations=100, lr=0.15), 240, 3
+
+    def attempt(rows: slice, share: int, number: int) -> Plan:
+        part = replace(PROBLEM.part(rows), seeds=torch.arange(B)[rows] + OTHER_NOISE * number)
+        return replace(planner, max_evaluations=share).plan(part, stop_when_reached=False)
+
+    whole = slice(0, B)
+    first = attempt(whole, most // attempts, 0)
+    assert 0 < first.reached.sum() < B
+    again = [attempt(whole, most // attempts, number) for number in (1, 2)]
+    long = attempt(whole, most - most // attempts, 1)
+    several = torch.stack([each.loss for each in (first, *again)]).min(0).values
+    plan = CheckedPlanner(planner, rule(1.0), losses, attempts, most).plan(PROBLEM)
+    torch.testing.assert_close(
+        plan.loss, torch.where(first.reached, several, torch.minimum(first.loss, long.loss))
+    )
+    spent = torch.where(
+        first.reached, sum(each.evaluations for each in (first, *again)), first.evaluations + long.evaluations
+    )
+    assert torch.equal(plan.evaluations, spent)
+    assert bool((plan.evaluations <= most).all())
+
+
 def test_control_takes_it() -> None:
     run = control(CheckedPlanner(PLANNER, rule(0.9), losses), PROBLEM, model, steps=8)
     assert bool(run.reached.all())
@@ -102,5 +126,7 @@ def test_control_takes_it() -> None:
 def test_errors() -> None:
     with pytest.raises(ParameterError, match="attempts"):
         CheckedPlanner(PLANNER, rule(0.5), losses, attempts=0)
+    with pytest.raises(ParameterError, match="max_evaluations"):
+        CheckedPlanner(PLANNER, rule(0.5), losses, attempts=3, max_evaluations=2)
     with pytest.raises(ParameterError, match="evidence"):
         CheckedPlanner(PLANNER, rule(0.5), lambda problem, plan: {"loss": plan.loss[:1]}).plan(PROBLEM)
