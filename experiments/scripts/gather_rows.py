@@ -1,10 +1,9 @@
 """The rows of a run in another folder, put into the stored ones: those that a table shows, and no others.
 
-    python -m experiments.scripts.gather_rows FOLDER --problems 150
+    python -m experiments.scripts.gather_rows FOLDER --task push_t --problems 150
 
-A long run fills a folder of its own, which may hold more problems of some sets than of others, and rows of settings that were
-given up since.  The stored rows are what the tables are made of: current rows, of the settings in `tuned.json`, and as many problems
-of each set as were tried on all of it.
+A long run fills a folder of its own, which may hold problems that not all planners were tried on yet, and rows of settings that
+were given up since.  The stored rows are what the tables are made of: current rows, of the settings in `tuned.json`.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ CELL = ["task", "kind", "horizon", "planner", "settings"]
 
 def gather(
     folder: Annotated[Path, typer.Argument(help="Where the run left its rows.", exists=True)],
-    problems: Annotated[
-        int, typer.Option(min=1, help="Of each set, at most the first so many.")
-    ] = FULL.problems,
+    task: Annotated[str, typer.Option(help="Only this task's rows are taken.")] = "",
+    problems: Annotated[int, typer.Option(min=1, help="Of each set the first so many.")] = FULL.problems,
     results: Annotated[Path, typer.Option(help="Folder of the stored rows.")] = RESULTS,
 ) -> None:
     """Put the rows of a folder that a table shows into the stored rows, whose others are dropped."""
     store = Store(results)
-    rows = pl.concat([store.rows(), Store(folder).rows()])
-    kept = shown(rows.filter(pl.col("problem") < problems), Tuned.load(results))
+    run = Store(folder).rows().filter(pl.col("problem") < problems)
+    rows = pl.concat([store.rows(), run.filter(pl.col("task") == task) if task else run])
+    kept = shown(rows, Tuned.load(results))
     held = store.replace(rows.select(store.layout.identity), kept)
     typer.echo(f"{held} rows kept of {len(rows)}")
 

@@ -37,7 +37,9 @@ def test_rows_of_no_cell_and_of_later_problems_are_dropped(shipped: pl.DataFrame
     (tmp_path / "into").mkdir()
     (tmp_path / "into" / "tuned.json").write_bytes((RESULTS / "tuned.json").read_bytes())
     least = int(shipped["problem"].min())  # type: ignore[arg-type]
-    gather(run.folder, problems=least + 2, results=into.folder)
+    gather(run.folder, task="push_u", problems=least + 2, results=into.folder)
+    assert into.rows().is_empty()
+    gather(run.folder, task=shipped["task"][0], problems=least + 2, results=into.folder)
     assert into.rows().equals(shipped.filter(pl.col("problem") < least + 2).sort(*into.layout.order))
     gather(run.folder, problems=least + 5, results=into.folder)
     assert into.rows().equals(shipped.filter(pl.col("problem") < least + 5).sort(*into.layout.order))
