@@ -167,7 +167,7 @@ class Acceptance:
             )  # fmt: skip
         centre, scale = _standard(table[fit])
         weights, intercept = _regression(_standardised(table[fit], centre, scale), true[fit])
-        scores = expit(_standardised(table, centre, scale) @ weights + intercept)
+        scores = _scores(_standardised(table, centre, scale), weights, intercept)
         wrong = ~true
         threshold = loosest_threshold(
             (scores[fit], wrong[fit]), (scores[test], wrong[test]), alpha, 1 - confidence
@@ -175,7 +175,7 @@ class Acceptance:
         if threshold is None:
             best = np.argsort(-scores[test], kind="stable")[:least]
             raise NotCertifiedError(
-                "plans", f"features by which {1 - alpha:.0%} of some plans can be shown to be true, {least} at the least",
+                "plans", f"features by which {_percent(1 - alpha)} of some plans can be shown to be true, {least} at the least",
                 f"{true[test][best].mean():.0%} true of the {least} plans that look best, of {len(test)}",
                 "add models or features, calibrate on more problems, or ask for a larger alpha",
             )  # fmt: skip
@@ -196,7 +196,7 @@ class Acceptance:
             ShapeError, NonFiniteError: features that are not (B,) numbers.
         """
         z = _standardised(_table(plans, self.names), np.array(self.centre), np.array(self.scale))
-        return torch.from_numpy(expit(z @ np.array(self.weights) + self.intercept))
+        return torch.from_numpy(_scores(z, np.array(self.weights), self.intercept))
 
     @checked
     def accept(self, plans: Plans) -> Bool[Tensor, " B"]:
@@ -329,13 +329,19 @@ class Acceptance:
         weights = sorted(zip(self.names, self.weights, strict=True), key=lambda pair: -abs(pair[1]))
         return "\n".join(
             [
-                f"Acceptance: accepted plans are true in at least {1 - self.alpha:.0%}, with confidence {self.confidence:.0%}",
+                f"Acceptance: accepted plans are true in at least {_percent(1 - self.alpha)}, "
+                f"with confidence {_percent(self.confidence)}",
                 f"  calibrated on  {found.plans} plans, {found.true} of them true",
                 f"  accepted       {found.accepted} of these, {found.accepted_true} of them true",
                 f"  threshold      {self.threshold:.3g}",
                 "  weights        " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weights[:6]),
             ]
         )
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, never rounded up to all: 99.5%, not 100%."""
+    return f"{100 * share:.6g}%"
 
 
 def _trial(accepted: Bool[np.ndarray, " B"], true: Bool[np.ndarray, " B"]) -> Trial:
@@ -385,6 +391,18 @@ def _standardised(
     table: Float[np.ndarray, "B F"], centre: Float[np.ndarray, " F"], scale: Float[np.ndarray, " F"]
 ) -> Float[np.ndarray, "B F"]:
     return np.asarray(np.clip((table - centre) / scale, -CLIP, CLIP))
+
+
+def _scores(
+    z: Float[np.ndarray, "B F"], weights: Float[np.ndarray, " F"], intercept: float
+) -> Float[np.ndarray, " B"]:
+    """Return σ(b + w·z), to the last bit the same for a plan in any batch: λ is itself a score, and plans may equal it."""
+    total = np.full(len(z), intercept)
+    for column, weight in zip(
+        z.T, weights, strict=True
+    ):  # a matrix product rounds by where a row stands in it
+        total += weight * column
+    return np.asarray(expit(total))
 
 
 def _regression(

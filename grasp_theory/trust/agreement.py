@@ -36,6 +36,9 @@ def agreement(
                         that `read` tells of s^k_t, each in units of its standard deviation over all plans and times of
                         the first model.
 
+    `departure` is relative to the batch: a plan that is judged alone, or among other plans, has another.  As a feature of
+    an `Acceptance`, compute it in batches of plans like those of the calibration.
+
     A row whose rollout is not finite has infinite distances, spread and departure, and is not believed.
 
     Arguments

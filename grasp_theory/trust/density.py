@@ -102,7 +102,7 @@ class Transitions:
         check_finite("dynamics", self._missed)
         self._missed_length = self._missed.flatten(1).norm(dim=1)
         sample = self._points[:: max(1, len(states) // 512)]
-        own = torch.cdist(sample, self._points).topk(self.neighbours + 1, largest=False).values[:, 1:].mean(1)
+        own = _distances(sample, self._points).topk(self.neighbours + 1, largest=False).values[:, 1:].mean(1)
         self._unit = float(own.quantile(0.5)) or 1.0
 
     def __len__(self) -> int:
@@ -113,12 +113,11 @@ class Transitions:
         """Return `far`, `error` and `corrected` of B plans; infinite where a rollout is not finite.
 
         Arguments
-            view: the problems as the model sees them.
+            view: the problems as the model sees them; the plans are rolled out by the model of the transitions.
             actions: (B, T, m), the plans.
 
         Raises
             ShapeError: states or actions of another shape than the transitions', or than the view's.
-            ParameterError: the view's dynamics are another model.
             NonFiniteError: an action is not finite.
         """
         actions = checked_actions({"view": view}, actions).to(view.initial_state)
@@ -151,11 +150,16 @@ class Transitions:
     def _nearest(self, states: Tensor, actions: Tensor) -> tuple[Float[Tensor, "B k"], Tensor]:
         """Return the distances of the k nearest transitions and which they are; NaN counts as 0, and is judged at the end."""
         points = torch.nan_to_num(self._place(states, actions), nan=0.0, posinf=1e18, neginf=-1e18)
-        found = torch.cdist(points, self._points).topk(self.neighbours, largest=False)
+        found = _distances(points, self._points).topk(self.neighbours, largest=False)
         return found.values, found.indices
 
     def _place(self, states: Tensor, actions: Tensor) -> Float[Tensor, "B p"]:
         return torch.cat([states.flatten(1) / self._state_scale, actions / self._action_scale], dim=1)
+
+
+def _distances(points: Float[Tensor, "B p"], others: Float[Tensor, "N p"]) -> Float[Tensor, "B N"]:
+    """Return Euclidean distances from differences: squares of states far from 0 would cancel, in float32 to the last digit."""
+    return torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _scale(values: Float[Tensor, "N p"]) -> Float[Tensor, " p"]:

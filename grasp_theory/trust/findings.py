@@ -62,7 +62,7 @@ def findings(found: Measured) -> Sequence[Section]:
 def recommendation(found: Measured) -> Sequence[str]:
     """Return what to do, most important first."""
     lines = [_steps_advice(found)]
-    growth = float(np.nanmedian(found.smoothness.gradient_growth))
+    growth = _typical(found.smoothness.gradient_growth)
     horizon = found.linear.horizon
     total = growth ** (horizon - 1)
     if total > 10.0:
@@ -72,7 +72,7 @@ def recommendation(found: Measured) -> Sequence[str]:
         )
     elif total < 0.1:
         lines.append(
-            f"Gradients through the rollout fade {number(1.0 / total)}-fold from the last action to the first: "
+            f"Gradients through the rollout fade {number(1.0 / total if total else math.inf)}-fold from the last action to the first: "
             "plain gradient descent hardly moves early actions."
         )
     lines.extend(_drift_advice(found))
@@ -170,15 +170,17 @@ def _shown(value: float | int | str) -> str:
 
 def _smoothness(found: Measured) -> Sequence[Finding]:
     s, far = found.smoothness, found.linear.horizon - 1
-    growth = float(np.nanmedian(s.gradient_growth))
+    growth = _typical(s.gradient_growth)
     shooting, lifted = (float(np.median(x)) for x in (s.shooting_lipschitz, s.lifted_lipschitz))
     limit = number(2 / shooting if shooting else math.inf)
     smoother = "smoother" if lifted < shooting else "no smoother here"
+    better = float(np.median(s.lifted_condition)) < float(np.median(s.shooting_condition))
+    conditioned = "better conditioned here" if better else "smooth is not well conditioned"
     return (
         Finding("L_S", spread(s.shooting_lipschitz), f"gradient steps on actions diverge above 2/L_S = {limit}", "Theorem 2"),
         Finding("L_L", spread(s.lifted_lipschitz), f"the same with states as variables: {smoother}", "Theorem 3"),
         Finding("κ(H_S)", spread(s.shooting_condition), "so many plain steps shrink the slowest error by e", "Eq. (22)"),
-        Finding("κ(H_L)", spread(s.lifted_condition), "with states as variables: smooth is not well conditioned", "Eq. (31)"),
+        Finding("κ(H_L)", spread(s.lifted_condition), f"with states as variables: {conditioned}", "Eq. (31)"),
         Finding(
             "gradient growth", f"{spread(s.gradient_growth)} a step",
             f"the first action's is {number(growth**far)} times the last one's", "Eq. (21)",
@@ -363,7 +365,8 @@ def _steps_advice(found: Measured) -> str:
     if chosen["optimizer"].value == "sgd":
         return (
             f"Plain gradient steps with (η_s, η_a) = ({number(r.step_sizes[0])}, {number(r.step_sizes[1])}) converge at "
-            f"r = {number(r.rate.max())} at every horizon: use them."
+            f"r = {number(r.rate.max())} at every horizon{'' if r.exact else ', of the model linearised along these plans'}: "
+            "use them."
         )
     if not r.exists:
         return (

@@ -1,8 +1,9 @@
 """Rates along trajectories: of the greedy closed loop, of the stop-gradient iteration, and a certificate from windows.
 
 A trajectory of T steps is continued by repeating it.  For a periodic sequence ρ_∞(K) = ρ(K_{T−1} ⋯ K_0)^{1/T} exactly, and
-the iteration's uniform rate is the spectral radius of its operator, of which the ring of T steps shows the frequencies
-z^T = 1.  Statements that need no continuation are made by windows: ‖J^k‖ in the norm max_t ‖e_t‖ needs k + 1 steps.
+the iteration's uniform rate is the spectral radius of its operator, of which a ring of L = RT steps shows the frequencies
+z^L = 1, and the plan itself, from its fixed start, max_t ρ(D_t), which is never more.  Statements that need no continuation
+are made by windows: ‖J^k‖ in the norm max_t ‖e_t‖ needs k + 1 steps.
 
 Source: docs/theory/uniform_convergence.md, U1–U7; docs/theory/nonlinear.md, U15.
 """
@@ -34,6 +35,8 @@ ACTION_STEPS = np.geomspace(0.01, 0.9, 8)
 ZOOMS, CLOSE = 3, 4
 """How often the grid is refined around the best pair, and how many values of each step size it has then.  Where A_t are
 not formed, every other value of the first grid is tried, for half as long, and it is not refined."""
+RING = 12
+"""Steps that the ring has at least: a shorter plan is repeated on it, for a short ring shows few frequencies."""
 ITERATIONS, LONG = 120, 800
 """Iterations on the ring over which a rate is measured, by the growth in their second half; the latter once chosen."""
 SEEN = 1.02
@@ -153,9 +156,9 @@ def measured_rates(
     action_steps: Float[np.ndarray, " G"],
     iterations: int = ITERATIONS,
 ) -> Float[np.ndarray, "G P"]:
-    """Return r of G pairs on P trajectories, repeated: how random errors grow on the ring in the second half.
+    """Return r of G pairs on P trajectories, repeated: how random errors grow on the ring in the second half, or max_t ρ(D_t).
 
-    Never more than r but for what is left of faster modes: the ring shows the frequencies z^T = 1.
+    Never more than r but for what is left of faster modes: the ring shows the frequencies z^L = 1, and D_t the centre z = 0.
 
     Arguments
         loop: the loop.
@@ -166,22 +169,47 @@ def measured_rates(
     linear, pairs = loop.linear, len(state_steps)
     generator = torch.Generator().manual_seed(0)
     P, T, n, k = loop.span.shape
-    states = torch.randn(P, T, n, 1, generator=generator, dtype=torch.float64).expand(P, T, n, pairs)
-    actions = torch.randn(P, T, k, 1, generator=generator, dtype=torch.float64).expand(P, T, k, pairs)
+    copies = -(-RING // T)
+    states, actions = (
+        torch.randn(P, T, size, copies, 1, generator=generator, dtype=torch.float64)
+        .expand(P, T, size, copies, pairs)
+        .flatten(3)
+        for size in (n, k)
+    )
     actions = actions * (loop.gain[..., None] > 0.0)
-    eta_s, eta_a = torch.tensor(state_steps), torch.tensor(action_steps)
+    eta_s, eta_a = (torch.from_numpy(np.tile(steps, copies)) for steps in (state_steps, action_steps))
     inputs, growth, half = loop.inputs, torch.zeros(P, pairs, dtype=torch.float64), iterations // 2
     for iteration in range(iterations):
-        prediction = linear.push(states.roll(1, dims=1)) / loop.scale + inputs @ actions
+        before = states.roll(1, dims=1)
+        before[:, 0] = before[:, 0].roll(pairs, dims=2)  # the last step of a copy leads into the next copy
+        prediction = linear.push(before) / loop.scale + inputs @ actions
         residual = states - prediction
         actions = actions + 2.0 * eta_a * (inputs.mT @ (residual - goal_weight * prediction))
         states = states - 2.0 * eta_s * residual
-        size = torch.cat([states, actions], dim=2).flatten(1, 2).norm(dim=1)
+        size = torch.cat([states, actions], dim=2).flatten(1, 2).view(P, -1, pairs).norm(dim=1)
         size = size.clamp_min(torch.finfo(torch.float64).tiny)
-        states, actions = states / size[:, None, None], actions / size[:, None, None]
+        over = size.repeat(1, copies)[:, None, None]
+        states, actions = states / over, actions / over
         if iteration >= half:
             growth += size.log()
-    return (growth / (iterations - half)).exp().T.numpy()
+    measured = (growth / (iterations - half)).exp().T.numpy()
+    return np.maximum(measured, _alone(loop, goal_weight, state_steps, action_steps))
+
+
+def _alone(
+    loop: Loop,
+    goal_weight: float,
+    state_steps: Float[np.ndarray, " G"],
+    action_steps: Float[np.ndarray, " G"],
+) -> Float[np.ndarray, "G P"]:
+    """Return max_t ρ(D_t), the rate of a plan from its fixed start, of idle directions nothing.  Source: Eq. (83)."""
+    b = loop.gain[..., None].numpy()
+    p, q = state_steps, action_steps * (1.0 + goal_weight) * b**2
+    large = p + q + np.hypot(p - q, 2.0 * np.sqrt(state_steps * action_steps) * b)
+    small = 4.0 * state_steps * action_steps * goal_weight * b**2 / large
+    radii = np.maximum(np.abs(1.0 - large), np.where(b > 0.0, np.abs(1.0 - small), 0.0)).max(axis=2)
+    free = (b > 0.0).sum(axis=2) < loop.linear.state_dim  # a direction of states that no action moves
+    return np.asarray(np.maximum(radii, np.where(free, np.abs(1.0 - 2.0 * p), 0.0)).max(axis=1).T)
 
 
 def block_powers(

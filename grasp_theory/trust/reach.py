@@ -39,7 +39,7 @@ class Reach:
             cannot change.
         out_of_reach: the same of C_T and g − s_T without actions, (P,): what the whole plan cannot.
         left_by_set: of that way, what the least actions leave when they are projected onto the action set, (P,).
-        idle: how many of all problems are solved by the actions that planning starts from; None without a goal region.
+        idle: how many of all problems are solved by zero actions, in the action set; None without a goal region.
         least_steps: steps to the goals themselves at the longest step seen, or the bounds given, (B,); None without a metric.
         farthest_step: the farthest that a step was seen to move, in the metric; NaN without one.
     """
@@ -218,7 +218,8 @@ def _idle(problem: PlanningProblem) -> int | None:
     if problem.reached is None:
         return None
     with torch.no_grad():
-        states = rollout(problem.model, problem.initial_state, problem.start())
+        nothing = problem.initial_state.new_zeros(problem.batch, problem.horizon, problem.action_dim)
+        states = rollout(problem.model, problem.initial_state, problem.project(nothing))
         looked_at = states[:, -1:] if problem.reached_when == "last" else states
         inside = [problem.judge(looked_at[:, t], problem.goal) for t in range(looked_at.shape[1])]
     return int(torch.stack(inside).any(0).sum())

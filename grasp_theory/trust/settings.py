@@ -79,10 +79,10 @@ def choose_settings(
             "adam", f"{why}; Adam is not covered by Theorem 6, and is what was tuned"
         )
         state_lr = PERIOD_STEPS * tube.entry_step / period
-        chosen["state_lr"] = Setting(
-            state_lr,
-            f"Adam moves an entry by about its rate: {PERIOD_STEPS:g} typical steps in {period} iterations",
-        )
+        why = f"Adam moves an entry by about its rate: {PERIOD_STEPS:g} typical steps in {period} iterations"
+        if state_lr == 0.0:
+            state_lr, why = default.state_lr, "the planner's own: the typical step of these trajectories is 0"
+        chosen["state_lr"] = Setting(state_lr, why)
         chosen["action_lr"] = Setting(
             CROSSINGS * size / budget,
             f"{CROSSINGS:g} times the range of an action, {size:.3g}, in {budget} iterations",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,22 @@ def test_a_missing_feature_is_named(rule: Acceptance) -> None:
     plans, _ = world(np.random.default_rng(7), 3)
     with pytest.raises(ParameterError, match="idle"):
         rule.accept({"telling": plans["telling"]})
+
+
+def test_a_plan_is_judged_the_same_alone_and_among_others() -> None:
+    """λ is the score of a plan of the calibration, and with features of few values many plans have that very score."""
+    rng = np.random.default_rng(4)
+    plans = {f"votes {i}": rng.integers(0, 4, 400) / 3 for i in range(5)}
+    true = rng.random(400) < expit(2 * sum(plans.values()) - 3)
+    found = Acceptance.calibrate(plans, true, ALPHA)
+    together, accepted = found.probability(plans).numpy(), found.accept(plans).numpy()
+    assert (together == found.threshold).sum() > 1
+    for size in (1, 7):
+        parts = [{name: x[at : at + size] for name, x in plans.items()} for at in range(0, 400, size)]
+        np.testing.assert_array_equal(np.concatenate([found.probability(part) for part in parts]), together)
+        np.testing.assert_array_equal(np.concatenate([found.accept(part) for part in parts]), accepted)
+
+
+def test_what_is_promised_is_not_rounded_up(rule: Acceptance) -> None:
+    text = str(replace(rule, alpha=0.005, confidence=0.999))
+    assert "true in at least 99.5%, with confidence 99.9%" in text

@@ -120,3 +120,12 @@ def test_it_plans_in_any_unit_where_the_default_does_not() -> None:
     for planner in (auto, along_the_line):
         assert bool(planner.plan(small).reached.all())
     assert not bool(GRASP().plan(small).reached.any())
+
+
+def test_where_the_actions_tried_move_nothing_it_keeps_the_planner_s_step_size() -> None:
+    def walled(state: Tensor, action: Tensor) -> Tensor:
+        return state + 0.1 * torch.relu(action - 5.0)
+
+    start = torch.zeros(2, 2, dtype=torch.float64)
+    planner = GRASP.auto(PlanningProblem(walled, start, start + 1.0, 4, 2))
+    assert planner.state_lr == GRASP().state_lr

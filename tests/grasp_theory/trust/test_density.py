@@ -122,3 +122,15 @@ def test_errors() -> None:
         Transitions(model, STATES, ACTIONS, following, action_weight=-1.0)
     with pytest.raises(ShapeError, match="view"):
         SEEN.features(PlanningProblem(lambda s, a: s, START[:, :1], START[:, :1], T, 1), PLANS)
+
+
+def test_states_far_from_zero_are_as_near_in_float32() -> None:
+    far = {}
+    for dtype, offset in ((torch.float64, 0.0), (torch.float32, 100.0)):
+        states, start = ((x + offset).to(dtype) for x in (STATES, START))
+        stay = lambda state, action: state + 0.2 * action  # noqa: E731
+        actions, plans = ACTIONS.to(dtype), PLANS.to(dtype)
+        seen = Transitions(stay, states, actions, stay(states, actions), neighbours=K)
+        view = PlanningProblem(stay, start, torch.zeros_like(start), T, 1)
+        far[dtype] = seen.features(view, plans)["far"].numpy()
+    np.testing.assert_allclose(far[torch.float32], far[torch.float64], rtol=1e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -304,3 +305,27 @@ def test_a_plan_of_thirty_steps_in_forty_dimensions_takes_seconds() -> None:
     started = time.process_time()
     diagnose(problem, errors=0.01)
     assert time.process_time() - started < 30.0
+
+
+def _said(system: Any, horizon: int, **keywords: Any) -> str:
+    problem = linear_problem(system, horizon)
+    actions = drawn(3, problem.batch, horizon, problem.action_dim)
+    return " ".join(str(diagnose(problem, actions=actions, **keywords)).split())
+
+
+def test_gradients_that_end_before_the_first_action_and_actions_that_do_nothing_are_told() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "fade ∞-fold" in _said(LinearSystem([[0.0, 1.0], [0.0, 0.0]], [[0.0], [1.0]]), 5)
+        assert "The actions move nothing here" in _said(LinearSystem([[0.5]], [[0.0]]), 3)
+
+
+def test_it_says_no_more_than_it_computed() -> None:
+    still = _said(LinearSystem([[0.5]], [[1.0]]), 6, goal_weight=1.0)
+    assert "at every horizon: use them" in still
+    varying = TimeVaryingLinearSystem(0.5 + 0.02 * np.arange(6.0)[:, None, None], np.ones((6, 1, 1)))
+    assert "at every horizon, of the model linearised along these plans: use them" in _said(
+        varying, 6, goal_weight=1.0
+    )
+    assert "smooth is not well conditioned" in still
+    assert "better conditioned here" in _said(LinearSystem([[2.0, 0.0], [0.0, 0.1]], np.eye(2)), 6)

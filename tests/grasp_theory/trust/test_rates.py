@@ -13,6 +13,7 @@ from trust_cases import close, linearised
 
 from grasp_theory.trust import linearisation
 from grasp_theory.trust.rates import block_powers, certificate, measured_rates, rates, without_idle_actions
+from linear_systems import stop_gradient
 from linear_systems.errors import UndecidedError, UnstableSystemError
 from linear_systems.examples.random_systems import random_time_varying_system
 from linear_systems.rounding import EPS
@@ -180,3 +181,34 @@ def test_products_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert close(products.greedy[0], dense.greedy[0], 1e-2)
     assert dense.rate[0] - 0.01 <= products.rate[0] < 1.0
     np.testing.assert_allclose(measured_rates(without_idle_actions(linear, TOLERANCE), 1.0, *pairs), measured)
+
+
+def test_a_short_plan_has_no_rate_below_that_of_the_plan_itself() -> None:
+    """A ring of two steps shows two frequencies: at this pair it contracts, and the plan from its fixed start diverges."""
+    rng = np.random.default_rng(2)
+    rng.integers([4, 4, 10])
+    system = TimeVaryingLinearSystem(
+        0.8 * rng.standard_normal((2, 3, 3)) / 3**0.5, rng.standard_normal((2, 3, 1))
+    )
+    loop = without_idle_actions(linearised(system, 2), TOLERANCE)
+    pairs = np.geomspace(0.02, 0.45, 6), np.geomspace(0.02, 0.45, 6)
+    measured = measured_rates(loop, 0.3, *pairs, 600)[:, 0]
+    repeated = TimeVaryingLinearSystem(np.tile(system.A, (6, 1, 1)), np.tile(system.B, (6, 1, 1)))
+    for rate, pair in zip(measured, zip(*map(np.ndarray.tolist, pairs), strict=True), strict=True):
+        alone = stop_gradient.spectral_radius(system, 2, 0.3, pair)
+        assert rate >= alone * (1.0 - 1e-12)
+        J = update_matrix(repeated, 12, 0.3, pair).toarray()
+        _, E = update_blocks(steps_of(repeated, 12, 0.3), pair)
+        J[:4, -4:] += E[0]  # the ring of six repetitions
+        expected = max(alone, float(np.abs(np.linalg.eigvals(J)).max()))
+        assert close(rate, expected, 5e-3)
+
+
+def test_step_sizes_that_are_found_for_short_plans_converge_on_them() -> None:
+    for seed in range(6):
+        system = random_time_varying_system(np.random.default_rng(seed), 2, 1, 2, full_column_rank=True)
+        found = rates(linearised(system, 2), 0.3, TOLERANCE)
+        assert found.step_sizes is not None
+        scaled = TimeVaryingLinearSystem(system.A / found.scale, system.B)
+        alone = stop_gradient.spectral_radius(scaled, 2, 0.3, found.step_sizes)
+        assert found.rate[0] >= alone * (1.0 - 1e-12)

@@ -149,3 +149,11 @@ def test_products_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_linearisation_is_at_hand_for_every_plan() -> None:
     assert linearised(ROTATION, 3, plans=2).plans == 2
+
+
+def test_a_warm_start_is_not_doing_nothing() -> None:
+    problem = linear_problem(
+        LinearSystem([[1.0]], [[1.0]]), 1, reached=lambda s, g: (s - g).norm(dim=1) < 1e-6
+    )
+    solved = replace(problem, initial_actions=(problem.goal - problem.initial_state)[:, None])
+    assert _reach(solved).idle == 0
