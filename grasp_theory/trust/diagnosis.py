@@ -130,7 +130,7 @@ def diagnose(
     responses = final_responses(linear)
     found = rates(linear, weight, tolerance)
     state_step = None if found.step_sizes is None else found.step_sizes[0]
-    noise_tube = tube(linear, state_step, found.scale, wanted)
+    noise_tube = tube(linear, state_step, wanted)
     drifted = None
     if known is None:
         known = card_errors(problem.dynamics)

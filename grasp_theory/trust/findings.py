@@ -83,7 +83,7 @@ def recommendation(found: Measured) -> Sequence[str]:
         )
     elif float(np.median(reach.left_by_set)) > 0.5:
         lines.append(
-            "The action set leaves most of the way to the goal: a longer horizon is needed, or the plans pass walls."
+            "The least actions that reach the goal are mostly outside the action set: if no others reach it, the horizon is too short."
         )
     if _typical(reach.faking) < SHORTCUT:
         lines.append(
@@ -337,7 +337,7 @@ def _reach(found: Measured) -> Sequence[Finding]:
             "one action misses", share(r.out_of_step), "of the way to the goal: no action points there", "U3"
         ),
         Finding("all actions miss", share(r.out_of_reach), "of the way, along these plans", "Eq. (21)"),
-        Finding("the action set leaves", share(r.left_by_set), "of the way, to first order", "Eq. (21)"),
+        Finding("the set leaves at most", share(r.left_by_set), "of the way, to first order", "Eq. (21)"),
     ]
     idle = "not known" if r.idle is None else f"{r.idle} of {problem.batch}"
     meaning = "there is no goal region" if r.idle is None else "problems that show nothing of a planner"

@@ -61,7 +61,7 @@ class Tube:
         return math.sqrt(max(0.0, 2.0 * learning_rate * wanted - learning_rate**2))
 
 
-def tube(linear: Linearisation, state_step: float | None, scale: float, width: float) -> Tube:
+def tube(linear: Linearisation, state_step: float | None, width: float) -> Tube:
     """Return σ for a tube of `width` typical steps at η_s = `state_step`.  Source: Theorem 7, Eq. (96).
 
     With live states the noise travels down the chain (`state_chain.stationary_law`); its width is a root mean square
@@ -73,10 +73,10 @@ def tube(linear: Linearisation, state_step: float | None, scale: float, width: f
         return Tube(step, width, linear.state_dim, math.nan, math.nan)
     wanted = width * step / math.sqrt(linear.state_dim)
     frozen = 2.0 * wanted * math.sqrt(state_step * (1.0 - state_step))
-    return Tube(step, width, linear.state_dim, frozen, _live_growth(linear, state_step, scale))
+    return Tube(step, width, linear.state_dim, frozen, _live_growth(linear, state_step))
 
 
-def _live_growth(linear: Linearisation, state_step: float, scale: float) -> float:
+def _live_growth(linear: Linearisation, state_step: float) -> float:
     if linear.by_states is None or linear.state_dim * linear.horizon > LARGEST_CHAIN:
         return math.nan
     found = []

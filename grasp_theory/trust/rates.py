@@ -193,7 +193,7 @@ def measured_rates(
         if iteration >= half:
             growth += size.log()
     measured = (growth / (iterations - half)).exp().T.numpy()
-    return np.maximum(measured, _alone(loop, goal_weight, state_steps, action_steps))
+    return np.asarray(np.maximum(measured, _alone(loop, goal_weight, state_steps, action_steps)))
 
 
 def _alone(

@@ -38,7 +38,8 @@ class Reach:
         out_of_step: ‖(I − B_0B_0⁺)(g − F(s_0, 0))‖ over ‖g − F(s_0, 0)‖, (P,): of the way to the goal, what one action
             cannot change.
         out_of_reach: the same of C_T and g − s_T without actions, (P,): what the whole plan cannot.
-        left_by_set: of that way, what the least actions leave when they are projected onto the action set, (P,).
+        left_by_set: of that way, what the least actions leave when they are projected onto the action set, (P,): others in the
+            set may leave less.
         idle: how many of all problems are solved by zero actions, in the action set; None without a goal region.
         least_steps: steps to the goals themselves at the longest step seen, or the bounds given, (B,); None without a metric.
         farthest_step: the farthest that a step was seen to move, in the metric; NaN without one.

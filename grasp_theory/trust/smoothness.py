@@ -21,6 +21,9 @@ LARGEST_EXACT = 48
 """State entries up to which C_T and L_L are those of `linear_systems`, in ball arithmetic and by enclosure."""
 TRUSTED_CONDITION = 1e13
 """κ up to which it is taken from singular values in float64, with a relative error below 1e-8."""
+TRUSTED_ROUNDING = 2e-5
+"""κ ε² up to which it is taken for a model that computes in less than float64, with rounding ε: there the smallest singular value is
+rounded by about 1%, and beyond it a direction that no action reaches cannot be told from rounding."""
 LONGEST_COUNT = 400
 """n T up to which a larger κ is found by counting eigenvalues exactly."""
 
@@ -28,6 +31,8 @@ LONGEST_COUNT = 400
 @dataclass(frozen=True, eq=False)
 class Smoothness:
     """Figures of P trajectories of T steps; NaN where a figure is not known, infinity where it exceeds float64.
+
+    κ of a model in float32 is known up to 1.4e9.
 
     Arguments
         shooting_lipschitz: L_S = λmax(H_S), (P,), Eq. (23).
@@ -90,10 +95,19 @@ def final_responses(linear: Linearisation) -> Float[np.ndarray, "P n mT"]:
     return moved.numpy()
 
 
+def _trusted(linear: Linearisation) -> float:
+    """Return the largest κ that the model's own rounding lets be known."""
+    return min(TRUSTED_CONDITION, TRUSTED_ROUNDING / torch.finfo(linear.states.dtype).eps ** 2)
+
+
 def _shooting_condition(linear: Linearisation, plan: int, squares: Float[np.ndarray, " k"]) -> float:
-    if squares[-1] > 0.0 and squares[0] / squares[-1] <= TRUSTED_CONDITION:
+    if squares[-1] > 0.0 and squares[0] / squares[-1] <= _trusted(linear):
         return float(squares[0] / squares[-1])
-    if linear.by_states is None or linear.state_dim * linear.horizon > LONGEST_COUNT:
+    if (
+        linear.by_states is None
+        or linear.states.dtype != torch.float64
+        or linear.state_dim * linear.horizon > LONGEST_COUNT
+    ):
         return math.nan
     try:
         return shooting.condition_number(linear.system(plan), linear.horizon)
@@ -129,9 +143,9 @@ def _lifted_condition(linear: Linearisation, plan: int, largest: float) -> float
             return x.ravel()
 
         smallest = 1.0 / _largest_eigenvalue(inverse, T * n)
-        if largest / smallest <= TRUSTED_CONDITION:
+        if largest / smallest <= _trusted(linear):
             return largest / smallest
-    if linear.state_dim * linear.horizon > LONGEST_COUNT:
+    if linear.states.dtype != torch.float64 or linear.state_dim * linear.horizon > LONGEST_COUNT:
         return math.nan
     try:
         return lifted.condition_number(linear.system(plan), linear.horizon)

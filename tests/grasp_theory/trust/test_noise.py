@@ -41,7 +41,7 @@ def test_errors_add_up_as_theorem_9_says(system: TimeVaryingLinearSystem) -> Non
 def test_tubes(system: TimeVaryingLinearSystem) -> None:
     assert system.length is not None
     linear = linearised(system, system.length)
-    found = tube(linear, 0.2, 1.0, 0.5)
+    found = tube(linear, 0.2, 0.5)
     wanted = 0.5 * found.step / math.sqrt(system.state_dim)
     assert close(noise.tube_variance(0.2, found.frozen_sigma), wanted**2)
     law = state_chain.stationary_law(system, system.length, 0.2, found.live_sigma)
@@ -53,9 +53,9 @@ def test_tubes(system: TimeVaryingLinearSystem) -> None:
 
 
 def test_without_step_sizes_no_tube() -> None:
-    found = tube(linearised(LinearSystem([[0.5]], [[1.0]]), 3), None, 1.0, 1.0)
+    found = tube(linearised(LinearSystem([[0.5]], [[1.0]]), 3), None, 1.0)
     assert math.isnan(found.frozen_sigma)
-    assert math.isnan(tube(linearised(LinearSystem([[0.5]], [[1.0]]), 3), 1.2, 1.0, 1.0).live_sigma)
+    assert math.isnan(tube(linearised(LinearSystem([[0.5]], [[1.0]]), 3), 1.2, 1.0).live_sigma)
 
 
 def test_errors_that_are_all_alike_are_bias() -> None:

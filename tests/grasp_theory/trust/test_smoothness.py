@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from system_strategies import systems, time_varying_systems
 from trust_cases import close, linearised
 
+from grasp_theory import LinearDynamics, PlanningProblem, diagnose
 from grasp_theory.trust import linearisation
 from grasp_theory.trust.smoothness import Smoothness, final_responses, smoothness
 from linear_systems import lifted, shooting
@@ -82,3 +84,21 @@ def test_c_t_beyond_float64_is_said() -> None:
     linear = linearised(LinearSystem([[1e200]], [[1.0]]), 4)
     with pytest.raises(FloatOverflowError, match="C_T"):
         final_responses(linear)
+
+
+def test_what_rounding_hides_is_not_known() -> None:
+    """A direction that no action reaches, rotated: float64 leaves it out, and float32 cannot tell it from rounding."""
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    A, B = turn @ np.diag([0.9, 0.7, 0.5]) @ turn.T, turn[:, :2] @ np.array([[1.0], [1.0]])
+    found = [
+        diagnose(PlanningProblem(
+            LinearDynamics(torch.tensor(A, dtype=dtype), torch.tensor(B, dtype=dtype)),
+            torch.zeros(1, 3, dtype=dtype), torch.ones(1, 3, dtype=dtype), 4, 1,
+        )).smoothness
+        for dtype in (torch.float64, torch.float32)
+    ]  # fmt: skip
+    assert 1.0 < found[0].shooting_condition[0] < 1e4
+    assert 1.0 < found[0].lifted_condition[0] < 1e4
+    assert math.isnan(found[1].shooting_condition[0])
+    assert math.isnan(found[1].lifted_condition[0])
+    np.testing.assert_allclose(found[1].lifted_lipschitz, found[0].lifted_lipschitz, rtol=1e-5)
