@@ -274,7 +274,8 @@ def _inspect_one_modulus(second: float) -> Evidence:
         "1.2 times a rotation": LinearSystem(1.2 * turn, [[0.0], [0.5]]),
         f"λ = 1.2 and {-1.2 * second:g}": LinearSystem(np.diag([1.2, -1.2 * second]), [[1.0], [1.0]]),
     }
-    shown, wrong, code = {}, 0, ""
+    shown: dict[str, float] = {}
+    wrong, code = 0, ""
     for name, system in systems.items():
         before, shoot = (shooting.condition_number(system, T) for T in (80, 160))
         lift = lifted.condition_number(system, 160)
