@@ -116,6 +116,29 @@ def homogeneity(pair: tuple[int, int], other: tuple[int, int], trials: int) -> f
     return float(weight[log_weight <= observed + tie].sum() / weight.sum())
 
 
+@checked
+def equal_shares(pair: tuple[int, int], other: tuple[int, int], trials: int) -> float:
+    """Return the two-sided p-value for equal shares kept: of each planner, its rate in the second setting over the first.
+
+    The logarithm of the ratio of two such shares is taken as normal with the variance Σ (1 − p)/(trials p) over its four
+    rates p (the delta method), so it asks for counts that are not small.
+
+    Arguments
+        pair: the successes of the two planners in the first setting.
+        other: those in the second setting.
+        trials: of each planner in each setting.
+    Raises
+        ParameterError: if a count is not between 0 and `trials`, or one is 0.
+    """
+    counts = (*pair, *other)
+    for count in counts:
+        _check_counts(trials, count=count)
+        positive_integer("count", count)
+    ratio = np.log(other[0] / pair[0]) - np.log(other[1] / pair[1])
+    error = sqrt(sum(1 / count - 1 / trials for count in counts))
+    return float(2.0 * stats.norm.sf(abs(ratio) / error)) if error else 1.0
+
+
 def _support(total: int, trials: int) -> Int[np.ndarray, " counts"]:
     return np.arange(max(0, total - trials), min(total, trials) + 1)
 

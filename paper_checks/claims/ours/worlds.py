@@ -300,12 +300,13 @@ QUESTIONS = (
     ),
     Question(
         "text-state-gradients",
-        "State gradients are brittle, action gradients behave more reasonably",
+        "Stopping brittle state gradients, and keeping those of the actions, mitigates them",
         "Sections 1, 3.1, 3.3 and 6",
-        "In high-dimensional latent spaces state gradients can be exploited; action gradients behave "
-        "better; a smoother state space would make the stop-gradient unnecessary.",
+        "State gradients in high-dimensional latent spaces are brittle and can be exploited, and action gradients behave better: "
+        "to mitigate this, gradients through the state inputs are stopped.",
         "stop-gradient",
-        "If so, stopping the state gradient helps where it is made wrong by a known factor beside the states that can be reached.",
+        "Tried is the remedy: whether stopping the state gradient helps where it is made wrong by a known factor beside the states "
+        "that can be reached.  Whether those of learned models are brittle is what figure3 and state-sensitivity ask.",
     ),
     Question(
         "text-noise-on-states",

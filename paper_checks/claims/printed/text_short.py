@@ -113,7 +113,7 @@ def check_limitations(run: Run) -> None:
         "twice as long.",
         _slower_than_gd,
         2,
-        false_variants={"at least five times": 5},
+        false_variants={"at least four times": 4},
     )
 
 

@@ -62,10 +62,12 @@ def _inspect_printed_variable(variable: sp.Symbol) -> Evidence:
 
 
 def _inspect_own_loss(residual_loss: sp.Expr) -> Evidence:
-    """Judge whether, as s_{t+1} → ±∞ with the prediction fixed, both the loss and its slope are unbounded.
+    """Judge whether, as s_{t+1} → ±∞ with the prediction fixed, both the loss of one transition and its slope are unbounded.
 
-    If they are, for every value of the prediction, then on the product of a neighbourhood of the other variables
-    with a half line every power of them has an infinite integral.
+    Then L_dyn is in no L^p, whatever F: the other transitions add only squares, so L_dyn is at least this one, on the product
+    of a neighbourhood of the other variables with a half line.  Nor is ∇L_dyn, although the next transition depends on
+    s_{t+1} too and may bend the slope: L_dyn still rises by at least of the order of R² over a length R, so that by Hölder's
+    inequality ∫|∂L_dyn|^p is at least of the order of R^{p+1}, and the slope is unbounded.
     """
     z, f = sp.symbols("s_next F", real=True)
     limits = {
@@ -82,7 +84,8 @@ def _inspect_own_loss(residual_loss: sp.Expr) -> Evidence:
         Grade.SYMBOLIC,
         bool(outside),
         f"as s_(t+1) → ±∞: |L| → {limits['L'][0]}, |∂L/∂s_(t+1)| → {limits['∂L'][0]}; depends on s_(t+1) − F only: "
-        f"{invariant}",
+        f"{invariant}.  The other transitions add squares: over a length R the whole loss rises by the order of R² at least, so "
+        "that ∫|∂L|^p, by Hölder's inequality, is of the order of R^(p+1) at least",
         {"|L| at infinity": str(limits["L"][0]), "|∂L| at infinity": str(limits["∂L"][0])},
         "import numpy as np\nresidual_loss = lambda s_next, F: (s_next - F) ** 2\n"
         "print([residual_loss(10.0**k, 0.0) for k in range(6)])",

@@ -147,7 +147,7 @@ def _inspect_best_for_radius(
 ) -> Evidence:
     cases = chosen
     if choice == "single":
-        singles = [(n, s, stop_gradient.best_step_size(s, 1.0)) for n, s in small_systems(run.size(18, 9))]
+        singles = [(n, s, stop_gradient.best_step_size(s, 1.0)) for n, s in small_systems(run.size(36, 9))]
         cases = [(name, system, (eta, eta)) for name, system, eta in singles]
     shown = [name for name, system, eta in cases if expands(system, 1.0, eta)]
     others = [(system, eta) for name, system, eta in cases if name not in shown]

@@ -15,6 +15,7 @@ from scipy.integrate import quad
 from grasp_theory.statistics.proportions import (
     INTERVALS,
     barnard,
+    equal_shares,
     fisher,
     half_width,
     holm,
@@ -92,6 +93,24 @@ def test_homogeneity_sums_the_conditional_law(pair: tuple[int, int], other: tupl
 def test_homogeneity_finds_what_differs_and_accepts_what_does_not() -> None:
     assert homogeneity((90, 10), (10, 90), 100) < 1e-12
     assert homogeneity((50, 50), (50, 50), 100) == pytest.approx(1.0)
+
+
+def test_equal_shares_is_the_normal_test_of_the_log_ratio() -> None:
+    # Table 1: 59.0 to 10.4% of 500 trials against 51.0 to 6.4%.
+    error = np.sqrt(sum(1 / count - 1 / 500 for count in (295, 255, 52, 32)))
+    z = np.log((52 / 295) / (32 / 255)) / error
+    found = equal_shares((295, 255), (52, 32), 500)
+    assert found == pytest.approx(2 * stats.norm.sf(z), rel=RELATIVE)
+    assert found == pytest.approx(equal_shares((255, 295), (32, 52), 500), rel=RELATIVE)
+    assert equal_shares((500, 500), (500, 500), 500) == 1.0
+
+
+def test_equal_shares_keeps_its_level() -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.binomial(500, [0.6, 0.5, 0.12, 0.1], (4000, 4)).tolist()
+    rejected = sum(equal_shares((a, b), (c, d), 500) <= 0.05 for a, b, c, d in draws)
+    # Six standard deviations of a share of 5% of 4000 are 2 points.
+    assert abs(rejected / 4000 - 0.05) < 0.021
 
 
 def test_barnard_keeps_its_level_and_its_direction() -> None:
@@ -197,6 +216,8 @@ def test_lattice_probability_on_a_case_by_hand() -> None:
         lambda: barnard(6, 0, 5),
         lambda: stratified([(1, 1), (9, 0)], 5),
         lambda: homogeneity((1, 1), (0, 9), 5),
+        lambda: equal_shares((1, 1), (0, 1), 5),
+        lambda: equal_shares((1, 1), (1, 6), 5),
         lambda: mcnemar(3, 3, 5),
         lambda: pairing(2, 6, 5, 0.05),
         lambda: half_width("Bayes", 1, 5),
