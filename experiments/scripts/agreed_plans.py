@@ -1,21 +1,22 @@
 """What the agreement of several models adds to plans, at equal evaluations: one attempt, or several and the one they agree on.
 
-    python -m experiments.scripts.agreed_plans point_maze random 16
+    python -m experiments.scripts.agreed_plans plan point_maze random 16
+    python -m experiments.scripts.agreed_plans show
 
-plans the reporting problems of a set with each offline model, by `CheckedPlanner` without a rule: six attempts share the
-study's budget, and the plan whose end the three offline models place nearest to the goal, by their probes, is returned.
-What is true in the environment is kept in `experiments/results/agreed_plans.json`, a set and a planner at a time, and compared
-with the stored trials on the same problems, where a planner has the whole budget for one attempt.  What the judges evaluate,
-two times T for each attempt, is not counted.
+The first plans the reporting problems of a set with each offline model, by `CheckedPlanner` without a rule: six attempts share
+the study's budget, and the plan whose end the three offline models place nearest to the goal, by their probes, is returned.
+With `--alone` the planning model alone says which is nearest: what several attempts give without agreement.  What is true in
+the environment is kept in `experiments/results/agreed_plans.json`, a set and a planner at a time.  The second compares it with
+the stored trials on the same problems, where a planner has the whole budget for one attempt.  What the judges evaluate, two
+times T for each attempt, is not counted.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
@@ -24,18 +25,18 @@ import typer
 from jaxtyping import Bool
 
 from experiments.paths import RESULTS
-from experiments.study.reporting.summary import current
-from experiments.study.tables import FULL, ROWS, SETS, Cell, cells
+from experiments.study.reporting.summary import current, trials_of
+from experiments.study.tables import FULL, PRESETS, ROWS, SETS, Cell, cells
 from experiments.study.targets import AUTO, Tuned, offline_model
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.settings import make_planner
 from experiments.study.trials.store import Store
-from experiments.study.trials.unit import BUDGET, problem_set, stored_model
+from experiments.study.trials.unit import BUDGET, code_digest, model_hash, problem_set, stored_model
 from experiments.threads import one_thread
 from grasp_theory import Plan, Planner, PlanningProblem
 from grasp_theory.command_line import add, expect_writable, new_app
 from grasp_theory.files import write_atomically
-from grasp_theory.statistics.paired_trials import PairedTrials, said_p
+from grasp_theory.statistics.paired_trials import PairedTrials, pooled, said_p
 from grasp_theory.tasks import by_name
 from grasp_theory.trust.checked import OTHER_NOISE, CheckedPlanner
 from grasp_theory.trust.evidence import evidence
@@ -43,9 +44,12 @@ from linear_systems.errors import ParameterError
 
 OUT = RESULTS / "agreed_plans.json"
 ATTEMPTS = 6
+ALONE = ", alone"
 
-Stored = dict[str, dict[str, list[str]]]
-"""Set -> row of the tables -> for each model, "1" or "0" for each problem: whether its plan is true."""
+Entry = dict[str, Any]
+"""`settings`, `code` and `budget` of a planner, and for each model `hash` and `true`: "1" or "0" for each problem."""
+Stored = dict[str, dict[str, Entry]]
+"""Set -> row of the tables, or that row with `ALONE` -> its entry."""
 
 
 def agreed(planner: Planner, judges: Mapping[str, Judge], name: str) -> Bool[np.ndarray, " N"]:
@@ -83,75 +87,120 @@ def _seen(judge: Judge, view: PlanningProblem, rows: torch.Tensor) -> PlanningPr
     )
 
 
-def main(
+def plan(
     task: Annotated[str, typer.Argument(help="Name of the task.")],
     kind: Annotated[str, typer.Argument(help="Kind of the set.")],
     horizon: Annotated[int, typer.Argument(help="T, in model steps.")],
     row: Annotated[str, typer.Option(help=f"One of {', '.join(ROWS.values())}.")] = AUTO,
     problems: Annotated[int, typer.Option(min=2, help="The first of the set.")] = 100,
-    seeds: Annotated[int, typer.Option(min=1, max=3, help="Models planned with.")] = 3,
+    alone: Annotated[bool, typer.Option(help="Let the planning model alone choose.")] = False,
 ) -> None:
-    """Plan with each model, keep what is true, and print the differences to the stored trials."""
+    """Plan with each model, and keep which plans are true."""
     where = (task, kind, horizon)
     if where not in SETS["1"] or kind == "long":
         raise ParameterError(
             "task, kind, horizon", "a set of Table 1 that three models know", f"{where}", "see docs/study.md"
         )
-    known = {cell.row: cell for cell in cells("1", Tuned.load(RESULTS), FULL) if cell.problem_set == where}
+    known = cells_of(where)
     if row not in known:
         raise ParameterError("row", f"one of {', '.join(known)}", repr(row), "check the spelling")
     expect_writable(OUT)
-    stored: Stored = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
-    of_set = stored.setdefault("-".join(map(str, where)), {})
     planner = make_planner(known[row].planner, known[row].settings)
     names = [offline_model(task, seed) for seed in FULL.seeds]
     every = problem_set(f"{task}-{kind}-{horizon}-reporting")
     judges = {name: Judge(by_name(task), stored_model(name), every, range(problems)) for name in names}
-    found = []
+    entry: Entry = {**made_with(known[row]), "models": {}}
     with one_thread():
-        for name in names[:seeds]:
-            true = agreed(planner, judges, name)
-            found.append("".join(str(int(each)) for each in true))
+        for name in names:
+            true = agreed(planner, {name: judges[name]} if alone else judges, name)
+            shown = "".join(str(int(each)) for each in true)
+            entry["models"][name] = {"hash": model_hash(name), "true": shown}
             typer.echo(f"{name}: {true.mean():.1%} true")
-    of_set[row] = found
+    stored = load()
+    stored.setdefault("-".join(map(str, where)), {})[row + ALONE * alone] = entry
     write_atomically(OUT, json.dumps(stored, indent=1) + "\n")
-    for other, difference in differences(found, known, RESULTS).items():
-        low, high = difference.interval()
-        typer.echo(
-            f"{row}, agreed on, less {other}: {100 * difference.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] points, "
-            f"{said_p(difference.p_value)}"
-        )
 
 
-def differences(found: list[str], known: Mapping[str, Cell], results: Path) -> dict[str, PairedTrials]:
-    """Return row -> the paired trials of what is true by agreement and by one attempt of that row.
+def show() -> None:
+    """Print what is stored as a table, and over all sets the differences to one attempt of each planner."""
+    typer.echo("\n".join(shown(load(), current(Store(RESULTS).rows()))))
+
+
+def load() -> Stored:
+    """Return what is stored."""
+    found: Stored = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
+    return found
+
+
+def cells_of(where: tuple[str, str, int]) -> Mapping[str, Cell]:
+    """Return row -> cell of a set of Table 1."""
+    return {cell.row: cell for cell in cells("1", Tuned.load(RESULTS), FULL) if cell.problem_set == where}
+
+
+def made_with(cell: Cell) -> Entry:
+    """Return what of a planner determines its plans."""
+    code = code_digest(cell.planner, cell.problem_set[0], "batch")
+    return {"settings": dict(cell.settings), "code": code, "budget": BUDGET}
+
+
+def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
+    """Yield the lines of `show`.
 
     Arguments
-        found: for each model, "1" or "0" for each problem.
-        known: row -> its cell of one set.
-        results: folder of the stored rows.
+        stored: what agreement gave.
+        rows: the study's `current` rows.
     """
-    rows = current(Store(results).rows()).filter(mode="batch")
-    compared = {}
-    for row, cell in known.items():
-        task, kind, horizon = cell.problem_set
-        settings = json.dumps(dict(sorted(cell.settings)), sort_keys=True)
-        single = rows.filter(
-            (pl.col("task") == task) & (pl.col("kind") == kind) & (pl.col("horizon") == horizon)
-            & (pl.col("planner") == cell.planner) & (pl.col("settings") == settings)
-        )  # fmt: skip
-        pairs = [
-            (int(found[seed][problem]) - int(true), problem)
-            for seed, problem, true in single.select("model_seed", "problem", "final_true").rows()
-            if seed < len(found) and problem < len(found[seed])
-        ]
-        if pairs:
-            compared[row] = PairedTrials.of(*(np.array(each) for each in zip(*pairs, strict=True)))
-    return compared
+    yield "| true, % | one attempt | by agreement | difference | the best tuned planner, one attempt |"
+    yield "|---|---|---|---|---|"
+    records: dict[tuple[str, str], list[PairedTrials]] = {}
+    for name, entries in stored.items():
+        task, kind, horizon = name.split("-")
+        known = cells_of((task, kind, int(horizon)))
+        for row, entry in entries.items():
+            one = row.removesuffix(ALONE)
+            single = {other: paired(entry, rows, cell) for other, cell in known.items()}
+            share = np.mean([int(each) for model in entry["models"].values() for each in model["true"]])
+            rates = {other: share - record.difference for other, record in single.items()}
+            best = max((other for other in rates if other not in (AUTO, *PRESETS)), key=rates.__getitem__)
+            yield (
+                f"| {row}, {task} T = {horizon} | {100 * rates[one]:.1f} | {100 * share:.1f} | {_told(single[one])} "
+                f"| {best} {100 * rates[best]:.1f} |"
+            )
+            for other, record in single.items():
+                records.setdefault((row, other), []).append(record)
+    yield ""
+    for (row, other), found in records.items():
+        record = pooled(found)
+        yield f"{row}, {len(found)} sets, less {other}: {_told(record)}, {said_p(record.p_value)}"
+
+
+def _told(record: PairedTrials) -> str:
+    low, high = record.interval()
+    return f"{100 * record.difference:.1f} [{100 * low:.1f}, {100 * high:.1f}]".replace("-", "−")
+
+
+def paired(entry: Entry, rows: pl.DataFrame, cell: Cell) -> PairedTrials:
+    """Return what is true by agreement and not by one attempt of a cell, or the other way round, on the same problems.
+
+    Arguments
+        entry: what agreement gave.
+        rows: the study's `current` rows.
+        cell: of the same set.
+    """
+    models = entry["models"]
+    pairs = [
+        (int(models[model]["true"][problem]) - int(true), problem)
+        for model, problem, true in trials_of(rows, cell, "batch")
+        .select("model", "problem", "final_true")
+        .rows()
+        if problem < len(models[model]["true"])
+    ]
+    return PairedTrials.of(*(np.array(each) for each in zip(*pairs, strict=True)))
 
 
 app = new_app()
-add(app, main, "the sets that were done before.")
+add(app, plan, "the sets that were done before.")
+add(app, show, "nothing is written.")
 
 if __name__ == "__main__":
     app()

@@ -8,7 +8,6 @@ were given up since.  The stored rows are what the tables are made of: current r
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ import polars as pl
 import typer
 
 from experiments.paths import RESULTS
-from experiments.study.reporting.summary import current
+from experiments.study.reporting.summary import canonical, current
 from experiments.study.tables import FULL, TABLES, cells
 from experiments.study.targets import Tuned
 from experiments.study.trials.store import Store
@@ -49,7 +48,7 @@ def shown(rows: pl.DataFrame, tuned: Tuned) -> pl.DataFrame:
     """
     table = pl.DataFrame(
         [
-            (*cell.problem_set, cell.planner, json.dumps(dict(cell.settings), sort_keys=True))
+            (*cell.problem_set, cell.planner, canonical(cell.settings))
             for number in TABLES
             for cell in cells(number, tuned, FULL)
         ],

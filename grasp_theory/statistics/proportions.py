@@ -127,8 +127,9 @@ def equal_shares(pair: tuple[int, int], other: tuple[int, int], trials: int) -> 
         pair: the successes of the two planners in the first setting.
         other: those in the second setting.
         trials: of each planner in each setting.
+
     Raises
-        ParameterError: if a count is not between 0 and `trials`, or one is 0.
+        ParameterError: if a count is not between 1 and `trials`.
     """
     counts = (*pair, *other)
     for count in counts:

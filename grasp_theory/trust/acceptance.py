@@ -398,9 +398,8 @@ def _scores(
 ) -> Float[np.ndarray, " B"]:
     """Return σ(b + w·z), to the last bit the same for a plan in any batch: λ is itself a score, and plans may equal it."""
     total = np.full(len(z), intercept)
-    for column, weight in zip(
-        z.T, weights, strict=True
-    ):  # a matrix product rounds by where a row stands in it
+    # Column by column: a matrix product rounds by where a row stands in it.
+    for column, weight in zip(z.T, weights, strict=True):
         total += weight * column
     return np.asarray(expit(total))
 

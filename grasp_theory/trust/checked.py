@@ -80,17 +80,17 @@ class CheckedPlanner:
         if seeds is None:
             seeds = torch.randint(2**61, (problem.batch,), generator=generator)
         problem = replace(problem, seeds=seeds)
-        planner, rest = self.planner, self.planner
-        if self.max_evaluations is not None:
-            share = self.max_evaluations // self.attempts
+        planner, most = self.planner, self.max_evaluations
+        share = None if most is None else most // self.attempts
+        if share is not None:
             planner = replace(planner, max_evaluations=share)
-            rest = replace(planner, max_evaluations=self.max_evaluations - share)
         best = planner.plan(problem, stop_when_reached=stop_when_reached)
         probability = self._score(problem, best)
         enough = torch.inf if self.acceptance is None else self.acceptance.threshold
         several = torch.ones(problem.batch, dtype=torch.bool)
-        if self.max_evaluations is not None and problem.reached is not None and self.attempts > 1:
+        if most is not None and share is not None and share < most and problem.reached is not None:
             several = best.reached.cpu()
+            rest = replace(planner, max_evaluations=most - share)
             open_ = ~several & (probability < enough)
             best = self._again(problem, best, probability, open_, rest, 1, stop_when_reached)
         for attempt in range(1, self.attempts):

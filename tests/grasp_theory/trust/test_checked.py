@@ -115,6 +115,8 @@ def test_attempts_share_a_budget_and_a_doubted_plan_gets_what_is_left_of_it_at_o
     )
     assert torch.equal(plan.evaluations, spent)
     assert bool((plan.evaluations <= most).all())
+    once = CheckedPlanner(planner, rule(1.0), losses, 1, most).plan(PROBLEM)
+    assert torch.equal(once.actions, attempt(whole, most, 0).actions)
 
 
 def test_control_takes_it() -> None:
