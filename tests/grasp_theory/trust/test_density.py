@@ -125,10 +125,13 @@ def test_errors() -> None:
 
 
 def test_states_far_from_zero_are_as_near_in_float32() -> None:
+
+    def stay(state: Tensor, action: Tensor) -> Tensor:
+        return state + 0.2 * action
+
     far = {}
     for dtype, offset in ((torch.float64, 0.0), (torch.float32, 100.0)):
         states, start = ((x + offset).to(dtype) for x in (STATES, START))
-        stay = lambda state, action: state + 0.2 * action  # noqa: E731
         actions, plans = ACTIONS.to(dtype), PLANS.to(dtype)
         seen = Transitions(stay, states, actions, stay(states, actions), neighbours=K)
         view = PlanningProblem(stay, start, torch.zeros_like(start), T, 1)

@@ -18,12 +18,13 @@ from experiments.study.reporting.present import former_code, with_present
 from experiments.study.reporting.render import brief, markdown
 from experiments.study.reporting.report import TableReport, table_report
 from experiments.study.reporting.summary import current, outdated
-from experiments.study.tables import FULL, TABLES, cells
+from experiments.study.tables import FULL, TABLES, TITLES, cells
 from experiments.study.targets import Tuned
 from experiments.study.trials.store import existing
 from experiments.study.trials.unit import model_hash, problem_hashes
 
 PAGE = (Path(__file__).parents[4] / "docs/results.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
 SAID = re.compile(r"<!-- rows: [^\n]*-->\n(.*?)<!-- end of rows -->", re.DOTALL)
 
 
@@ -60,6 +61,37 @@ def test_the_page_tells_beside_table_3_what_doing_nothing_solves(rows: pl.DataFr
         for share, horizon in re.findall(r"(\d+)%[^%]*?H = (\d+)", said[1])
     }
     assert told == {column: round(100 * share) for column, share in idle.items() if round(100 * share)}
+
+
+def test_readme_shows_the_stored_trials_and_the_papers_figures(rows: pl.DataFrame) -> None:
+    lines = [
+        line.strip("| \n").split(" | ")
+        for line in README.splitlines()
+        if " / " in line and line.startswith("| ")
+    ]
+    heading = next(line for line in README.splitlines() if line.startswith("| | CEM"))
+    planners = [name.strip(" `()") for name in heading.split("|")[2:-1]]
+    found = {
+        (TITLES[one.cell.problem_set[0]], 5 * one.cell.problem_set[2], one.cell.row): one
+        for one in report("1", rows).cells
+    }
+    told = 0
+    for label, *shown in lines:
+        task, horizon = label.split(", H = ")
+        for planner, text in zip(planners, shown, strict=True):
+            one, figures = (
+                found[task, int(horizon), planner],
+                [int(each) for each in re.findall(r"\d+", text)],
+            )
+            believed = one.outcomes["final_model"]
+            assert one.main is not None
+            assert believed is not None
+            expected = [100 * one.main.rate.value, 100 * believed.rate.value]
+            if one.paper is not None and one.paper.success is not None:
+                expected.append(one.paper.success)
+            assert figures == pytest.approx(expected, abs=0.5 + 1e-9), (label, planner)
+            told += 1
+    assert told == 28
 
 
 def claims_what_is_so(page: str, rows: pl.DataFrame) -> bool:
