@@ -150,7 +150,7 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
         stored: what agreement gave.
         rows: the study's `current` rows.
     """
-    yield "| true, % | one attempt | by agreement | difference | the best tuned planner, one attempt |"
+    yield "| true, % | one attempt | six that share its budget | difference | the best tuned planner, one attempt |"
     yield "|---|---|---|---|---|"
     records: dict[tuple[str, str], list[PairedTrials]] = {}
     for name, entries in stored.items():
@@ -159,6 +159,10 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
         for row, entry in entries.items():
             one = row.removesuffix(ALONE)
             single = {other: paired(entry, rows, cell) for other, cell in known.items()}
+            if row + ALONE in entries:
+                records.setdefault((row, "the planning model alone"), []).append(
+                    between(entry, entries[row + ALONE])
+                )
             share = np.mean([int(each) for model in entry["models"].values() for each in model["true"]])
             rates = {other: share - record.difference for other, record in single.items()}
             best = max((other for other in rates if other not in (AUTO, *PRESETS)), key=rates.__getitem__)
@@ -194,6 +198,18 @@ def paired(entry: Entry, rows: pl.DataFrame, cell: Cell) -> PairedTrials:
         .select("model", "problem", "final_true")
         .rows()
         if problem < len(models[model]["true"])
+    ]
+    return PairedTrials.of(*(np.array(each) for each in zip(*pairs, strict=True)))
+
+
+def between(one: Entry, other: Entry) -> PairedTrials:
+    """Return what is true by one way of choosing and not by another, or the other way round, on the problems of both."""
+    pairs = [
+        (int(first) - int(second), problem)
+        for model, found in one["models"].items()
+        for problem, (first, second) in enumerate(
+            zip(found["true"], other["models"][model]["true"], strict=False)
+        )
     ]
     return PairedTrials.of(*(np.array(each) for each in zip(*pairs, strict=True)))
 

@@ -63,7 +63,7 @@ def test_the_page_shows_what_is_stored() -> None:
     table = lines[: lines.index("")]
     assert [line.strip() for line in said[1].splitlines() if line.strip()] == table
     # The sentences under it have the differences over all sets.
-    for other in ("GRASP.auto", "GRASP", "CEM-GD"):
+    for other in ("GRASP.auto", "GRASP", "CEM-GD", "the planning model alone"):
         (line,) = (
             line for line in lines if line.startswith("GRASP.auto, 4 sets") and f" less {other}:" in line
         )
