@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from nbconvert import MarkdownExporter
@@ -30,6 +32,25 @@ NOTEBOOKS = "experiments/notebooks"
 PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
 )
+
+
+PARTIAL = ".partial"
+"""What the name of a site that is being built ends with."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Build beside the site's folder, so that a build that is killed leaves the former site as it was."""
+    config.site_dir += PARTIAL
+    return config
+
+
+@event_priority(-100)
+def on_post_build(config: MkDocsConfig) -> None:
+    """Put the whole site in the place of the former one."""
+    built = Path(config.site_dir)
+    site = built.with_name(built.name.removesuffix(PARTIAL))
+    shutil.rmtree(site, ignore_errors=True)
+    built.rename(site)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -149,7 +170,9 @@ def _source(path: Path) -> str:
     start = '<script>document.body.className=matchMedia("(prefers-color-scheme: dark)").matches?"dark":""</script>'
     margin = "body{margin:1rem;overflow-x:auto}body.dark{background:#0d1117;color:#e6edf3}"
     body = highlight(text, lexer, HtmlFormatter(linenos=False))
-    return f"{PAGE}<title>{name}</title><style>{style}{margin}</style><body>{start}<h1>{name}</h1>{body}"
+    return (
+        f"{PAGE}<title>{name}</title><style>{style}{margin}</style><body>{start}<h1>{name}</h1>{body}</html>"
+    )
 
 
 def _notebook(path: Path) -> tuple[str, dict[str, bytes]]:
