@@ -220,7 +220,7 @@ RECIPES |= {
     )
     for task, episodes, length, dim, steps in (
         ("point_maze", 1000, 255, 64, 8000),
-        ("push_t", 1000, 100, 64, 3000),
+        ("push_t", 1000, 100, 64, 8000),
         ("wall_single", 250, 250, 32, 1500),
     )
     for latent in ("frozen", "random")
