@@ -38,17 +38,15 @@ class Replays:
 
     Arguments
         rounds: how often; each trains for the steps of `Recipe.robust_predictor`.
-        problems: for each planner, in each round; no more than half the behaviour episodes.
+        problems: for each of the two planners, in each round; no more than half the behaviour episodes.
         horizon: model steps of a plan; None for the horizon of the model's evaluation.
         share: of a training batch; a quarter are contacts, and the rest is behaviour.
-        sampling: whether MPPI plans too, beside GRASP and gradient descent.
     """
 
     rounds: int = 1
     problems: int = 400
     horizon: int | None = None
     share: float = 0.25
-    sampling: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,9 +151,9 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
         predictor=Stage(8000, 512, 1e-3, 8),
         decoder=Stage(1000, 96, 2e-3),
         probe=Stage(5000, 1024, 2e-3),
-        robust_predictor=Stage(2500, 512, 3e-4, 8),
+        robust_predictor=Stage(1500, 512, 3e-4, 8),
         state_noise=0.0,
-        replays=Replays(rounds=4, horizon=10, share=0.4, sampling=True),
+        replays=Replays(rounds=2, horizon=10, share=0.4),
     ),
     ("wall_single_long", "flat"): Recipe(
         episodes=2000,

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from rich.console import Console
 
 from experiments.episodes import Arrays, Episodes, stored
-from experiments.evaluation.exploitability import gradient_planners, make_plans, planners
+from experiments.evaluation.exploitability import gradient_planners, make_plans
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import trials
 from grasp_theory import Planner
@@ -30,37 +30,31 @@ def replayed_plans(
     iterations: int = 150,
     horizon: int | None = None,
     shortest: int = 1,
-    sampling: bool = False,
 ) -> Episodes:
     """Return episodes that execute, in the true environment, plans made with `model` on training problems.
 
     They are made now or read from `folder`, a file for each planner.
 
     The problems are of the kind that an evaluation plans for, but for the purpose "training": no evaluation or tuning
-    sees them.  As many plans are GRASP's as those of gradient descent with noise, and where asked for MPPI's, of as many
-    evaluations.
+    sees them.  Half of the plans are GRASP's and half those of gradient descent with noise.
 
     Arguments
         task: the task.
         model: the model that plans, on any device.
         seed: of problems and planners.
-        problems: how many, for each planner; so many episodes of each are returned.
+        problems: how many, for each planner; twice as many episodes are returned.
         folder: where the files lie.
-        iterations: of each planner that follows gradients.
+        iterations: of each planner.
         horizon: model steps of the plans; None for those of the evaluation.
         shortest: model steps that the plans have at least, so that a window of training fits in.
-        sampling: whether MPPI plans too.
 
     Raises
         ParameterError: if a stored file is damaged or was made with other settings.
     """
     trial = trials(task)
     horizon = max(horizon or trial.horizon, shortest)
-    chosen = gradient_planners(task, iterations)
-    if sampling:
-        chosen["MPPI"] = planners(task, 3 * iterations * horizon)["MPPI"]
     parts = []
-    for k, (name, planner) in enumerate(chosen.items()):
+    for k, (name, planner) in enumerate(gradient_planners(task, iterations).items()):
         settings = {
             "format": FORMAT, "task": task.name, "replays of": fingerprint(model), "planner": repr(planner),
             "kind": trial.plan_kind, "horizon": horizon, "problems": problems, "seed": seed,
@@ -70,7 +64,7 @@ def replayed_plans(
             Console(stderr=True).print(f"replaying {problems} plans of {name}")
             given = make_problems(
                 task.name, trial.plan_kind, horizon=horizon, count=problems, purpose="training",
-                seed=len(chosen) * seed + k,
+                seed=2 * seed + k,
             )  # fmt: skip
             actions = environment_actions(task, make_plans(task, model, given, planner, seed).actions)
             return _episodes(task, given, task.simulate(given.starts, actions), actions)

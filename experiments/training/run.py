@@ -158,7 +158,6 @@ class Run:
                 problems=min(wanted.problems, recipe.episodes // 2),
                 horizon=wanted.horizon,
                 shortest=recipe.robust_predictor.unroll,
-                sampling=wanted.sampling,
             )
             given.append(replays)
             seen.append((*self._encoded(model, replays, "replays"), wanted.share))
