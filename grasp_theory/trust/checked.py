@@ -123,7 +123,7 @@ class CheckedPlanner:
             for name in ("evaluations", "looks", "believed_looks")
         }
         probability[open_] = torch.maximum(probability[open_], found)
-        return replace(_rows(concatenate([best, other]), taken), **spent)
+        return replace(chosen_rows(concatenate([best, other]), taken), **spent)
 
     def _score(self, problem: PlanningProblem, plan: Plan) -> Tensor:
         facts = self.evidence(problem, plan)
@@ -147,7 +147,7 @@ class CheckedPlanner:
         return found
 
 
-def _rows(plan: Plan, rows: Int[Tensor, " N"]) -> Plan:
+def chosen_rows(plan: Plan, rows: Int[Tensor, " N"]) -> Plan:
     """Return some of the plans, without history and curve."""
     first = FirstReached(**{each.name: getattr(plan.first, each.name)[rows] for each in fields(FirstReached)})
     names = [each.name for each in fields(Plan) if each.name not in ("first", "history", "curve", "judged")]

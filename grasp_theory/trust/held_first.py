@@ -1,0 +1,228 @@
+"""A planner that holds actions first, and plans freely where the model does not believe the held plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from grasp_theory.action_sets import ActionSet
+from grasp_theory.dynamics import AnyDynamics, Dynamics, TimeVaryingDynamics
+from grasp_theory.planners import GRASP, MPPI, Plan, Planner
+from grasp_theory.planners.loop.plan import concatenate
+from grasp_theory.problem import PlanningProblem
+from grasp_theory.trust.checked import OTHER_NOISE, chosen_rows
+from grasp_theory.trust.settings import action_range
+from linear_systems.checked import checked
+from linear_systems.errors import ParameterError
+from linear_systems.validation import positive_float, positive_integer
+
+SHARE = 1.0 / 3.0
+"""Of the budget, for held plans; chosen on tuning problems of PointMaze and Push-T, among 0.2, 1/3 and 0.5."""
+FAR = 1e3
+"""How far the action set is asked whether it treats all groups of an action alike, relative to unit actions."""
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class HeldFirst:
+    """Plans with held actions, and freely where the model does not believe that the held plan reaches its goal region.
+
+    A model action that stacks k actions of the world, a = (x_1, …, x_k), is held where x_1 = … = x_k = x.  First
+    `first` plans x_0, …, x_{T−1} in the model F(s, (x, …, x)), with a share of the evaluations; problems whose plan the
+    model believes keep it, and for the others `planner` plans with all actions and the rest of the evaluations.  Of these two
+    plans the free one is returned if the model believes it or its loss is less.
+
+    Why: plans that exploit a learned model are jagged, as its data hardly ever are, and held plans cannot be.  Where bodies have
+    inertia, held plans are as good; what it is worth is measured in docs/trust.md.  `control` takes it in place of a planner.
+
+    Arguments
+        planner: plans freely.
+        first: plans held actions; a sampling planner, as gradients get caught more easily with so few actions.
+        size: entries of one of the world's actions, m / k; it divides m.
+        share: of `max_evaluations`, for held plans, in [0, 1); 0: none is made.
+        max_evaluations: M, model steps that both together may evaluate for a problem, a gradient counting as 3, whatever the
+            planners' own is; None: each has its own.
+
+    Raises
+        ParameterError: a value outside its domain.
+    """
+
+    planner: Planner
+    first: Planner
+    size: int
+    share: float = SHARE
+    max_evaluations: int | None = None
+
+    def __post_init__(self) -> None:
+        positive_integer("size", self.size)
+        if positive_float("share", self.share, allow_zero=True) >= 1.0:
+            raise ParameterError(
+                "share", "a number in [0, 1)", f"{self.share}", "leave some to the free plans"
+            )
+        if self.max_evaluations is not None:
+            positive_integer("max_evaluations", self.max_evaluations, minimum=2)
+
+    @classmethod
+    def auto(cls, problem: PlanningProblem, size: int, max_evaluations: int) -> HeldFirst:
+        """Return it with settings for these problems that come from the model alone: no trial, no outcome.
+
+        Free plans are those of `GRASP.auto(problem)`.  Held ones are MPPI's: 100 samples, noise as large as half the range of an
+        action, and four fifths of it in the next iteration.  Where greedy plans reach the goals in the model (then `GRASP.auto`
+        starts greedily), single steps suffice and may have to be precise: no held plan is made.
+
+        Arguments
+            problem: B problems, as `GRASP.auto` takes them.
+            size: entries of one of the world's actions.
+            max_evaluations: M, of each problem.
+
+        Raises
+            ShapeError, DTypeError, NonFiniteError, ParameterError: as `GRASP.auto`.
+        """
+        free = replace(GRASP.auto(problem), iterations=max_evaluations)
+        noise = action_range(problem, problem.start())
+        first = MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max_evaluations)
+        share = 0.0 if free.start == "greedy" else SHARE
+        return cls(planner=free, first=first, size=size, share=share, max_evaluations=max_evaluations)
+
+    def plan(
+        self,
+        problem: PlanningProblem,
+        generator: torch.Generator | None = None,
+        *,
+        stop_when_reached: bool = False,
+    ) -> Plan:
+        """Return the plans; `evaluations` and `looks` are those of both stages.
+
+        Arguments
+            problem: B problems, with `reached`.
+            generator: where seeds are drawn, unless `problem.seeds` gives them.
+            stop_when_reached: of each stage: a plan that goes on to the least loss ends well inside the goal region.
+
+        Raises
+            ParameterError: the problem has no `reached`, `size` does not divide its actions, or the action set does not treat
+                the world's actions in one of the model's alike.
+        """
+        if problem.reached is None:
+            raise ParameterError(
+                "problem", "problems with `reached`, which says whether a held plan will do", "none",
+                "pass reached=lambda states, goals: ... to PlanningProblem",
+            )  # fmt: skip
+        seeds = problem.seeds
+        if seeds is None:
+            seeds = torch.randint(2**61, (problem.batch,), generator=generator)
+        problem = replace(problem, seeds=seeds)
+        first, planner, most = self.first, self.planner, self.max_evaluations
+        if most is not None:
+            held_most = int(self.share * most)
+            first, planner = (
+                replace(first, max_evaluations=max(held_most, 1)),
+                replace(planner, max_evaluations=most - held_most),
+            )
+        if self.share == 0.0:
+            return planner.plan(problem, stop_when_reached=stop_when_reached)
+        held = _released(
+            first.plan(held_problem(problem, self.size), stop_when_reached=stop_when_reached), problem
+        )
+        open_ = torch.nonzero(~held.reached).flatten()
+        if not len(open_):
+            return held
+        part = replace(
+            problem, initial_state=problem.initial_state[open_], goal=problem.goal[open_],
+            initial_actions=None if problem.initial_actions is None else problem.initial_actions[open_],
+            seeds=seeds[open_.to(seeds.device)] + OTHER_NOISE,
+        )  # fmt: skip
+        free = planner.plan(part, stop_when_reached=stop_when_reached)
+        better = free.reached | (free.loss < held.loss[open_])
+        taken = torch.arange(problem.batch)
+        taken[open_[better].cpu()] = problem.batch + torch.nonzero(better).flatten().cpu()
+        spent = {
+            name: getattr(held, name).index_add(0, open_, getattr(free, name))
+            for name in ("evaluations", "looks", "believed_looks")
+        }
+        return replace(chosen_rows(concatenate([held, free]), taken), **spent)
+
+
+def held_problem(problem: PlanningProblem, size: int) -> PlanningProblem:
+    """Return the same problems with one of the world's actions for each step of the model, which is held.
+
+    Arguments
+        problem: B problems, with actions of m entries.
+        size: entries of one of the world's actions; it divides m.
+
+    Raises
+        ParameterError: it does not, or the action set does not treat the m / size actions alike.
+    """
+    copies, rest = divmod(problem.action_dim, positive_integer("size", size))
+    if rest:
+        raise ParameterError(
+            "size", f"a divisor of the {problem.action_dim} entries of an action", f"{size}",
+            "pass the entries of one of the world's actions",
+        )  # fmt: skip
+    cost, start = problem.stage_cost, problem.initial_actions
+    return replace(
+        problem, dynamics=_held(problem.model, copies), action_dim=size, action_bounds=None,
+        action_set=None if problem.allowed is None else _OneOfEach(problem, size),
+        stage_cost=None if cost is None else lambda states, actions: cost(states, _copied(actions, copies)),
+        initial_actions=None if start is None else start.reshape(*start.shape[:-1], copies, size).mean(-2),
+    )  # fmt: skip
+
+
+def _copied(actions: Float[Tensor, "*batch k"], copies: int) -> Float[Tensor, "*batch m"]:
+    return actions.repeat(*[1] * (actions.ndim - 1), copies)
+
+
+def _released(plan: Plan, problem: PlanningProblem) -> Plan:
+    """Return a plan of held actions as one of all actions."""
+    copies = problem.action_dim // plan.actions.shape[-1]
+    first = replace(plan.first, actions=_copied(plan.first.actions, copies))
+    return replace(plan, actions=_copied(plan.actions, copies), first=first, history=None, curve=None)
+
+
+def _held(model: AnyDynamics, copies: int) -> AnyDynamics:
+    return _TimeVarying(model, copies) if isinstance(model, TimeVaryingDynamics) else _Constant(model, copies)
+
+
+@dataclass(frozen=True)
+class _Constant:
+    model: Dynamics
+    copies: int
+
+    def step(self, state: Tensor, action: Tensor) -> Tensor:
+        return self.model.step(state, _copied(action, self.copies))
+
+
+@dataclass(frozen=True)
+class _TimeVarying:
+    model: TimeVaryingDynamics
+    copies: int
+
+    @property
+    def length(self) -> int:
+        return self.model.length
+
+    def at(self, time: int | slice) -> Dynamics:
+        return _Constant(self.model.at(time), self.copies)
+
+
+class _OneOfEach(ActionSet):
+    """The actions x for which (x, …, x) is in a problem's set, if that treats its groups alike."""
+
+    def __init__(self, problem: PlanningProblem, size: int) -> None:
+        self._project: Callable[[Tensor], Tensor] = problem.project
+        self._size, self._copies = size, problem.action_dim // size
+        generator = torch.Generator().manual_seed(0)
+        asked = FAR * torch.randn(64, 1, size, generator=generator, dtype=torch.float64)
+        groups = self._project(_copied(asked.to(problem.initial_state), self._copies))
+        groups = groups.reshape(*groups.shape[:-1], self._copies, size)
+        if not torch.allclose(groups, groups[..., :1, :].expand_as(groups)):
+            raise ParameterError(
+                "action_set", f"one that treats the {self._copies} actions of the world in one of the model's alike",
+                "one that does not", "pass a Box with numbers as bounds, or Balls(radius, size)",
+            )  # fmt: skip
+
+    def project(self, actions: Float[Tensor, "*batch m"]) -> Float[Tensor, "*batch m"]:
+        return self._project(_copied(actions, self._copies))[..., : self._size]
