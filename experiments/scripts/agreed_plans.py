@@ -167,7 +167,7 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
             rates = {other: share - record.difference for other, record in single.items()}
             best = max((other for other in rates if other not in (AUTO, *PRESETS)), key=rates.__getitem__)
             yield (
-                f"| {row}, {task} T = {horizon} | {100 * rates[one]:.1f} | {100 * share:.1f} | {_told(single[one])} "
+                f"| {row}, {task} T = {horizon} | {100 * rates[one]:.1f} | {100 * share:.1f} | {told(single[one])} "
                 f"| {best} {100 * rates[best]:.1f} |"
             )
             for other, record in single.items():
@@ -175,26 +175,28 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
     yield ""
     for (row, other), found in records.items():
         record = pooled(found)
-        yield f"{row}, {len(found)} sets, less {other}: {_told(record)}, {said_p(record.p_value)}"
+        yield f"{row}, {len(found)} sets, less {other}: {told(record)}, {said_p(record.p_value)}"
 
 
-def _told(record: PairedTrials) -> str:
+def told(record: PairedTrials) -> str:
+    """Return a difference with its interval, in points."""
     low, high = record.interval()
     return f"{100 * record.difference:.1f} [{100 * low:.1f}, {100 * high:.1f}]".replace("-", "−")
 
 
-def paired(entry: Entry, rows: pl.DataFrame, cell: Cell) -> PairedTrials:
-    """Return what is true by agreement and not by one attempt of a cell, or the other way round, on the same problems.
+def paired(entry: Entry, rows: pl.DataFrame, cell: Cell, mode: str = "batch") -> PairedTrials:
+    """Return what is true by an entry and not by one attempt of a cell, or the other way round, on the same problems.
 
     Arguments
-        entry: what agreement gave.
+        entry: what agreement gave, or anything with `models`.
         rows: the study's `current` rows.
         cell: of the same set.
+        mode: of the rows.
     """
     models = entry["models"]
     pairs = [
         (int(models[model]["true"][problem]) - int(true), problem)
-        for model, problem, true in trials_of(rows, cell, "batch")
+        for model, problem, true in trials_of(rows, cell, mode)
         .select("model", "problem", "final_true")
         .rows()
         if problem < len(models[model]["true"])

@@ -1,0 +1,205 @@
+"""What holding actions first is worth, at equal evaluations: `HeldFirst.auto` on the study's problems, beside its planners.
+
+    python -m experiments.scripts.held_plans plan point_maze random 16
+    python -m experiments.scripts.held_plans plan point_maze random 16 --loop
+    python -m experiments.scripts.held_plans show
+
+The first plans the reporting problems of a set with each offline model, in the study's budget, or with `--loop` in closed loop,
+and keeps what is believed and true in `experiments/results/held_plans.json`, a set at a time.  The second compares it with the
+stored trials on the same problems.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Any, cast
+
+import numpy as np
+import polars as pl
+import typer
+
+from experiments.paths import RESULTS
+from experiments.scripts.agreed_plans import paired, told
+from experiments.study.code.modules import Definition
+from experiments.study.reporting.summary import current
+from experiments.study.tables import FULL, PRESETS, Cell, cells
+from experiments.study.targets import AUTO, Tuned, offline_model
+from experiments.study.trials.judge import Judge
+from experiments.study.trials.loop import closed_loop
+from experiments.study.trials.settings import make_planner
+from experiments.study.trials.store import Store
+from experiments.study.trials.unit import (
+    BUDGET,
+    code_digest,
+    model_hash,
+    problem_set,
+    repository,
+    stored_model,
+)
+from experiments.threads import one_thread
+from grasp_theory import Planner
+from grasp_theory.command_line import add, expect_writable, new_app
+from grasp_theory.files import write_atomically
+from grasp_theory.statistics.paired_trials import PairedTrials, pooled, said_p
+from grasp_theory.tasks import by_name
+from grasp_theory.trust.held_first import HeldFirst
+from linear_systems.errors import ParameterError
+
+OUT = RESULTS / "held_plans.json"
+LOOP = ", closed loop"
+_PLAN = Definition("grasp_theory.trust.held_first", "HeldFirst")
+
+Entry = dict[str, Any]
+"""`code`, `budget`, and for each model `hash`, `share` of held plans, `held`, `believed` and `true`: "1" or "0" a problem."""
+Stored = dict[str, Entry]
+"""Set, or that with `LOOP` -> its entry."""
+
+
+def flags(values: Any) -> str:
+    """Return booleans as they are stored."""
+    return "".join(str(int(each)) for each in values)
+
+
+def plan(
+    task: Annotated[str, typer.Argument(help="Name of the task.")],
+    kind: Annotated[str, typer.Argument(help="Kind of the set.")],
+    horizon: Annotated[int, typer.Argument(help="T, in model steps.")],
+    problems: Annotated[int | None, typer.Option(min=2, help="The first of the set; by default all.")] = None,
+    loop: Annotated[bool, typer.Option(help="In closed loop, as the study's.")] = False,
+) -> None:
+    """Plan with each model, and keep which plans are held, believed and true."""
+    where = (task, kind, horizon)
+    if not (known := cells_of(where, "mpc" if loop else "batch")):
+        raise ParameterError(
+            "task, kind, horizon", "a set that the tables have", f"{where}", "see docs/study.md"
+        )
+    expect_writable(OUT)
+    most = min(FULL.looped, FULL.problems) if loop else FULL.problems // (1 + (kind == "long"))
+    models: dict[str, Entry] = {}
+    for seed in FULL.seeds[: 1 if kind == "long" else None]:
+        name = offline_model(task, seed)
+        every = problem_set(f"{task}-{kind}-{horizon}-reporting")
+        judge = Judge(by_name(task), stored_model(name), every, range(problems or most))
+        with one_thread():
+            models[name] = {"hash": model_hash(name), **judged(judge, known[AUTO], loop=loop)}
+        true = models[name]["true"]
+        typer.echo(f"{name}: {true.count('1')} of {len(true)} true")
+    stored = load()
+    stored["-".join(map(str, where)) + LOOP * loop] = {**made_with(known[AUTO], loop), "models": models}
+    write_atomically(OUT, json.dumps(stored, indent=1) + "\n")
+
+
+def judged(judge: Judge, cell: Cell, *, loop: bool) -> Entry:
+    """Return what becomes of the plans for a judge's problems.
+
+    Arguments
+        judge: the problems and the model.
+        cell: of `GRASP.auto`, which set itself on the tuning problems: so free plans are those of the tables.
+        loop: whether they are planned in closed loop, in which nothing says whether they are held or believed.
+    """
+    problem, size = judge.problem(0), judge.task.action_dim
+    budget = BUDGET * problem.horizon
+    free = replace(make_planner(cell.planner, cell.settings), iterations=budget)
+    planner = replace(HeldFirst.auto(problem, size, budget), planner=free)
+    if loop:
+        run = closed_loop(judge, cast(Planner, planner), 0)
+        return {"share": planner.share, "true": flags(run.solved_at >= 0)}
+    plan = planner.plan(problem)
+    assert int(plan.evaluations.max()) <= budget
+    groups = plan.actions.unflatten(-1, (-1, size))  # type: ignore[no-untyped-call]  # torch has no type for it
+    held = (groups == groups[..., :1, :]).flatten(1).all(1)
+    return {
+        "share": planner.share, "held": flags(held), "believed": flags(plan.reached),
+        "true": flags(judge.replay(plan.actions)[0]),
+    }  # fmt: skip
+
+
+def show() -> None:
+    """Print what is stored as a table, and the differences to the study's planners."""
+    typer.echo("\n".join(shown(load(), current(Store(RESULTS).rows()))))
+
+
+def load() -> Stored:
+    """Return what is stored."""
+    found: Stored = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
+    return found
+
+
+def cells_of(where: tuple[str, str, int], mode: str) -> dict[str, Cell]:
+    """Return row -> cell of a set of the tables."""
+    numbers = ("mpc",) if mode == "mpc" else ("1", "3")
+    tuned = Tuned.load(RESULTS)
+    every = (cell for number in numbers for cell in cells(number, tuned, FULL))
+    return {cell.row: cell for cell in every if cell.problem_set == where}
+
+
+def made_with(cell: Cell, loop: bool) -> Entry:
+    """Return what determines plans, the models apart: the settings and code of `GRASP.auto`, and the code of `HeldFirst`."""
+    return {
+        "settings": dict(cell.settings), "budget": BUDGET,
+        "code": [
+            code_digest(cell.planner, cell.problem_set[0], "mpc" if loop else "batch"),
+            repository().closure(_PLAN, []).digest(),
+        ],
+    }  # fmt: skip
+
+
+def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
+    """Yield the lines of `show`.
+
+    Arguments
+        stored: what holding first gave.
+        rows: the study's `current` rows.
+    """
+    yield "| true, % | n | `GRASP.auto` | held first (believed; of these held) | difference | the best tuned planner |"
+    yield "|---|---|---|---|---|---|"
+    records: dict[tuple[str, str], list[PairedTrials]] = {}
+    for name, entry in stored.items():
+        task, kind, steps = name.removesuffix(LOOP).split("-")
+        loop = name.endswith(LOOP)
+        mode = "mpc" if loop else "batch"
+        known = cells_of((task, kind, int(steps)), mode)
+        records_of = {row: paired(entry, rows, cell, mode) for row, cell in known.items()}
+        models = list(entry["models"].values())
+        share = _share(models, "true")
+        rates = {row: share - record.difference for row, record in records_of.items()}
+        best = max((row for row in rates if row not in (AUTO, *PRESETS)), key=rates.__getitem__)
+        of_these = (
+            "" if loop else f" ({_percent(_share(models, 'believed'))}; {_percent(_believed_held(models))})"
+        )
+        yield (
+            f"| {task}, T = {steps}{LOOP * loop} | {len(models)} × {len(models[0]['true'])} | {_percent(rates[AUTO])} "
+            f"| {_percent(share)}{of_these} | {told(records_of[AUTO])} "
+            f"| {best} {_percent(rates[best])}; {told(records_of[best])} |"
+        )
+        for row, record in records_of.items():
+            records.setdefault((LOOP if loop else ", plans", row), []).append(record)
+    yield ""
+    for (way, row), found in records.items():
+        record = pooled(found)
+        yield f"held first{way}, {len(found)} sets, less {row}: {told(record)}, {said_p(record.p_value)}"
+
+
+def _share(models: list[Entry], what: str) -> float:
+    return float(np.mean([int(each) for model in models for each in model[what]]))
+
+
+def _believed_held(models: list[Entry]) -> float:
+    """Return which share of the believed plans are held."""
+    pairs = [pair for model in models for pair in zip(model["held"], model["believed"], strict=True)]
+    believed = [held == "1" for held, is_believed in pairs if is_believed == "1"]
+    return float(np.mean(believed)) if believed else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+app = new_app()
+add(app, plan, "the sets that were done before.")
+add(app, show, "nothing is written.")
+
+if __name__ == "__main__":
+    app()
