@@ -129,7 +129,8 @@ def as_booleans(argument: str, found: object, count: int, hint: str) -> Tensor:
         told = hasattr(found, "shape") or isinstance(found, list)
         raise ShapeError(
             argument, f"booleans of shape ({count},)",
-            f"shape {tuple(answer.shape)} of {answer.dtype}" if told else shown(found), hint,
+            f"shape {tuple(answer.shape)} of {answer.dtype}" if told else shown(found),
+            hint + f"; it was given {count} rows, and should use its arguments alone" * (told and answer.shape != (count,)),
         )  # fmt: skip
     return torch.as_tensor(answer)
 

@@ -349,6 +349,15 @@ class PlanningProblem:
                 chosen = Box(low, high)
             if isinstance(chosen, Box):
                 chosen = chosen.to(self.initial_state)
+                if any(
+                    torch.as_tensor(bound).shape not in ((), (self.action_dim,))
+                    for bound in (chosen.low, chosen.high)
+                ):
+                    raise ShapeError(
+                        argument, f"bounds of {self.action_dim} components, as many as action_dim, or numbers",
+                        f"shapes {tuple(torch.as_tensor(chosen.low).shape)} and {tuple(torch.as_tensor(chosen.high).shape)}",
+                        "pass one bound for each component of an action, or another action_dim",
+                    )  # fmt: skip
             projected = chosen.project(zeros)  # type: ignore[union-attr]
         except InvalidInputError as error:
             raise type(error)(argument, error.expected, error.found, error.hint) from error

@@ -8,6 +8,7 @@ from torch import Tensor
 from grasp_theory import dynamics as plain
 from grasp_theory.boundary import warn_of_training
 from linear_systems.checked import checked
+from linear_systems.errors import ParameterError
 
 
 @checked
@@ -41,7 +42,13 @@ def rollout(
             `grasp_theory.dynamics.rollout` says nothing of it.
     """
     _warn(dynamics)
-    return plain.rollout(dynamics, initial_state, actions, noise=noise, checkpoint=checkpoint)
+    try:
+        return plain.rollout(dynamics, initial_state, actions, noise=noise, checkpoint=checkpoint)
+    except ParameterError as error:
+        if error.__cause__ is None or actions.ndim != 2 or initial_state.ndim == 1:
+            raise
+        hint = "actions (T, m) take all of initial_state for one state: pass actions (B, T, m) for a batch of B states"
+        raise ParameterError("actions", error.expected, error.found, hint) from error.__cause__
 
 
 def _warn(model: object) -> None:

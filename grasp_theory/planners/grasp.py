@@ -12,7 +12,7 @@ from torch import Tensor
 from grasp_theory.dynamics import is_compiled
 from grasp_theory.objectives import lifted_pulls
 from grasp_theory.planners.cem import refine_around
-from grasp_theory.planners.loop.evaluations import gradients, rollout_gradient
+from grasp_theory.planners.loop.evaluations import INDIFFERENT, gradients, rollout_gradient
 from grasp_theory.planners.loop.greedy import GREEDY, greedy_rollout
 from grasp_theory.planners.loop.levenberg_marquardt import LARGEST_STATE, LevenbergMarquardt, sync_passes
 from grasp_theory.planners.loop.lifted import LiftedPlanner, LiftedSearch, interpolation
@@ -28,6 +28,7 @@ from grasp_theory.planners.loop.settings import (
 )
 from grasp_theory.problem import PlanningProblem
 from linear_systems.checked import checked
+from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
 
 
@@ -335,6 +336,8 @@ class _GraspSearch(LiftedSearch):
         with torch.enable_grad():
             if problem.goal_distance is not None and goal_weight:
                 distances = problem.goal_losses(prediction, self.rows.goal.unsqueeze(1))
+                if not distances.requires_grad:
+                    raise ParameterError("goal_distance", *INDIFFERENT)
                 costs.append(goal_weight * distances.sum())
             if problem.stage_cost is not None:
                 costs.append(problem.stage_costs(prediction, actions).sum())

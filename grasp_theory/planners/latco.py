@@ -8,13 +8,14 @@ from typing import Literal
 import torch
 
 from grasp_theory.objectives import step_defects
-from grasp_theory.planners.loop.evaluations import gradients
+from grasp_theory.planners.loop.evaluations import INDIFFERENT, gradients
 from grasp_theory.planners.loop.lifted import LiftedPlanner, LiftedSearch
 from grasp_theory.planners.loop.optimizers import OptimizerName
 from grasp_theory.planners.loop.rows import GRADIENT, Rows
 from grasp_theory.planners.loop.search import Incumbents, Search
 from grasp_theory.planners.loop.settings import check_choices, check_numbers, require_distinct_restarts
 from linear_systems.checked import checked
+from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
 
 MULTIPLIER_RANGE = (1e-6, 1e6)
@@ -111,6 +112,8 @@ class _LatCoSearch(LiftedSearch):
             loss = (self.multipliers * defects).sum()
             if options.constraint == "multipliers":
                 final = problem.goal_losses(states[:, -1:], goal.unsqueeze(1))
+                if not final.requires_grad:
+                    raise ParameterError("goal_distance", *INDIFFERENT)
                 loss = loss + options.goal_weight * final.sum()
             if problem.stage_cost is not None:
                 loss = loss + problem.stage_costs(states[:, 1:], actions).sum()

@@ -29,6 +29,7 @@ from linear_systems.validation import fraction
 Plans = Mapping[str, Any]
 """Feature name -> (B,) numbers, one a plan: what `evidence` returns, or features of one's own; ±∞ is taken."""
 FORMAT = 1
+FRESH = "a larger alpha, or other features, only on problems that were not tried yet: the confidence holds for the first try"
 CLIP = 3.0
 """Standardised features beyond this say no more."""
 
@@ -163,7 +164,7 @@ class Acceptance:
             raise NotCertifiedError(
                 "outcomes", f"at least {least} true plans among those that the threshold is chosen on",
                 f"{true[test].sum()} in {len(test)}, half of {len(true)} problems",
-                "calibrate on more problems, ask for a larger alpha, or plan better",
+                f"calibrate on more problems or plan better; {FRESH}",
             )  # fmt: skip
         centre, scale = _standard(table[fit])
         weights, intercept = _regression(_standardised(table[fit], centre, scale), true[fit])
@@ -176,8 +177,8 @@ class Acceptance:
             best = np.argsort(-scores[test], kind="stable")[:least]
             raise NotCertifiedError(
                 "plans", f"features by which {_percent(1 - alpha)} of some plans can be shown to be true, {least} at the least",
-                f"{true[test][best].mean():.0%} true of the {least} plans that look best, of {len(test)}",
-                "add models or features, calibrate on more problems, or ask for a larger alpha",
+                f"{true[test][best].sum()} true ones among the {least} that look best, of {len(test)} (one false one asks for more)",
+                f"add models or features, or calibrate on more problems; {FRESH}",
             )  # fmt: skip
         return cls(
             names, tuple(centre.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), intercept, threshold,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from grasp_theory.planners.grasp import GRASP
 from grasp_theory.planners.loop.greedy import greedy_rollout
+from grasp_theory.planners.loop.planner import Planner
 from grasp_theory.planners.loop.rows import Rows
 from grasp_theory.planners.loop.search import reached
 from grasp_theory.problem import PlanningProblem
@@ -60,7 +61,7 @@ def greedy_share(problem: PlanningProblem, spread: float) -> float:
     return float(reached(part, states, rows.goal).float().mean())
 
 
-def reached_by(problem: PlanningProblem, planner: GRASP) -> Bool[Tensor, " N"]:
+def reached_by(problem: PlanningProblem, planner: Planner) -> Bool[Tensor, " N"]:
     """Return which of up to 64 problems a planner reaches the goal region of, in the model, with 500 T evaluations.
 
     Arguments

@@ -172,12 +172,15 @@ def _smoothness(found: Measured) -> Sequence[Finding]:
     s, far = found.smoothness, found.linear.horizon - 1
     growth = _typical(s.gradient_growth)
     shooting, lifted = (float(np.median(x)) for x in (s.shooting_lipschitz, s.lifted_lipschitz))
-    limit = number(2 / shooting if shooting else math.inf)
+    largest = float(s.shooting_lipschitz.max())
+    limit = number(2 / largest if largest else math.inf)
     smoother = "smoother" if lifted < shooting else "no smoother here"
     better = float(np.median(s.lifted_condition)) < float(np.median(s.shooting_condition))
     conditioned = "better conditioned here" if better else "smooth is not well conditioned"
     return (
-        Finding("L_S", spread(s.shooting_lipschitz), f"gradient steps on actions diverge above 2/L_S = {limit}", "Theorem 2"),
+        Finding(
+            "L_S", spread(s.shooting_lipschitz), f"gradient steps on actions diverge above 2/L_S: {limit} for the largest", "Theorem 2"
+        ),
         Finding("L_L", spread(s.lifted_lipschitz), f"the same with states as variables: {smoother}", "Theorem 3"),
         Finding("κ(H_S)", spread(s.shooting_condition), "so many plain steps shrink the slowest error by e", "Eq. (22)"),
         Finding("κ(H_L)", spread(s.lifted_condition), f"with states as variables: {conditioned}", "Eq. (31)"),
@@ -214,6 +217,7 @@ def _rates(found: Measured) -> Sequence[Finding]:
         return (*rows, Finding("(η_s, η_a)", "none", "the actions move nothing", "U3"))
     needed = number(iterations_to(float(r.rate.max()), USEFUL))
     unit = "" if r.scale == 1.0 else f", error units × {number(r.scale)} a step"
+    repeated = "" if r.exact else ", plans repeated"
     adam = "its tube at β₁ = 0; its rate, β₁ > 0 and actions are open"
     return (
         *rows,
@@ -221,7 +225,7 @@ def _rates(found: Measured) -> Sequence[Finding]:
             "best (η_s, η_a)", f"({number(r.step_sizes[0])}, {number(r.step_sizes[1])})",
             f"plain steps, γ = {found.goal_weight:g}: least worst r{unit}", "U4",
         ),
-        Finding("r at it", spread(r.rate), f"{needed} iterations to 1/100{'' if r.exact else ', plans repeated'}", "U1, U7"),
+        Finding("r at it", spread(r.rate), f"{needed} iterations to 1/100{repeated}{unit}", "U1, U7"),
         Finding("r, each plan's own", spread(r.own_rate), "what tuning for each plan would gain", "U4, U7"),
         _certificate(found),
         Finding("known of Adam", "partly", adam, "U18"),

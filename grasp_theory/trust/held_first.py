@@ -14,14 +14,17 @@ from grasp_theory.dynamics import AnyDynamics, Dynamics, TimeVaryingDynamics
 from grasp_theory.planners import GRASP, MPPI, Plan, Planner
 from grasp_theory.planners.loop.plan import concatenate
 from grasp_theory.problem import PlanningProblem
+from grasp_theory.trust.automatic import reached_by
 from grasp_theory.trust.checked import OTHER_NOISE, chosen_rows
 from grasp_theory.trust.settings import action_range
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
 
-SHARE = 1.0 / 3.0
-"""Of the budget, for held plans; chosen on tuning problems of PointMaze and Push-T, among 0.2, 1/3 and 0.5."""
+SHARE = 0.5
+"""Of the budget, for held plans; chosen on tuning problems of PointMaze and of the long mazes, among 1/3, 1/2 and 2/3."""
+ENOUGH = 0.5
+"""Held plans reach at least this part of the goals that free ones reach in the model, or none is made."""
 FAR = 1e3
 """How far the action set is asked whether it treats all groups of an action alike, relative to unit actions."""
 
@@ -71,11 +74,13 @@ class HeldFirst:
         """Return it with settings for these problems that come from the model alone: no trial, no outcome.
 
         Free plans are those of `GRASP.auto(problem)`.  Held ones are MPPI's: 100 samples, noise as large as half the range of an
-        action, and four fifths of it in the next iteration.  Where greedy plans reach the goals in the model (then `GRASP.auto`
-        starts greedily), single steps suffice and may have to be precise: no held plan is made.
+        action, and four fifths of it in the next iteration.  No held plan is made where greedy plans reach the goals in the
+        model (then `GRASP.auto` starts greedily), for single steps suffice there and may have to be precise; and where held
+        plans reach less than half as many goals in the model as free ones do, each within 500 T evaluations, for then single
+        steps matter.
 
         Arguments
-            problem: B problems, as `GRASP.auto` takes them.
+            problem: B problems, as `GRASP.auto` takes them; up to 64 are asked.
             size: entries of one of the world's actions.
             max_evaluations: M, of each problem.
 
@@ -85,7 +90,7 @@ class HeldFirst:
         free = replace(GRASP.auto(problem), iterations=max_evaluations)
         noise = action_range(problem, problem.start())
         first = MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max_evaluations)
-        share = 0.0 if free.start == "greedy" else SHARE
+        share = SHARE if free.start != "greedy" and holds(problem, size, first, free) else 0.0
         return cls(planner=free, first=first, size=size, share=share, max_evaluations=max_evaluations)
 
     def plan(
@@ -144,6 +149,19 @@ class HeldFirst:
             for name in ("evaluations", "looks", "believed_looks")
         }
         return replace(chosen_rows(concatenate([held, free]), taken), **spent)
+
+
+def holds(problem: PlanningProblem, size: int, first: Planner, free: Planner) -> bool:
+    """Return whether held plans reach at least half as many goals as free ones, in the model, of up to 64 problems.
+
+    Arguments
+        problem: B problems with `reached`.
+        size: entries of one of the world's actions.
+        first: plans held actions.
+        free: plans all actions.
+    """
+    held = reached_by(held_problem(problem, size), first)
+    return bool(held.sum() >= ENOUGH * reached_by(problem, free).sum())
 
 
 def held_problem(problem: PlanningProblem, size: int) -> PlanningProblem:

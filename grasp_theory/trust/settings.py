@@ -20,7 +20,7 @@ USEFUL = 100.0
 PERIOD_STEPS = 2.0
 """Typical steps that Adam may move a state by between two syncs."""
 CROSSINGS = 2.0
-"""How often Adam may cross the range of an action in all iterations."""
+"""How often Adam may cross half the range of an action in all iterations."""
 SYNC_STEPS = 20
 """Gradient steps of a sync."""
 SYNC_REACH = 0.5
@@ -71,7 +71,7 @@ def choose_settings(
         )
     else:
         why = (
-            "no plain step sizes have r < 1"
+            "no plain step sizes have r < 1 at every horizon"
             if not rates.exists
             else f"plain gradient steps need {needed:.3g} iterations"
         )
@@ -85,11 +85,11 @@ def choose_settings(
         chosen["state_lr"] = Setting(state_lr, why)
         chosen["action_lr"] = Setting(
             CROSSINGS * size / budget,
-            f"{CROSSINGS:g} times the range of an action, {size:.3g}, in {budget} iterations",
+            f"{CROSSINGS:g} times half the range of an action, {size:.3g}, in {budget} iterations",
         )
         chosen["initial_action_noise"] = Setting(
             SPREAD * size,
-            f"{SPREAD:g} of the range of an action: around actions that change nothing, no gradient says what would",
+            f"{SPREAD:g} of half the range of an action: around actions that change nothing, no gradient says what would",
         )
         chosen["state_noise"] = Setting(
             tube.adam_sigma(state_lr), f"Adam's tube {tube.width:g} steps wide, σ² = 2ℓw − ℓ² (U18, β₁ = 0)"
@@ -107,7 +107,7 @@ def choose_settings(
     )
     chosen["sync_lr"] = Setting(
         SYNC_REACH * size / SYNC_STEPS,
-        f"Adam on the rollout loss: {SYNC_STEPS} steps move an action by about {SYNC_REACH:g} of its range at most",
+        f"Adam on the rollout loss: {SYNC_STEPS} steps move an action by about {SYNC_REACH:g} of half its range at most",
     )
     return chosen
 

@@ -17,6 +17,13 @@ from linear_systems.errors import ParameterError
 
 Objective = Literal["last", "all"]
 
+INDIFFERENT = (
+    "a function that is differentiable in the actions",
+    "an output without gradient",
+    "remove no_grad or detach from it, or plan with CEM or MPPI",
+)
+"""What is refused for want of a gradient."""
+
 
 def roll_out(rows: Rows, actions: Float[Tensor, "plans T m"], *, counted: bool = True) -> Tensor:
     """Return the rollouts (plans, T+1, *S), without gradients."""
@@ -118,10 +125,7 @@ def require_differentiable(output: Tensor, argument: str = "dynamics") -> None:
             "torch.inference_mode", "a mode in which gradients can be taken", "inference mode",
             "leave torch.inference_mode() around plan (torch.no_grad() may stay), or plan with CEM or MPPI",
         )  # fmt: skip
-    raise ParameterError(
-        argument, "a function that is differentiable in the actions", "an output without gradient",
-        "remove no_grad or detach from it, or plan with CEM or MPPI",
-    )  # fmt: skip
+    raise ParameterError(argument, *INDIFFERENT)
 
 
 def _repeated(tensor: Tensor, times: int) -> Tensor:

@@ -144,6 +144,8 @@ class Plan:
         batch, horizon, dimension = self.actions.shape
         tally = Counter(self.status.tolist())
         statuses = ", ".join(f"{tally[s]} {s.name}" for s in Status if tally[s])
+        if tally[Status.DIVERGED]:
+            statuses += ": NaN or infinity in the model's states or gradients"
         low, middle, high = _spread(self.loss)
         believed = f"{_median(self.believed_looks)} of them believed"
         if not self.judged:

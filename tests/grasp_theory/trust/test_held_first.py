@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grasp_theory import CEM, MPPI, Balls, Box, GradientDescent, Held, PlanningProblem, control, rollout
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
-from grasp_theory.trust.held_first import SHARE, HeldFirst, held_problem
+from grasp_theory.trust.held_first import SHARE, HeldFirst, held_problem, holds
 from linear_systems.errors import ParameterError
 
 B, T, COPIES = 8, 4, 3
@@ -132,6 +132,14 @@ def test_it_sets_itself_and_holds_nothing_where_greedy_plans_arrive() -> None:
     plan = chosen.plan(mass)
     assert bool((plan.evaluations <= 20_000).all())
     assert int((plan.reached & (plan.actions == plan.actions[..., :1]).flatten(1).all(1)).sum()) >= B - 1
+
+
+def test_nothing_is_held_where_the_model_asks_for_single_steps() -> None:
+    """Held plans must reach half as many goals in the model as free ones: here every goal is aside, or every other one is."""
+    free = GradientDescent(iterations=200, lr=0.1, initial_action_noise=0.5)
+    assert holds(PROBLEM, 2, HELD, free)
+    aside = PROBLEM.part(slice(B // 2 - 1, B))
+    assert not holds(aside, 2, HELD, free)
 
 
 def test_in_closed_loop() -> None:
