@@ -61,6 +61,10 @@ def test_answers_that_are_not_tensors() -> None:
     assert CEM(iterations=1).plan(fine).reached.all()
     with pytest.raises(ShapeError, match=r"reached: expected booleans of shape \(1,\), found True"):
         _problem(reached=lambda s, g: True)
+    with pytest.raises(
+        ShapeError, match=r"found shape \(2,\).*given 1 rows, and should use its arguments alone"
+    ):
+        _problem(reached=lambda s, g: torch.ones(2, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("name", ["reached", "stage_cost", "goal_distance"])
@@ -177,6 +181,8 @@ def _network(state: Tensor, action: Tensor) -> Tensor:
         ({"seeds": [True, False]}, ShapeError, "seeds"),
         ({"action_bounds": (torch.nan, 1.0)}, InvalidInputError, "action_bounds"),
         ({"action_bounds": 3.0}, ParameterError, "action_bounds"),
+        ({"action_bounds": (-np.ones(3), np.ones(3))}, ShapeError, "action_bounds"),
+        ({"action_set": Box(-1.0, torch.ones(3))}, ShapeError, "action_set"),
         ({"action_bounds": (-1.0, 1.0), "action_set": Box(-1.0, 1.0)}, ParameterError, "action_bounds"),
         ({"action_set": Balls(1.0, 3)}, ShapeError, "action_set"),
         ({"action_set": object()}, ParameterError, "action_set"),
@@ -204,6 +210,10 @@ def test_what_cannot_be_taken_is_named(
 
 
 def test_the_hint_says_what_the_model_takes() -> None:
+    with pytest.raises(
+        ShapeError, match=r"action_bounds: expected bounds of 2 components.*found shapes \(3,\)"
+    ):
+        _problem(action_bounds=(-np.ones(3), np.ones(3)))
     with pytest.raises(ShapeError, match="action_dim: expected 2, which the model takes, found 5"):
         _problem(_network, action_dim=5)
     with pytest.raises(DTypeError, match=r"expected torch.float32, which the model takes"):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 import grasp_theory
 from grasp_theory import dynamics
+from linear_systems.errors import ParameterError
 
 
 def test_it_is_the_rollout_of_the_dynamics_and_warns_of_training_mode() -> None:
@@ -28,3 +29,10 @@ def test_it_is_the_rollout_of_the_dynamics_and_warns_of_training_mode() -> None:
             grasp_theory.rollout(model, start, actions, **options),  # type: ignore[arg-type]
             dynamics.rollout(model, start, actions, **options),  # type: ignore[arg-type]
         )
+
+
+def test_actions_without_a_batch_axis_beside_a_batch_of_states_are_named() -> None:
+    with pytest.raises(ParameterError, match=r"^actions: .*\(B, T, m\)"):
+        grasp_theory.rollout(lambda s, a: s + a, torch.zeros(6, 4), torch.zeros(15, 2))
+    one = grasp_theory.rollout(lambda s, a: s + a, torch.zeros(2), torch.ones(15, 2))
+    assert torch.equal(one[-1], torch.full((2,), 15.0))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from grasp_theory import (
     CEM,
+    CEMGD,
     GRASP,
     MPPI,
     GradientDescent,
@@ -163,8 +164,15 @@ def test_a_step_is_a_cost_that_gradients_do_not_see(planner: Planner) -> None:
 
 def test_a_distance_without_a_gradient_is_named() -> None:
     problem = pendulum_problem(2, goal_distance=lambda s, g: _square(s, g).detach())
-    with pytest.raises(ParameterError, match=r"goal_distance: .*differentiable"):
-        GradientDescent().plan(problem)
+    # At once, and not at the first sync.
+    for planner in (
+        GradientDescent(),
+        GRASP(sync_every=None),
+        LatCo(constraint="multipliers"),
+        CEMGD(iterations=5),
+    ):
+        with pytest.raises(ParameterError, match=r"goal_distance: .*differentiable"):
+            planner.plan(problem)
     CEM(iterations=2).plan(problem)
 
 

@@ -35,7 +35,7 @@ PROBLEM = PlanningProblem(
 )  # fmt: skip
 FREE = GradientDescent(iterations=200, lr=0.1, initial_action_noise=0.5)
 HELD = MPPI(samples=50, iterations=20)
-PLANNER = HeldFirst(planner=FREE, first=HELD, size=2, max_evaluations=6_000)
+PLANNER = HeldFirst(planner=FREE, first=HELD, size=2, share=1 / 3, max_evaluations=6_000)
 
 
 def is_held(actions: Tensor) -> Tensor:
