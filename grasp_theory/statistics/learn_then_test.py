@@ -63,10 +63,32 @@ def risk_p_values(
     accepted = len(scores) - np.searchsorted(order, thresholds, side="left")
     right = np.sort(scores[~wrong])
     errors = accepted - (len(right) - np.searchsorted(right, thresholds, side="left"))
-    return np.asarray(np.where(accepted > 0, stats.binom.cdf(errors, np.maximum(accepted, 1), alpha), 1.0))
+    return np.asarray(
+        np.where(accepted > 0, stats.binom.cdf(errors, np.maximum(accepted, 1), alpha), 1.0)
+    )
 
 
 @checked
+def threshold_sequence(
+    scores: Float[np.ndarray, " n"], wrong: Bool[np.ndarray, " n"], alpha: float
+) -> Float[np.ndarray, " J"]:
+    """Return the thresholds in the order in which they are tested on other pairs: from the one with most evidence down.
+
+    Arguments
+        scores: of a first sample.
+        wrong: whether each of it is.
+        alpha: the share of wrong ones that is allowed.
+    """
+    candidates = np.unique(scores)[::-1]
+    return candidates[int(np.argmin(risk_p_values(scores, wrong, candidates, alpha))) :]
+
+
+def most_errors(trials: int, alpha: float, delta: float) -> int:
+    """Return the most errors among trials that show an error rate of at most alpha with confidence 1 − delta; -1 for none."""
+    shown = stats.binom.cdf(np.arange(trials + 1), trials, alpha) <= fraction("delta", delta)
+    return int(shown.sum()) - 1
+
+
 def loosest_threshold(
     learned: tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]],
     tested: tuple[Float[np.ndarray, " m"], Bool[np.ndarray, " m"]],
@@ -90,9 +112,7 @@ def loosest_threshold(
         if not len(scores) or len(scores) != len(wrong):
             found = f"{len(scores)} and {len(wrong)}"
             raise ShapeError(name, "equally many scores and outcomes, at least one", found, "pass pairs")
-    candidates = np.unique(learned[0])[::-1]
-    start = int(np.argmin(risk_p_values(*learned, candidates, alpha)))
-    sequence = candidates[start:]
+    sequence = threshold_sequence(*learned, alpha)
     passed = risk_p_values(*tested, sequence, alpha) <= delta
     count = len(passed) if passed.all() else int(np.argmin(passed))
     return float(sequence[count - 1]) if count else None

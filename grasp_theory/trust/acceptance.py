@@ -20,7 +20,13 @@ from torch import Tensor
 from grasp_theory.boundary import as_booleans
 from grasp_theory.files import read_whole, told, write_atomically
 from grasp_theory.statistics.intervals import LEVEL, Estimate, wilson
-from grasp_theory.statistics.learn_then_test import clopper_pearson, fewest_trials, loosest_threshold
+from grasp_theory.statistics.learn_then_test import (
+    clopper_pearson,
+    fewest_trials,
+    loosest_threshold,
+    most_errors,
+    threshold_sequence,
+)
 from linear_systems.annotations import shown
 from linear_systems.checked import checked
 from linear_systems.errors import InvalidInputError, NonFiniteError, ParameterError, ShapeError
@@ -174,10 +180,12 @@ class Acceptance:
             (scores[fit], wrong[fit]), (scores[test], wrong[test]), alpha, 1 - confidence
         )
         if threshold is None:
-            best = np.argsort(-scores[test], kind="stable")[:least]
+            first = scores[test] >= threshold_sequence(scores[fit], wrong[fit], alpha)[0]
+            allowed = most_errors(int(first.sum()), alpha, 1 - confidence)
             raise NotCertifiedError(
                 "plans", f"features by which {_percent(1 - alpha)} of some plans can be shown to be true, {least} at the least",
-                f"{true[test][best].sum()} true ones among the {least} that look best, of {len(test)} (one false one asks for more)",
+                f"{wrong[test][first].sum()} false among the {first.sum()} of {len(test)} plans that the first threshold accepts, "
+                f"where {f'at most {allowed} false ones' if allowed >= 0 else f'{least} plans'} would show it",
                 f"add models or features, or calibrate on more problems; {FRESH}",
             )  # fmt: skip
         return cls(

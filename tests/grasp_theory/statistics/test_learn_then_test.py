@@ -10,7 +10,9 @@ from grasp_theory.statistics.learn_then_test import (
     clopper_pearson,
     fewest_trials,
     loosest_threshold,
+    most_errors,
     risk_p_values,
+    threshold_sequence,
 )
 from linear_systems.errors import ParameterError
 
@@ -99,3 +101,21 @@ def test_nothing_is_certified_where_all_are_wrong_too_often() -> None:
         for _ in range(300)
     ]
     assert sum(each is not None for each in found) / 300 <= DELTA
+
+
+@pytest.mark.parametrize("trials", [0, 21, 22, 38, 92, 600])
+def test_the_most_errors_pass_and_one_more_does_not(trials: int) -> None:
+    most = most_errors(trials, 0.1, 0.1)
+    assert (most < 0) == (trials < fewest_trials(0.1, 0.1))
+    scores, wrong = np.ones(trials + 1), np.zeros(trials + 1, dtype=bool)
+    for errors, passes in ((most, True), (most + 1, False)):
+        if trials and 0 <= errors <= trials:
+            wrong[: trials + 1] = np.arange(trials + 1) < errors
+            (p,) = risk_p_values(scores[:trials], wrong[:trials], np.array([0.5]), 0.1)
+            assert (p <= 0.1) == passes
+
+
+def test_thresholds_are_tested_from_the_one_with_most_evidence_down() -> None:
+    scores = np.repeat([0.9, 0.7, 0.4], [10, 30, 60])
+    wrong = np.repeat([False, False, True], [10, 30, 60])
+    assert threshold_sequence(scores, wrong, 0.1).tolist() == [0.7, 0.4]

@@ -152,6 +152,11 @@ def test_what_cannot_be_certified_says_why() -> None:
         Acceptance.calibrate(plans, np.zeros(400, dtype=bool))
     with pytest.raises(NotCertifiedError, match="features by which 90%"):
         Acceptance.calibrate({"idle": plans["idle"]}, true)
+    with pytest.raises(
+        NotCertifiedError,
+        match=r"\d+ false among the \d+ of 200 plans.*only on problems that were not tried yet",
+    ):
+        Acceptance.calibrate({"idle": plans["idle"]}, true)
     assert Acceptance.calibrate(plans, np.ones(400, dtype=bool)).accept(plans).all()
 
 
