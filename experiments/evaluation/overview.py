@@ -10,6 +10,7 @@ import typer
 
 from grasp_theory.world_models import Card, available
 from grasp_theory.world_models.card import Cards
+from grasp_theory.world_models.checkpoint import best_latent
 from linear_systems.errors import ParameterError
 
 ERRORS = {
@@ -62,7 +63,7 @@ def summary(cards: Sequence[Card]) -> str:
     ordered = sorted(cards, key=lambda card: (group(card)[0], group(card)[1], group(card)[2], card.seed))
     for (task, latent, kind), members in groupby(ordered, key=group):
         found = [card.evaluation for card in members]
-        name = f"{task}, {kind}" + ("" if latent == "flat" else f", {latent}")
+        name = f"{task}, {kind}" + ("" if best_latent(task) == latent == "flat" else f", {latent}")
         seeds = "" if len(found) == 1 else f" ({len(found)} seeds)"
         errors = "; ".join(
             f"{error} "

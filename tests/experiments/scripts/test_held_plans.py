@@ -1,0 +1,61 @@
+"""Holding first on the study's problems: what is stored was made with what there is, and the page shows it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from experiments.paths import RESULTS
+from experiments.scripts import held_plans
+from experiments.scripts.held_plans import LOOP, cells_of, judged, load, made_with, shown
+from experiments.study.reporting.summary import current
+from experiments.study.targets import AUTO, offline_model
+from experiments.study.trials.judge import Judge
+from experiments.study.trials.store import Store
+from experiments.study.trials.unit import model_hash, problem_set, stored_model
+from grasp_theory.tasks import by_name
+
+STORED = load()
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_what_is_stored_was_made_with_what_there_is(name: str) -> None:
+    """Settings, code and weights; another planner or model asks for new plans."""
+    task, kind, steps = name.removesuffix(LOOP).split("-")
+    loop = name.endswith(LOOP)
+    known = cells_of((task, kind, int(steps)), "mpc" if loop else "batch")
+    assert STORED[name].items() >= made_with(known[AUTO], loop).items()
+    for model, entry in STORED[name]["models"].items():
+        assert entry["hash"] == model_hash(model)
+        if not loop:
+            held, believed = (np.array(list(entry[what])) == "1" for what in ("held", "believed"))
+            assert len(held) == len(believed) == len(entry["true"])
+            assert held.any() == (entry["share"] > 0)
+
+
+def test_the_page_shows_what_is_stored() -> None:
+    page = (RESULTS.parents[1] / "docs" / "trust.md").read_text(encoding="utf-8")
+    said = re.search(r"<!-- held plans: [^\n]*-->\n(.*?)\n<!-- end of held plans -->", page, re.DOTALL)
+    assert said is not None
+    lines = list(shown(STORED, current(Store(RESULTS).rows())))
+    assert said[1].splitlines() == lines[: lines.index("")]
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_problems_are_planned_within_the_budget_and_judged_by_the_world(
+    loop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_plans, "BUDGET", 300)
+    where = ("point_maze", "random", 16)
+    name = offline_model("point_maze", 0)
+    problems = problem_set("point_maze-random-16-tuning")
+    judge = Judge(by_name("point_maze"), stored_model(name), problems, range(6))
+    entry = judged(judge, cells_of(where, "mpc" if loop else "batch")[AUTO], loop=loop)
+    assert entry["share"] == 0.5
+    assert len(entry["true"]) == 6
+    assert entry["true"].count("1") >= 2
+    if not loop:
+        assert entry["held"].count("1") >= 3
+        assert entry["believed"].count("1") >= entry["true"].count("1") - 1
