@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from importlib import import_module
 from itertools import combinations
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from grasp_theory.boundary import as_booleans
+from grasp_theory.control import MakesPlans
 from grasp_theory.dynamics import asked
 from grasp_theory.planners import Plan, Planner, Status
 from grasp_theory.problem import PlanningProblem
@@ -183,7 +184,7 @@ class Comparison:
 
 @checked
 def compare(
-    planners: Mapping[str, Planner] | Sequence[Planner],
+    planners: Mapping[str, MakesPlans] | Sequence[MakesPlans],
     problem: PlanningProblem,
     *,
     replay: Callable[[Tensor], Any] | None = None,
@@ -198,7 +199,7 @@ def compare(
     of them solves (McNemar's exact test), which are to be independent draws of the problems that matter.
 
     Arguments
-        planners: by name, or a sequence, which are named after their classes.
+        planners: by name, or a sequence, which are named after their classes; a `HeldFirst` or a `CheckedPlanner` too.
         problem: B problems for any model.
         replay: actions (B, T, m) -> (B,) booleans: whether each plan succeeds in the world.  None: what is true is not known.
         max_evaluations: the budget of every planner and problem in model steps, a gradient counting as 3; iterations
@@ -220,9 +221,7 @@ def compare(
     named = _named(planners)
     if max_evaluations is not None:
         budget = positive_integer("max_evaluations", max_evaluations)
-        named = {
-            name: replace(each, iterations=budget, max_evaluations=budget) for name, each in named.items()
-        }
+        named = {name: _within(each, budget) for name, each in named.items()}
     if problem.seeds is None:
         problem = replace(problem, seeds=torch.randint(2**62, (problem.batch,), generator=generator))
     results = []
@@ -257,14 +256,31 @@ def _pairs(results: Sequence[Result], judged: str) -> tuple[Pair, ...]:
     )
 
 
-def _named(planners: Mapping[str, Planner] | Sequence[Planner]) -> dict[str, Planner]:
+def _within(planner: MakesPlans, budget: int) -> MakesPlans:
+    """Return a planner with a budget in place of its own limits."""
+    if isinstance(planner, Planner):
+        return replace(planner, iterations=budget, max_evaluations=budget)
+    own: Any = planner
+    if not is_dataclass(own) or not hasattr(own, "max_evaluations"):
+        raise ParameterError(
+            "planners", "planners with a budget, `max_evaluations`", type(own).__name__, "leave max_evaluations out here"
+        )  # fmt: skip
+    limited: Any = replace(own, max_evaluations=budget)  # type: ignore[type-var]  # an instance, as it has `plan`
+    return limited  # type: ignore[no-any-return]
+
+
+def _named(planners: Mapping[str, MakesPlans] | Sequence[MakesPlans]) -> dict[str, MakesPlans]:
     pairs = (
         list(planners.items())
         if isinstance(planners, Mapping)
         else [(type(each).__name__, each) for each in planners]
     )
     names = [name for name, _ in pairs]
-    if not pairs or len(set(names)) < len(names) or not all(isinstance(each, Planner) for _, each in pairs):
+    if (
+        not pairs
+        or len(set(names)) < len(names)
+        or not all(isinstance(each, MakesPlans) for _, each in pairs)
+    ):
         raise ParameterError(
             "planners",
             "at least one planner, with names that differ",

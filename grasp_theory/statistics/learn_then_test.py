@@ -63,9 +63,7 @@ def risk_p_values(
     accepted = len(scores) - np.searchsorted(order, thresholds, side="left")
     right = np.sort(scores[~wrong])
     errors = accepted - (len(right) - np.searchsorted(right, thresholds, side="left"))
-    return np.asarray(
-        np.where(accepted > 0, stats.binom.cdf(errors, np.maximum(accepted, 1), alpha), 1.0)
-    )
+    return np.asarray(np.where(accepted > 0, stats.binom.cdf(errors, np.maximum(accepted, 1), alpha), 1.0))
 
 
 @checked

@@ -154,13 +154,13 @@ def test_what_a_replay_raises_is_told_as_its_own() -> None:
     [
         (
             GD,
-            r'expected a dict such as \{"name": a Planner\} or a list, found a value of type GradientDescent',
+            r'expected a dict such as \{"name": an object with plan\(problem\)\} or a list, found a value of type GradientDescent',
         ),
         (
             [GradientDescent],
-            r"each element to be a Planner, found the class GradientDescent .* make one: Grad",
+            r"each element to be an object with plan\(problem\), found the class GradientDescent .* make one: Grad",
         ),
-        ({"GD": GradientDescent}, r"each element to be a Planner, found the class GradientDescent"),
+        ({"GD": GradientDescent}, r"each element to be an object with plan\(problem\), found the class GradientDescent"),
     ],
 )
 def test_planners_of_another_kind_are_told_in_words(planners: Any, words: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from grasp_theory import CEM, MPPI, Balls, Box, GradientDescent, Held, PlanningProblem, control, rollout
+from grasp_theory import CEM, MPPI, Balls, Box, GradientDescent, Held, PlanningProblem, compare, control, rollout
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
 from grasp_theory.trust.held_first import SHARE, HeldFirst, held_problem, holds
 from linear_systems.errors import ParameterError
@@ -174,3 +174,18 @@ def test_what_does_not_fit_is_refused(call: Callable[[], object], argument: str)
 def test_other_samplers_hold_too() -> None:
     plan = replace(PLANNER, first=CEM(samples=50, elites=5, iterations=20)).plan(PROBLEM)
     assert torch.equal(is_held(plan.actions), STEADY)
+
+
+def test_it_is_compared_with_others_in_one_budget() -> None:
+    found = compare({"held first": PLANNER, "free": FREE}, PROBLEM, max_evaluations=3_000)
+    assert [each.name for each in found.results] == ["held first", "free"]
+    assert all(bool((each.evaluations <= 3_000).all()) for each in found.results)
+    assert found.results[0].believed is not None
+    assert found.results[0].believed[STEADY.numpy()].all()
+
+    class Own:
+        plan = PLANNER.plan
+
+    assert compare([Own()], PROBLEM).results[0].believed is not None
+    with pytest.raises(ParameterError, match="planners: expected planners with a budget"):
+        compare([Own()], PROBLEM, max_evaluations=100)
