@@ -107,8 +107,7 @@ def _protocol(hint: Any) -> Check:
         fits = isinstance(value, hint) and all(
             takes(getattr(value, method), len(needed), named) for method, (needed, named) in methods.items()
         )
-        made = inspect.isclass(value) and all(hasattr(value, method) for method in methods)
-        return None if fits else _refused(name, _described(hint), value, _made(value) if made else "")
+        return None if fits else _refused(name, _described(hint), value)
 
     return check
 
@@ -383,14 +382,12 @@ def _first(name: str, values: Any, checks: list[Check | None]) -> InvalidInputEr
 
 def _instance(kind: Any, expected: str) -> Check:
     def check(name: str, value: object) -> InvalidInputError | None:
-        hint = _made(value) if inspect.isclass(value) and issubclass(value, kind) else ""
+        hint = (
+            f"make one: {value.__name__}(...)" if inspect.isclass(value) and issubclass(value, kind) else ""
+        )
         return None if isinstance(value, kind) else _refused(name, expected, value, hint)
 
     return check
-
-
-def _made(kind: Any) -> str:
-    return f"make one: {kind.__name__}(...)"
 
 
 def _refused(

@@ -9,7 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from grasp_theory import CEM, MPPI, Balls, Box, GradientDescent, Held, PlanningProblem, compare, control, rollout
+from grasp_theory import (
+    CEM,
+    MPPI,
+    Balls,
+    Box,
+    GradientDescent,
+    Held,
+    PlanningProblem,
+    compare,
+    control,
+    rollout,
+)
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
 from grasp_theory.trust.held_first import SHARE, HeldFirst, held_problem, holds
 from linear_systems.errors import ParameterError
