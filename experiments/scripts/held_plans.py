@@ -153,8 +153,11 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
         stored: what holding first gave.
         rows: the study's `current` rows.
     """
-    yield "| true, % | n | `GRASP.auto` | held first (believed; of these held) | difference | the best tuned planner |"
-    yield "|---|---|---|---|---|---|"
+    yield (
+        "| true, % | n | `GRASP.auto` | held first | difference | the best tuned planner | difference | believed held plans "
+        "| believed free plans |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     records: dict[tuple[str, str], list[PairedTrials]] = {}
     for name, entry in stored.items():
         task, kind, steps = name.removesuffix(LOOP).split("-")
@@ -166,13 +169,11 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
         share = _share(models, "true")
         rates = {row: share - record.difference for row, record in records_of.items()}
         best = max((row for row in rates if row not in (AUTO, *PRESETS)), key=rates.__getitem__)
-        of_these = (
-            "" if loop else f" ({_percent(_share(models, 'believed'))}; {_percent(_believed_held(models))})"
-        )
+        believed = ["", ""] if loop else [_true_of_believed(models, held) for held in ("1", "0")]
         yield (
             f"| {task}, T = {steps}{LOOP * loop} | {len(models)} × {len(models[0]['true'])} | {_percent(rates[AUTO])} "
-            f"| {_percent(share)}{of_these} | {told(records_of[AUTO])} "
-            f"| {best} {_percent(rates[best])}; {told(records_of[best])} |"
+            f"| {_percent(share)} | {told(records_of[AUTO])} | {best} {_percent(rates[best])} | {told(records_of[best])} "
+            f"| {believed[0]} | {believed[1]} |"
         )
         for row, record in records_of.items():
             records.setdefault((LOOP if loop else ", plans", row), []).append(record)
@@ -186,11 +187,15 @@ def _share(models: list[Entry], what: str) -> float:
     return float(np.mean([int(each) for model in models for each in model[what]]))
 
 
-def _believed_held(models: list[Entry]) -> float:
-    """Return which share of the believed plans are held."""
-    pairs = [pair for model in models for pair in zip(model["held"], model["believed"], strict=True)]
-    believed = [held == "1" for held, is_believed in pairs if is_believed == "1"]
-    return float(np.mean(believed)) if believed else 0.0
+def _true_of_believed(models: list[Entry], held: str) -> str:
+    """Return how many of the believed plans that are held, or are not, are true."""
+    true = [
+        is_true == "1"
+        for model in models
+        for was_held, believed, is_true in zip(model["held"], model["believed"], model["true"], strict=True)
+        if believed == "1" and was_held == held
+    ]
+    return f"{sum(true)} of {len(true)} true" if true else "none"
 
 
 def _percent(share: float) -> str:

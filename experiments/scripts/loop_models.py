@@ -27,7 +27,7 @@ from experiments.evaluation.observe import after_model_step, encode, environment
 from experiments.paths import RESULTS
 from experiments.scripts.agreed_plans import paired, told
 from experiments.scripts.held_plans import cells_of, flags
-from experiments.study.reporting.summary import current
+from experiments.study.reporting.summary import current, trials_of
 from experiments.study.tables import FULL, SETS
 from experiments.study.targets import offline_model
 from experiments.study.trials.judge import Judge, noise_seeds
@@ -39,6 +39,7 @@ from experiments.threads import one_thread
 from grasp_theory import Ensemble, PlanningProblem, control
 from grasp_theory.command_line import add, expect_writable, new_app
 from grasp_theory.files import write_atomically
+from grasp_theory.statistics.intervals import wilson
 from grasp_theory.statistics.paired_trials import said_p
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.task import Task
@@ -183,9 +184,13 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
             row = name.partition(" with ")[0].removesuffix(LATER)
             same = {"models": {offline_model(task, seed): {"true": entry["true"]} for seed in FULL.seeds}}
             record = paired(same, rows, known[row], "mpc")
-            share = entry["true"].count("1") / len(entry["true"])
+            solved = wilson(entry["true"].count("1") / len(entry["true"]), len(entry["true"]))
+            # The study has fewer problems than may have been planned for here.
+            asked = trials_of(rows, known[row], "mpc")["problem"].n_unique()
+            theirs = np.mean([int(each) for each in entry["true"][:asked]]) - record.difference
             yield (
-                f"| {task}, {name} | {len(entry['true'])} | {100 * share:.1f} | {100 * (share - record.difference):.1f} "
+                f"| {task}, {name} | {len(entry['true'])} | {100 * solved.value:.1f} [{100 * solved.low:.0f}, {100 * solved.high:.0f}] "
+                f"| {100 * theirs:.1f} "
                 f"| {told(record)}, {said_p(record.p_value)} |"
             )
 
