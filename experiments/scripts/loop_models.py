@@ -184,12 +184,12 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
             row = name.partition(" with ")[0].removesuffix(LATER)
             same = {"models": {offline_model(task, seed): {"true": entry["true"]} for seed in FULL.seeds}}
             record = paired(same, rows, known[row], "mpc")
-            solved = wilson(entry["true"].count("1") / len(entry["true"]), len(entry["true"]))
+            own = wilson(entry["true"].count("1") / len(entry["true"]), len(entry["true"]))
             # The study has fewer problems than may have been planned for here.
             asked = trials_of(rows, known[row], "mpc")["problem"].n_unique()
             theirs = np.mean([int(each) for each in entry["true"][:asked]]) - record.difference
             yield (
-                f"| {task}, {name} | {len(entry['true'])} | {100 * solved.value:.1f} [{100 * solved.low:.0f}, {100 * solved.high:.0f}] "
+                f"| {task}, {name} | {len(entry['true'])} | {100 * own.value:.1f} [{100 * own.low:.0f}, {100 * own.high:.0f}] "
                 f"| {100 * theirs:.1f} "
                 f"| {told(record)}, {said_p(record.p_value)} |"
             )
