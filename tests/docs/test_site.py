@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -78,3 +78,19 @@ def test_a_formula_becomes_mathml_and_one_that_cannot_is_refused(hooks: Any) -> 
 def test_what_would_be_loaded_from_elsewhere_is_noticed(hooks: Any, text: str) -> None:
     assert hooks.REMOTE.search(text)
     assert not hooks.REMOTE.search('<a href="https://a.org">a</a><script src="../assets/b.js"></script>')
+
+
+def test_the_former_site_stays_until_the_new_one_is_whole(hooks: Any, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "former.html").write_text("former")
+    config = hooks.on_config(SimpleNamespace(site_dir=str(site)))
+    built = Path(config.site_dir)
+    assert built != site
+    built.mkdir()
+    (built / "index.html").write_text("half")
+    assert (site / "former.html").read_text() == "former"
+    (built / "index.html").write_text("whole")
+    hooks.on_post_build(config)
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+    assert [path.name for path in site.iterdir()] == ["index.html"]
