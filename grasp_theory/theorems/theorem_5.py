@@ -34,6 +34,8 @@ UNDERFLOW = 1.0 / 745.0
 """exp(−1/x) is 0 in float64 below this x; constant there, the step has derivatives that are exactly 0."""
 PLATEAU = 0.5
 """A bump equals 1 on the ball of this fraction of its support radius."""
+HALF = 0.5 * (1.0 - 1e-6)
+"""Of the least distance between centres: a little less than half, so that no rounding makes two balls touch."""
 LINE_NODES = 64
 """Gauss–Legendre nodes of the line integral in `separation`; its error is estimated from half as many."""
 
@@ -211,7 +213,7 @@ class SwappedPair:
         u, v, _ = self.actions
         s_a, s_b = self.states
         differences = (u - v, s_a - s_b, s_a - self.initial_state, s_b - self.initial_state)
-        return min(float(torch.linalg.vector_norm(difference)) for difference in differences) / 2.0
+        return HALF * min(float(torch.linalg.vector_norm(difference)) for difference in differences)
 
     def models(self) -> tuple[SurgeredModel, SurgeredModel]:
         """Return (F, G)."""
