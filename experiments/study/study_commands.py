@@ -277,7 +277,9 @@ def _lacking(number: str, tuned: Tuned, store: Store, profile: Profile) -> str:
         return f"table {number}: {len(missing)} to tune (a planner on a set each), first {missing[0].name}"
     done = store.units()
     left = [unit for unit in needed if unit_key(unit) not in done]
-    lacking = f"; {len(missing)} to tune (a planner on a set each), first {missing[0].name}" if missing else ""
+    lacking = (
+        f"; {len(missing)} to tune (a planner on a set each), first {missing[0].name}" if missing else ""
+    )
     return f"table {number}: {len(needed) - len(left)} of {len(needed)} units computed with the present code{lacking}"
 
 
