@@ -81,12 +81,16 @@ def threshold_sequence(
     return candidates[int(np.argmin(risk_p_values(scores, wrong, candidates, alpha))) :]
 
 
+@checked
 def most_errors(trials: int, alpha: float, delta: float) -> int:
     """Return the most errors among trials that show an error rate of at most alpha with confidence 1 − delta; -1 for none."""
-    shown = stats.binom.cdf(np.arange(trials + 1), trials, alpha) <= fraction("delta", delta)
+    fraction("alpha", alpha)
+    count = positive_integer("trials", trials, minimum=0)
+    shown = stats.binom.cdf(np.arange(count + 1), count, alpha) <= fraction("delta", delta)
     return int(shown.sum()) - 1
 
 
+@checked
 def loosest_threshold(
     learned: tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " n"]],
     tested: tuple[Float[np.ndarray, " m"], Bool[np.ndarray, " m"]],

@@ -70,6 +70,7 @@ class HeldFirst:
             positive_integer("max_evaluations", self.max_evaluations, minimum=2)
 
     @classmethod
+    @checked
     def auto(cls, problem: PlanningProblem, size: int, max_evaluations: int) -> HeldFirst:
         """Return it with settings for these problems that come from the model alone: no trial, no outcome.
 
@@ -87,12 +88,14 @@ class HeldFirst:
         Raises
             ShapeError, DTypeError, NonFiniteError, ParameterError: as `GRASP.auto`.
         """
+        positive_integer("size", size), positive_integer("max_evaluations", max_evaluations, minimum=2)
         free = replace(GRASP.auto(problem), iterations=max_evaluations)
         noise = action_range(problem, problem.start())
         first = MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max_evaluations)
         share = SHARE if free.start != "greedy" and holds(problem, size, first, free) else 0.0
         return cls(planner=free, first=first, size=size, share=share, max_evaluations=max_evaluations)
 
+    @checked
     def plan(
         self,
         problem: PlanningProblem,
@@ -164,6 +167,7 @@ def holds(problem: PlanningProblem, size: int, first: Planner, free: Planner) ->
     return bool(held.sum() >= ENOUGH * reached_by(problem, free).sum())
 
 
+@checked
 def held_problem(problem: PlanningProblem, size: int) -> PlanningProblem:
     """Return the same problems with one of the world's actions for each step of the model, which is held.
 

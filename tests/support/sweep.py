@@ -68,7 +68,7 @@ MODULES = (
     ),
     *(
         f"grasp_theory.trust.{name}"
-        for name in ("acceptance", "agreement", "checked", "density", "diagnosis", "evidence", "linearisation", "shipped")
+        for name in ("acceptance", "agreement", "checked", "density", "diagnosis", "evidence", "held_first", "linearisation", "shipped")
     ),
     *(f"grasp_theory.world_models.{name}" for name in ("architecture", "card", "checkpoint", "model")),
 )  # fmt: skip
@@ -91,7 +91,7 @@ INTERNAL = {
     "sample_angles", "require_stable_greedy_loop", "time_invariant", "synchronised", "unbiasedness_by_sampling",
     "exact_update_blocks", "right_hand_side", "adapted", "asked", "next_states", "is_compiled",
     "broadcast", "gradient_steps", "said_p", "shown_p",
-    "reached_by", "reaches_more",
+    "reached_by", "reaches_more", "chosen_rows", "holds", "most_errors", "threshold_sequence",
 }  # fmt: skip
 
 
@@ -166,6 +166,7 @@ def valid(name: str, item: Callable[..., Any]) -> dict[str, Any]:
 def _methods() -> list[tuple[Callable[[], Any], str]]:
     import grasp_theory as gt
     from grasp_theory.statistics.bootstrap import Bootstrap
+    from grasp_theory.trust.held_first import HeldFirst
 
     few = {"iterations": 2}
     planners = [
@@ -174,6 +175,8 @@ def _methods() -> list[tuple[Callable[[], Any], str]]:
     ]  # fmt: skip
     return [
         *((planner, "plan") for planner in planners),
+        (lambda: HeldFirst(planner=gt.CEM(**few, samples=5, elites=2), first=gt.MPPI(**few, samples=5), size=1), "plan"),
+        (lambda: HeldFirst, "auto"),
         (lambda: gt.Box(-1.0, 1.0), "project"),
         (lambda: gt.Balls(1.0, 2), "project"),
         (lambda: gt.Held(gt.Box(-1.0, 1.0), 1), "project"),
