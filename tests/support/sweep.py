@@ -68,7 +68,9 @@ MODULES = (
     ),
     *(
         f"grasp_theory.trust.{name}"
-        for name in ("acceptance", "agreement", "checked", "density", "diagnosis", "evidence", "held_first", "linearisation", "shipped")
+        for name in (
+            "acceptance", "agreement", "checked", "density", "diagnosis", "evidence", "held_first", "linearisation", "shipped"
+        )
     ),
     *(f"grasp_theory.world_models.{name}" for name in ("architecture", "card", "checkpoint", "model")),
 )  # fmt: skip
