@@ -172,7 +172,8 @@ def load(
         CheckpointError: if its files are damaged.
         MissingPackageError: if a frozen network is needed and its extra not installed; the message says which.
     """
-    wanted, shipped = f"{name}-{kind}-{latent or best_latent(name)}-{seed}", _shipped()
+    chosen, shipped = best_latent(name) if latent is None else latent, _shipped()
+    wanted = f"{name}-{kind}-{chosen}-{seed}"
     names = _names(shipped)
     if wanted not in names:
         calls = " or ".join(_closest(name, wanted, names)) or "load_file for a model of your own"
