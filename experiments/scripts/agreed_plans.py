@@ -14,8 +14,9 @@ times T for each attempt, is not counted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -113,8 +114,7 @@ def plan(
     with one_thread():
         for name in names:
             true = agreed(planner, {name: judges[name]} if alone else judges, name)
-            shown = "".join(str(int(each)) for each in true)
-            entry["models"][name] = {"hash": model_hash(name), "true": shown}
+            entry["models"][name] = {"hash": model_hash(name), "true": flags(true)}
             typer.echo(f"{name}: {true.mean():.1%} true")
     stored = load()
     stored.setdefault("-".join(map(str, where)), {})[row + ALONE * alone] = entry
@@ -128,13 +128,25 @@ def show() -> None:
 
 def load() -> Stored:
     """Return what is stored."""
-    found: Stored = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
+    return stored_in(OUT)
+
+
+def stored_in(path: Path) -> dict[str, Any]:
+    """Return what a file of stored plans holds; nothing where there is none."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return found
 
 
-def cells_of(where: tuple[str, str, int]) -> Mapping[str, Cell]:
-    """Return row -> cell of a set of Table 1."""
-    return {cell.row: cell for cell in cells("1", Tuned.load(RESULTS), FULL) if cell.problem_set == where}
+def flags(values: Iterable[Any]) -> str:
+    """Return booleans as they are stored: "1" or "0" each."""
+    return "".join(str(int(each)) for each in values)
+
+
+def cells_of(where: tuple[str, str, int], numbers: Sequence[str] = ("1",)) -> Mapping[str, Cell]:
+    """Return row -> cell of a set of the tables of these numbers."""
+    tuned = Tuned.load(RESULTS)
+    every = (cell for number in numbers for cell in cells(number, tuned, FULL))
+    return {cell.row: cell for cell in every if cell.problem_set == where}
 
 
 def made_with(cell: Cell) -> Entry:

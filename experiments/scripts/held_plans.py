@@ -21,11 +21,11 @@ import polars as pl
 import typer
 
 from experiments.paths import RESULTS
-from experiments.scripts.agreed_plans import paired, told
+from experiments.scripts.agreed_plans import cells_of, flags, paired, stored_in, told
 from experiments.study.code.modules import Definition
 from experiments.study.reporting.summary import current
-from experiments.study.tables import FULL, PRESETS, Cell, cells
-from experiments.study.targets import AUTO, Tuned, offline_model
+from experiments.study.tables import FULL, PRESETS, Cell
+from experiments.study.targets import AUTO, offline_model
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.loop import closed_loop
 from experiments.study.trials.settings import make_planner
@@ -49,17 +49,14 @@ from linear_systems.errors import ParameterError
 
 OUT = RESULTS / "held_plans.json"
 LOOP = ", closed loop"
+TABLES = {False: ("1", "3"), True: ("mpc",)}
+"""In closed loop or not -> the tables whose sets are planned for."""
 _PLAN = Definition("grasp_theory.trust.held_first", "HeldFirst")
 
 Entry = dict[str, Any]
 """`code`, `budget`, and for each model `hash`, `share` of held plans, `held`, `believed` and `true`: "1" or "0" a problem."""
 Stored = dict[str, Entry]
 """Set, or that with `LOOP` -> its entry."""
-
-
-def flags(values: Any) -> str:
-    """Return booleans as they are stored."""
-    return "".join(str(int(each)) for each in values)
 
 
 def plan(
@@ -71,7 +68,7 @@ def plan(
 ) -> None:
     """Plan with each model, and keep which plans are held, believed and true."""
     where = (task, kind, horizon)
-    if not (known := cells_of(where, "mpc" if loop else "batch")):
+    if not (known := cells_of(where, TABLES[loop])):
         raise ParameterError(
             "task, kind, horizon", "a set that the tables have", f"{where}", "see docs/study.md"
         )
@@ -108,7 +105,7 @@ def judged(judge: Judge, cell: Cell, *, loop: bool) -> Entry:
         return {"share": planner.share, "true": flags(run.solved_at >= 0)}
     plan = planner.plan(problem)
     assert int(plan.evaluations.max()) <= budget
-    groups = plan.actions.unflatten(-1, (-1, size))  # type: ignore[no-untyped-call]  # torch has no type for it
+    groups = plan.actions.reshape(*plan.actions.shape[:-1], -1, size)
     held = (groups == groups[..., :1, :]).flatten(1).all(1)
     return {
         "share": planner.share, "held": flags(held), "believed": flags(plan.reached),
@@ -123,16 +120,7 @@ def show() -> None:
 
 def load() -> Stored:
     """Return what is stored."""
-    found: Stored = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
-    return found
-
-
-def cells_of(where: tuple[str, str, int], mode: str) -> dict[str, Cell]:
-    """Return row -> cell of a set of the tables."""
-    numbers = ("mpc",) if mode == "mpc" else ("1", "3")
-    tuned = Tuned.load(RESULTS)
-    every = (cell for number in numbers for cell in cells(number, tuned, FULL))
-    return {cell.row: cell for cell in every if cell.problem_set == where}
+    return stored_in(OUT)
 
 
 def made_with(cell: Cell, loop: bool) -> Entry:
@@ -162,9 +150,10 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
     for name, entry in stored.items():
         task, kind, steps = name.removesuffix(LOOP).split("-")
         loop = name.endswith(LOOP)
-        mode = "mpc" if loop else "batch"
-        known = cells_of((task, kind, int(steps)), mode)
-        records_of = {row: paired(entry, rows, cell, mode) for row, cell in known.items()}
+        known = cells_of((task, kind, int(steps)), TABLES[loop])
+        records_of = {
+            row: paired(entry, rows, cell, "mpc" if loop else "batch") for row, cell in known.items()
+        }
         models = list(entry["models"].values())
         share = _share(models, "true")
         rates = {row: share - record.difference for row, record in records_of.items()}

@@ -25,8 +25,7 @@ from torch import Tensor
 
 from experiments.evaluation.observe import after_model_step, encode, environment_actions
 from experiments.paths import RESULTS
-from experiments.scripts.agreed_plans import paired, told
-from experiments.scripts.held_plans import cells_of, flags
+from experiments.scripts.agreed_plans import cells_of, flags, paired, stored_in, told
 from experiments.study.reporting.summary import current, trials_of
 from experiments.study.tables import FULL, SETS
 from experiments.study.targets import offline_model
@@ -47,8 +46,6 @@ from linear_systems.errors import ParameterError
 
 OUT = RESULTS / "loop_models.json"
 ENSEMBLE, PHYSICS = "ensemble", "physics"
-LATER = " / 1"
-"""What a planner's name ends with where later plans have the whole budget too."""
 
 Stored = dict[str, dict[str, dict[str, Any]]]
 """Task -> "planner with model" -> its settings, code, hashes of models, and `true`: "1" or "0" for each problem."""
@@ -80,11 +77,10 @@ def loop(
     row: Annotated[str, typer.Argument(help="A planner of the closed-loop table.")],
     model: Annotated[str, typer.Argument(help=f"Name of a shipped model, {ENSEMBLE} or {PHYSICS}.")],
     problems: Annotated[int, typer.Option(min=2, help="The first of the set.")] = FULL.looped,
-    whole: Annotated[bool, typer.Option(help="Give later plans the whole budget, not a quarter.")] = False,
 ) -> None:
     """Plan in closed loop, and keep which problems are solved within 2 T steps."""
     where = next((each for each in SETS["mpc"] if each[0] == task), None)
-    known = {} if where is None else cells_of(where, "mpc")
+    known = {} if where is None else cells_of(where, ("mpc",))
     if where is None or row not in known:
         raise ParameterError(
             "task, row",
@@ -108,12 +104,12 @@ def loop(
             world=given.starts[:, None],
             observe=lambda frames: seen(given.task, names, frames),
             success=lambda frames, rows: given.task.success(frames[:, 0], given.goals[rows.numpy()]),
-            replanner=planner if whole else replace(planner, max_evaluations=budget // LATER_SHARE),
+            replanner=replace(planner, max_evaluations=budget // LATER_SHARE),
             progress=True,
         )  # fmt: skip
     typer.echo(f"{row} with {model}: {int(run.reached.sum())} of {problems} solved")
     stored = load()
-    stored.setdefault(task, {})[f"{row}{LATER * whole} with {model}"] = {
+    stored.setdefault(task, {})[f"{row} with {model}"] = {
         "settings": dict(cell.settings), "code": code_digest(cell.planner, task, "mpc"),
         "hashes": {name: model_hash(name) for name in names}, "true": flags(run.reached),
     }  # fmt: skip
@@ -164,8 +160,7 @@ def show() -> None:
 
 def load() -> Stored:
     """Return what is stored."""
-    found: Stored = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
-    return found
+    return stored_in(OUT)
 
 
 def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
@@ -179,9 +174,9 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for task, entries in stored.items():
         (where,) = (each for each in SETS["mpc"] if each[0] == task)
-        known = cells_of(where, "mpc")
+        known = cells_of(where, ("mpc",))
         for name, entry in entries.items():
-            row = name.partition(" with ")[0].removesuffix(LATER)
+            row = name.partition(" with ")[0]
             same = {"models": {offline_model(task, seed): {"true": entry["true"]} for seed in FULL.seeds}}
             record = paired(same, rows, known[row], "mpc")
             own = wilson(entry["true"].count("1") / len(entry["true"]), len(entry["true"]))

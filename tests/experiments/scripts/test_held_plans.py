@@ -9,7 +9,8 @@ import pytest
 
 from experiments.paths import RESULTS
 from experiments.scripts import held_plans
-from experiments.scripts.held_plans import LOOP, cells_of, judged, load, made_with, shown
+from experiments.scripts.agreed_plans import cells_of
+from experiments.scripts.held_plans import LOOP, TABLES, judged, load, made_with, shown
 from experiments.study.reporting.summary import current
 from experiments.study.targets import AUTO, offline_model
 from experiments.study.trials.judge import Judge
@@ -25,7 +26,7 @@ def test_what_is_stored_was_made_with_what_there_is(name: str) -> None:
     """Settings, code and weights; another planner or model asks for new plans."""
     task, kind, steps = name.removesuffix(LOOP).split("-")
     loop = name.endswith(LOOP)
-    known = cells_of((task, kind, int(steps)), "mpc" if loop else "batch")
+    known = cells_of((task, kind, int(steps)), TABLES[loop])
     assert STORED[name].items() >= made_with(known[AUTO], loop).items()
     for model, entry in STORED[name]["models"].items():
         assert entry["hash"] == model_hash(model)
@@ -52,7 +53,7 @@ def test_problems_are_planned_within_the_budget_and_judged_by_the_world(
     name = offline_model("point_maze", 0)
     problems = problem_set("point_maze-random-16-tuning")
     judge = Judge(by_name("point_maze"), stored_model(name), problems, range(6))
-    entry = judged(judge, cells_of(where, "mpc" if loop else "batch")[AUTO], loop=loop)
+    entry = judged(judge, cells_of(where, TABLES[loop])[AUTO], loop=loop)
     assert entry["share"] == 0.5
     assert len(entry["true"]) == 6
     assert entry["true"].count("1") >= 2

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from experiments.paths import RESULTS
-from experiments.scripts.held_plans import cells_of
-from experiments.scripts.loop_models import LATER, Physics, known_as, load, seen, shown
+from experiments.scripts.agreed_plans import cells_of
+from experiments.scripts.loop_models import Physics, known_as, load, seen, shown
 from experiments.study.reporting.summary import current
 from experiments.study.tables import SETS
 from experiments.study.targets import offline_model
@@ -30,7 +30,7 @@ def test_what_is_stored_was_made_with_what_there_is() -> None:
     for task, entries in STORED.items():
         (where,) = (each for each in SETS["mpc"] if each[0] == task)
         for name, entry in entries.items():
-            cell = cells_of(where, "mpc")[name.partition(" with ")[0].removesuffix(LATER)]
+            cell = cells_of(where, ("mpc",))[name.partition(" with ")[0]]
             assert entry["settings"] == dict(cell.settings)
             assert entry["code"] == code_digest(cell.planner, task, "mpc")
             assert entry["hashes"] == {model: model_hash(model) for model in entry["hashes"]}

@@ -89,6 +89,7 @@ def test_readme_shows_the_stored_trials_and_the_papers_figures(rows: pl.DataFram
             expected = [100 * one.main.rate.value, 100 * believed.rate.value]
             if one.paper is not None and one.paper.success is not None:
                 expected.append(one.paper.success)
+            # README rounds to whole percents.
             assert figures == pytest.approx(expected, abs=0.5 + 1e-9), (label, planner)
             told += 1
     assert told == 28
