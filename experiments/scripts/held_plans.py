@@ -23,8 +23,8 @@ import typer
 from experiments.paths import RESULTS
 from experiments.scripts.agreed_plans import cells_of, flags, paired, stored_in, told
 from experiments.study.code.modules import Definition
-from experiments.study.reporting.summary import current
-from experiments.study.tables import FULL, PRESETS, Cell
+from experiments.study.reporting.summary import current, trials_of
+from experiments.study.tables import FULL, PRESETS, SETS, Cell
 from experiments.study.targets import AUTO, offline_model
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.loop import closed_loop
@@ -49,6 +49,7 @@ from linear_systems.errors import ParameterError
 
 OUT = RESULTS / "held_plans.json"
 LOOP = ", closed loop"
+UNHELD = ", plans, sets of Table 1 that are not stored as `GRASP.auto`'s"
 TABLES = {False: ("1", "3"), True: ("mpc",)}
 """In closed loop or not -> the tables whose sets are planned for."""
 _PLAN = Definition("grasp_theory.trust.held_first", "HeldFirst")
@@ -166,10 +167,27 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
         )
         for row, record in records_of.items():
             records.setdefault((LOOP if loop else ", plans", row), []).append(record)
+    for where in SETS["1"]:
+        if "-".join(map(str, where)) not in stored:
+            known = cells_of(where)
+            for row, cell in known.items():
+                record = paired(as_tabled(rows, known[AUTO]), rows, cell)
+                records.setdefault((UNHELD, row), [*records[", plans", row]]).append(record)
     yield ""
     for (way, row), found in records.items():
         record = pooled(found)
         yield f"held first{way}, {len(found)} sets, less {row}: {told(record)}, {said_p(record.p_value)}"
+
+
+def as_tabled(rows: pl.DataFrame, cell: Cell) -> Entry:
+    """Return a cell's trials as an entry: what holding first gives where it holds nothing, if the cell is `GRASP.auto`'s.
+
+    Arguments
+        rows: the study's `current` rows.
+        cell: of a table.
+    """
+    trials = trials_of(rows, cell, "batch").sort("problem").partition_by("model", as_dict=True)
+    return {"models": {model: {"true": flags(part["final_true"])} for (model,), part in trials.items()}}
 
 
 def _share(models: list[Entry], what: str) -> float:

@@ -9,8 +9,8 @@ import pytest
 
 from experiments.paths import RESULTS
 from experiments.scripts import held_plans
-from experiments.scripts.agreed_plans import cells_of
-from experiments.scripts.held_plans import LOOP, TABLES, judged, load, made_with, shown
+from experiments.scripts.agreed_plans import cells_of, paired
+from experiments.scripts.held_plans import LOOP, TABLES, UNHELD, as_tabled, judged, load, made_with, shown
 from experiments.study.reporting.summary import current
 from experiments.study.targets import AUTO, offline_model
 from experiments.study.trials.judge import Judge
@@ -42,6 +42,23 @@ def test_the_page_shows_what_is_stored() -> None:
     assert said is not None
     lines = list(shown(STORED, current(Store(RESULTS).rows())))
     assert said[1].splitlines() == lines[: lines.index("")]
+    # The sentences under it have these differences over all sets.
+    for way, sets, other in (
+        (", plans", 6, "CEM-GD"),
+        (", plans", 6, "GRASP"),
+        (UNHELD, 10, "CEM-GD"),
+        (UNHELD, 10, "GRASP"),
+    ):
+        (line,) = (line for line in lines if line.startswith(f"held first{way}, {sets} sets, less {other}:"))
+        assert line.partition(": ")[2].partition(", p")[0] in page, line
+
+
+def test_a_table_s_row_does_not_differ_from_itself() -> None:
+    rows = current(Store(RESULTS).rows())
+    cell = cells_of(("push_t", "trajectory", 16))[AUTO]
+    record = paired(as_tabled(rows, cell), rows, cell)
+    assert record.trials == 600
+    assert record.first_only == record.second_only == 0
 
 
 @pytest.mark.parametrize("loop", [False, True])
