@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -23,12 +22,11 @@ import typer
 from experiments.paths import RESULTS
 from experiments.scripts.agreed_plans import cells_of, flags, paired, stored_in, told
 from experiments.study.code.modules import Definition
-from experiments.study.reporting.summary import current, trials_of
-from experiments.study.tables import FULL, PRESETS, SETS, Cell
+from experiments.study.reporting.summary import current
+from experiments.study.tables import FULL, PRESETS
 from experiments.study.targets import AUTO, offline_model
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.loop import closed_loop
-from experiments.study.trials.settings import make_planner
 from experiments.study.trials.store import Store
 from experiments.study.trials.unit import (
     BUDGET,
@@ -39,7 +37,7 @@ from experiments.study.trials.unit import (
     stored_model,
 )
 from experiments.threads import one_thread
-from grasp_theory import Planner
+from grasp_theory import GRASP, Planner
 from grasp_theory.command_line import add, expect_writable, new_app
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.paired_trials import PairedTrials, pooled, said_p
@@ -49,13 +47,13 @@ from linear_systems.errors import ParameterError
 
 OUT = RESULTS / "held_plans.json"
 LOOP = ", closed loop"
-UNHELD = ", plans, sets of Table 1 that are not stored as `GRASP.auto`'s"
 TABLES = {False: ("1", "3"), True: ("mpc",)}
 """In closed loop or not -> the tables whose sets are planned for."""
 _PLAN = Definition("grasp_theory.trust.held_first", "HeldFirst")
 
 Entry = dict[str, Any]
-"""`code`, `budget`, and for each model `hash`, `share` of held plans, `held`, `believed` and `true`: "1" or "0" a problem."""
+"""`code`, `budget`, and for each model `hash`, how it was set (`share`, `jerk`, `start`), `held`, `believed` and `true`: "1" or
+"0" a problem."""
 Stored = dict[str, Entry]
 """Set, or that with `LOOP` -> its entry."""
 
@@ -69,7 +67,7 @@ def plan(
 ) -> None:
     """Plan with each model, and keep which plans are held, believed and true."""
     where = (task, kind, horizon)
-    if not (known := cells_of(where, TABLES[loop])):
+    if not cells_of(where, TABLES[loop]):
         raise ParameterError(
             "task, kind, horizon", "a set that the tables have", f"{where}", "see docs/study.md"
         )
@@ -81,36 +79,35 @@ def plan(
         every = problem_set(f"{task}-{kind}-{horizon}-reporting")
         judge = Judge(by_name(task), stored_model(name), every, range(problems or most))
         with one_thread():
-            models[name] = {"hash": model_hash(name), **judged(judge, known[AUTO], loop=loop)}
+            models[name] = {"hash": model_hash(name), **judged(judge, loop=loop)}
         true = models[name]["true"]
         typer.echo(f"{name}: {true.count('1')} of {len(true)} true")
     stored = load()
-    stored["-".join(map(str, where)) + LOOP * loop] = {**made_with(known[AUTO], loop), "models": models}
+    stored["-".join(map(str, where)) + LOOP * loop] = {**made_with(task, loop), "models": models}
     write_atomically(OUT, json.dumps(stored, indent=1) + "\n")
 
 
-def judged(judge: Judge, cell: Cell, *, loop: bool) -> Entry:
-    """Return what becomes of the plans for a judge's problems.
+def judged(judge: Judge, *, loop: bool) -> Entry:
+    """Return how it was set for a judge's problems, by the model alone, and what becomes of its plans.
 
     Arguments
         judge: the problems and the model.
-        cell: of `GRASP.auto`, which set itself on the tuning problems: so free plans are those of the tables.
         loop: whether they are planned in closed loop, in which nothing says whether they are held or believed.
     """
     problem, size = judge.problem(0), judge.task.action_dim
     budget = BUDGET * problem.horizon
-    free = replace(make_planner(cell.planner, cell.settings), iterations=budget)
-    planner = replace(HeldFirst.auto(problem, size, budget), planner=free)
+    planner = HeldFirst.auto(problem, size, budget)
+    assert isinstance(planner.planner, GRASP)
+    chosen = {"share": planner.share, "jerk": planner.jerk, "start": planner.planner.start}
     if loop:
         run = closed_loop(judge, cast(Planner, planner), 0)
-        return {"share": planner.share, "true": flags(run.solved_at >= 0)}
+        return {**chosen, "true": flags(run.solved_at >= 0)}
     plan = planner.plan(problem)
     assert int(plan.evaluations.max()) <= budget
     groups = plan.actions.reshape(*plan.actions.shape[:-1], -1, size)
     held = (groups == groups[..., :1, :]).flatten(1).all(1)
     return {
-        "share": planner.share, "held": flags(held), "believed": flags(plan.reached),
-        "true": flags(judge.replay(plan.actions)[0]),
+        **chosen, "held": flags(held), "believed": flags(plan.reached), "true": flags(judge.replay(plan.actions)[0]),
     }  # fmt: skip
 
 
@@ -124,12 +121,12 @@ def load() -> Stored:
     return stored_in(OUT)
 
 
-def made_with(cell: Cell, loop: bool) -> Entry:
-    """Return what determines plans, the models apart: the settings and code of `GRASP.auto`, and the code of `HeldFirst`."""
+def made_with(task: str, loop: bool) -> Entry:
+    """Return what determines plans, the models apart: the budget, and the code of `GRASP` in the study and of `HeldFirst`."""
     return {
-        "settings": dict(cell.settings), "budget": BUDGET,
+        "budget": BUDGET,
         "code": [
-            code_digest(cell.planner, cell.problem_set[0], "mpc" if loop else "batch"),
+            code_digest("GRASP", task, "mpc" if loop else "batch"),
             repository().closure(_PLAN, []).digest(),
         ],
     }  # fmt: skip
@@ -167,27 +164,10 @@ def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:
         )
         for row, record in records_of.items():
             records.setdefault((LOOP if loop else ", plans", row), []).append(record)
-    for where in SETS["1"]:
-        if "-".join(map(str, where)) not in stored:
-            known = cells_of(where)
-            for row, cell in known.items():
-                record = paired(as_tabled(rows, known[AUTO]), rows, cell)
-                records.setdefault((UNHELD, row), [*records[", plans", row]]).append(record)
     yield ""
     for (way, row), found in records.items():
         record = pooled(found)
         yield f"held first{way}, {len(found)} sets, less {row}: {told(record)}, {said_p(record.p_value)}"
-
-
-def as_tabled(rows: pl.DataFrame, cell: Cell) -> Entry:
-    """Return a cell's trials as an entry: what holding first gives where it holds nothing, if the cell is `GRASP.auto`'s.
-
-    Arguments
-        rows: the study's `current` rows.
-        cell: of a table.
-    """
-    trials = trials_of(rows, cell, "batch").sort("problem").partition_by("model", as_dict=True)
-    return {"models": {model: {"true": flags(part["final_true"])} for (model,), part in trials.items()}}
 
 
 def _share(models: list[Entry], what: str) -> float:

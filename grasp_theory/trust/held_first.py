@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grasp_theory.action_sets import ActionSet
-from grasp_theory.dynamics import AnyDynamics, Dynamics, TimeVaryingDynamics
+from grasp_theory.dynamics import AnyDynamics, Dynamics, TimeVaryingDynamics, rollout
 from grasp_theory.planners import GRASP, MPPI, Plan, Planner
-from grasp_theory.planners.loop.plan import concatenate
+from grasp_theory.planners.loop.plan import Status, concatenate
 from grasp_theory.problem import PlanningProblem
-from grasp_theory.trust.automatic import reached_by
+from grasp_theory.trust.automatic import reached_by, reaches_more
 from grasp_theory.trust.checked import OTHER_NOISE, chosen_rows
 from grasp_theory.trust.settings import action_range
 from linear_systems.checked import checked
@@ -25,6 +25,9 @@ SHARE = 0.5
 """Of the budget, for held plans; chosen on tuning problems of PointMaze and of the long mazes, among 1/3, 1/2 and 2/3."""
 ENOUGH = 0.5
 """Held plans reach at least this part of the goals that free ones reach in the model, or none is made."""
+JERK = 0.15
+"""What a jump by an action's whole range costs, in parts of the loss that a step has to remove; chosen on Push-T's tuning
+problems, where 0.05 to 0.3 do about as well."""
 FAR = 1e3
 """How far the action set is asked whether it treats all groups of an action alike, relative to unit actions."""
 
@@ -37,7 +40,11 @@ class HeldFirst:
     A model action that stacks k actions of the world, a = (x_1, …, x_k), is held where x_1 = … = x_k = x.  First
     `first` plans x_0, …, x_{T−1} in the model F(s, (x, …, x)), with a share of the evaluations; problems whose plan the
     model believes keep it, and for the others `planner` plans with all actions and the rest of the evaluations.  Of these two
-    plans the free one is returned if the model believes it or its loss is less.
+    plans the free one is returned if the model believes it or its loss is less.  Free plans are held softly: they minimise
+
+    J + λ Σ_t Σ_i ‖x_{t,i+1} − x_{t,i}‖²,
+
+    with J the problem's loss, and of a problem whose best free plan is not believed the first one that was is taken.
 
     Why: plans that exploit a learned model are jagged, as its data hardly ever are, and held plans cannot be.  Where bodies have
     inertia, held plans are as good; what it is worth is measured in docs/trust.md.  `control` takes it in place of a planner.
@@ -47,6 +54,7 @@ class HeldFirst:
         first: plans held actions; a sampling planner, as gradients get caught more easily with so few actions.
         size: entries of one of the world's actions, m / k; it divides m.
         share: of `max_evaluations`, for held plans, in [0, 1); 0: none is made.
+        jerk: λ >= 0, in units of the loss per squared action of the world.
         max_evaluations: M, model steps that both together may evaluate for a problem, a gradient counting as 3, whatever the
             planners' own is; None: each has its own.
 
@@ -58,6 +66,7 @@ class HeldFirst:
     first: Planner
     size: int
     share: float = SHARE
+    jerk: float = 0.0
     max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
@@ -66,6 +75,7 @@ class HeldFirst:
             raise ParameterError(
                 "share", "a number in [0, 1)", f"{self.share}", "leave some to the free plans"
             )
+        positive_float("jerk", self.jerk, allow_zero=True)
         if self.max_evaluations is not None:
             positive_integer("max_evaluations", self.max_evaluations, minimum=2)
 
@@ -74,11 +84,15 @@ class HeldFirst:
     def auto(cls, problem: PlanningProblem, size: int, max_evaluations: int) -> HeldFirst:
         """Return it with settings for these problems that come from the model alone: no trial, no outcome.
 
-        Free plans are those of `GRASP.auto(problem)`.  Held ones are MPPI's: 100 samples, noise as large as half the range of an
-        action, and four fifths of it in the next iteration.  No held plan is made where greedy plans reach the goals in the
-        model (then `GRASP.auto` starts greedily), for single steps suffice there and may have to be precise; and where held
-        plans reach less than half as many goals in the model as free ones do, each within 500 T evaluations, for then single
-        steps matter.
+        Free plans are those of `GRASP.auto(problem)`.  They start greedily, and then from the greedy plan itself without noise on its
+        actions, where `GRASP.auto` says so or where with that start more of them reach their goals in the model (a sign test of
+        plans within 500 T evaluations).  Held ones are MPPI's: 100 samples, noise as large as half the range of an action, and four
+        fifths of it in the next iteration.
+
+        Nothing is held where greedy plans arrive by themselves (`GRASP.auto` starts greedily), for single steps suffice there and may
+        have to be precise.  Elsewhere free plans are held softly, with λ such that a jump by an action's whole range costs 0.15 of
+        the loss at the start, by step (medians); and held plans are made first unless they reach less than half as many goals in
+        the model as free ones, for then single steps matter.
 
         Arguments
             problem: B problems, as `GRASP.auto` takes them; up to 64 are asked.
@@ -92,8 +106,20 @@ class HeldFirst:
         free = replace(GRASP.auto(problem), iterations=max_evaluations)
         noise = action_range(problem, problem.start())
         first = MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max_evaluations)
-        share = SHARE if free.start != "greedy" and holds(problem, size, first, free) else 0.0
-        return cls(planner=free, first=first, size=size, share=share, max_evaluations=max_evaluations)
+        greedy = replace(
+            free, start="greedy", greedy_spread=noise, sync_at_start=True, initial_action_noise=0.0
+        )
+        share, jerk = 0.0, 0.0
+        if free.start == "greedy":
+            free = greedy
+        else:
+            if reaches_more(reached_by(problem, greedy), reached_by(problem, free)):
+                free = greedy
+            jerk = JERK * _loss_a_step(problem) / (2 * noise) ** 2
+            share = SHARE if holds(problem, size, first, free) else 0.0
+        return cls(
+            planner=free, first=first, size=size, share=share, jerk=jerk, max_evaluations=max_evaluations
+        )
 
     @checked
     def plan(
@@ -131,7 +157,7 @@ class HeldFirst:
                 replace(planner, max_evaluations=most - held_most),
             )
         if self.share == 0.0:
-            return planner.plan(problem, stop_when_reached=stop_when_reached)
+            return self._free(planner, problem, stop_when_reached)
         held = _released(
             first.plan(held_problem(problem, self.size), stop_when_reached=stop_when_reached), problem
         )
@@ -143,7 +169,7 @@ class HeldFirst:
             initial_actions=None if problem.initial_actions is None else problem.initial_actions[open_],
             seeds=seeds[open_.to(seeds.device)] + OTHER_NOISE,
         )  # fmt: skip
-        free = planner.plan(part, stop_when_reached=stop_when_reached)
+        free = self._free(planner, part, stop_when_reached)
         better = free.reached | (free.loss < held.loss[open_])
         taken = torch.arange(problem.batch)
         taken[open_[better].cpu()] = problem.batch + torch.nonzero(better).flatten().cpu()
@@ -152,6 +178,22 @@ class HeldFirst:
             for name in ("evaluations", "looks", "believed_looks")
         }
         return replace(chosen_rows(concatenate([held, free]), taken), **spent)
+
+    def _free(self, planner: Planner, problem: PlanningProblem, stop_when_reached: bool) -> Plan:
+        """Return softly held plans with the loss of the problem itself, the first one believed where the best is not."""
+        plan = planner.plan(
+            softly_held(problem, self.size, self.jerk) if self.jerk else problem,
+            stop_when_reached=stop_when_reached,
+        )
+        earlier = ~plan.reached & plan.first.found
+        actions = torch.where(earlier[:, None, None], plan.first.actions, plan.actions)
+        with torch.no_grad():
+            states = rollout(problem.model, problem.initial_state, actions)
+            losses = problem.losses(states, actions, problem.goal).to(plan.loss)
+        return replace(
+            plan, actions=actions, states=states, loss=losses.where(torch.isfinite(losses), torch.inf),
+            status=plan.status.masked_fill(earlier, int(Status.REACHED)), history=None, curve=None,
+        )  # fmt: skip
 
 
 def holds(problem: PlanningProblem, size: int, first: Planner, free: Planner) -> bool:
@@ -168,6 +210,44 @@ def holds(problem: PlanningProblem, size: int, first: Planner, free: Planner) ->
 
 
 @checked
+def softly_held(problem: PlanningProblem, size: int, jerk: float) -> PlanningProblem:
+    """Return the same problems with the cost λ Σ_i ‖x_{i+1} − x_i‖² of an action a = (x_1, …, x_k), beside the costs that they have.
+
+    Arguments
+        problem: B problems, with actions of m entries.
+        size: entries of one of the world's actions; it divides m.
+        jerk: λ >= 0, in units of the loss per squared action of the world.
+
+    Raises
+        ParameterError: it does not divide m, or λ < 0.
+    """
+    copies, cost = _copies(problem, size), problem.stage_cost
+    weight = positive_float("jerk", jerk, allow_zero=True)
+
+    def jumps(states: Tensor, actions: Float[Tensor, "N m"]) -> Float[Tensor, " N"]:
+        apart = weight * actions.unflatten(-1, (copies, size)).diff(dim=-2).square().sum((-1, -2))
+        return apart if cost is None else apart + cost(states, actions)
+
+    return replace(problem, stage_cost=jumps)
+
+
+def _loss_a_step(problem: PlanningProblem) -> float:
+    """Return how much of its loss a plan has to remove in each step, the median over problems."""
+    return float(problem.final_losses(problem.initial_state, problem.goal).median()) / problem.horizon
+
+
+def _copies(problem: PlanningProblem, size: int) -> int:
+    """Return how many of the world's actions one of the model's stacks."""
+    copies, rest = divmod(problem.action_dim, positive_integer("size", size))
+    if rest:
+        raise ParameterError(
+            "size", f"a divisor of the {problem.action_dim} entries of an action", f"{size}",
+            "pass the entries of one of the world's actions",
+        )  # fmt: skip
+    return copies
+
+
+@checked
 def held_problem(problem: PlanningProblem, size: int) -> PlanningProblem:
     """Return the same problems with one of the world's actions for each step of the model, which is held.
 
@@ -178,12 +258,7 @@ def held_problem(problem: PlanningProblem, size: int) -> PlanningProblem:
     Raises
         ParameterError: it does not, or the action set does not treat the m / size actions alike.
     """
-    copies, rest = divmod(problem.action_dim, positive_integer("size", size))
-    if rest:
-        raise ParameterError(
-            "size", f"a divisor of the {problem.action_dim} entries of an action", f"{size}",
-            "pass the entries of one of the world's actions",
-        )  # fmt: skip
+    copies = _copies(problem, size)
     cost, start = problem.stage_cost, problem.initial_actions
     return replace(
         problem, dynamics=_held(problem.model, copies), action_dim=size, action_bounds=None,
