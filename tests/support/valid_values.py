@@ -216,6 +216,8 @@ VALID: dict[str, Callable[[], Any]] = {
     "HeldFirst.size": lambda: 1,
     "HeldFirst.auto.max_evaluations": lambda: 200,
     "held_problem.size": lambda: 1,
+    "softly_held.size": lambda: 1,
+    "softly_held.jerk": lambda: 0.1,
     "HeldFirst.auto.size": lambda: 1,
     "control.step": lambda: shift,
     "control.steps": lambda: 2,

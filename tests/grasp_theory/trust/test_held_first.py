@@ -11,6 +11,7 @@ from torch import Tensor
 
 from grasp_theory import (
     CEM,
+    GRASP,
     MPPI,
     Balls,
     Box,
@@ -22,7 +23,7 @@ from grasp_theory import (
     rollout,
 )
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
-from grasp_theory.trust.held_first import SHARE, HeldFirst, held_problem, holds
+from grasp_theory.trust.held_first import JERK, SHARE, HeldFirst, held_problem, holds, softly_held
 from linear_systems.errors import ParameterError
 
 B, T, COPIES = 8, 4, 3
@@ -129,7 +130,10 @@ def test_it_sets_itself_and_holds_nothing_where_greedy_plans_arrive() -> None:
         lambda s, a: s + 0.5 * a, START, GOALS, T, 2, action_set=Box(-2.0, 2.0),
         reached=lambda s, g: (s - g).norm(dim=1) < 0.1,
     )  # fmt: skip
-    assert HeldFirst.auto(greedy, 1, 5_000).share == 0.0
+    chosen = HeldFirst.auto(greedy, 1, 5_000)
+    assert (chosen.share, chosen.jerk) == (0.0, 0.0)
+    assert isinstance(chosen.planner, GRASP)
+    assert (chosen.planner.start, chosen.planner.initial_action_noise) == ("greedy", 0.0)
     # A mass that is pushed: what comes nearest in one step does not arrive.
     mass = PlanningProblem(
         lambda s, a: torch.stack([s[:, 0] + s[:, 1], s[:, 1] + 0.2 * a.mean(1)], 1),
@@ -138,11 +142,64 @@ def test_it_sets_itself_and_holds_nothing_where_greedy_plans_arrive() -> None:
     )  # fmt: skip
     chosen = HeldFirst.auto(mass, 1, 20_000)
     assert chosen.share == SHARE
+    # Half of the goals are 2 away or less and half more: their squares' median, over 8 steps, for a jump by 4.
+    assert chosen.jerk == pytest.approx(JERK * float(mass.goal[:, 0].square().median()) / 8 / 4.0**2)
+    assert isinstance(chosen.planner, GRASP)
+    assert chosen.planner.start == "line"
     assert isinstance(chosen.first, MPPI)
     assert chosen.first.noise == 2.0
     plan = chosen.plan(mass)
     assert bool((plan.evaluations <= 20_000).all())
     assert int((plan.reached & (plan.actions == plan.actions[..., :1]).flatten(1).all(1)).sum()) >= B - 1
+
+
+def test_free_plans_start_greedily_where_the_model_reaches_more_so() -> None:
+    """Actions below one half do nothing: small steps from the line find none, greedy samples do; half of the goals are too far."""
+
+    def gate(state: Tensor, action: Tensor) -> Tensor:
+        return state + torch.where(action.abs() > 0.5, action, torch.zeros_like(action))
+
+    goals = torch.cat([torch.full((B // 2, 2), 2.0), torch.full((B // 2, 2), 9.0)]).double()
+    problem = PlanningProblem(
+        gate, START, goals, T, 2, action_set=Box(-1.0, 1.0), reached=lambda s, g: (s - g).norm(dim=1) < 0.3,
+    )  # fmt: skip
+    many = replace(problem, initial_state=START.repeat(4, 1), goal=goals.repeat(4, 1))
+    assert GRASP.auto(many).start == "line"
+    chosen = HeldFirst.auto(many, 1, 5_000).planner
+    assert isinstance(chosen, GRASP)
+    assert (chosen.start, chosen.initial_action_noise) == ("greedy", 0.0)
+
+
+def test_jumps_within_an_action_cost_what_they_are_worth() -> None:
+    soft = softly_held(PROBLEM, 2, 0.5)
+    assert soft.stage_cost is not None
+    action = torch.tensor([[1.0, 0.0, 3.0, 0.0, 3.0, -1.0]]).double()
+    assert soft.stage_cost(START[:1], action).item() == 0.5 * (4.0 + 1.0)
+    own = replace(PROBLEM, stage_cost=lambda s, a: 2.0 * a[:, 2])
+    both = softly_held(own, 2, 0.5).stage_cost
+    assert both is not None
+    assert both(START[:1], action).item() == 2.5 + 6.0
+
+
+def test_softly_held_plans_jump_less_and_tell_the_problem_s_own_loss() -> None:
+    free, soft = (replace(PLANNER, share=0.0, jerk=jerk).plan(PROBLEM) for jerk in (0.0, 0.1))
+    jumps = [
+        softly_held(PROBLEM, 2, 1.0).stage_costs(p.states[:, 1:], p.actions).sum(1) for p in (free, soft)
+    ]
+    assert bool((jumps[1] < jumps[0]).all())
+    torch.testing.assert_close(soft.loss, (soft.states[:, -1] - GOALS).square().sum(1))
+
+
+def test_a_plan_that_was_believed_comes_before_one_of_less_loss_that_is_not() -> None:
+    ring = replace(PROBLEM, reached=lambda s, g: ((s - g).norm(dim=1) < 0.5) & ((s - g).norm(dim=1) > 0.1))
+    alone = replace(FREE, max_evaluations=6_000).plan(ring, stop_when_reached=False)
+    taken = ~alone.reached & alone.first.found
+    assert taken.any()
+    plan = replace(PLANNER, share=0.0).plan(ring)
+    assert bool(plan.reached[taken].all())
+    assert torch.equal(plan.actions[taken], alone.first.actions[taken])
+    assert torch.equal(plan.states, rollout(model, START, plan.actions))
+    assert bool(ring.judge(plan.states[:, -1], GOALS)[taken].all())
 
 
 def test_nothing_is_held_where_the_model_asks_for_single_steps() -> None:
@@ -167,6 +224,8 @@ def test_in_closed_loop() -> None:
         (lambda: replace(PLANNER, size=0), "size"),
         (lambda: replace(PLANNER, share=1.0), "share"),
         (lambda: replace(PLANNER, share=-0.1), "share"),
+        (lambda: replace(PLANNER, jerk=-0.1), "jerk"),
+        (lambda: softly_held(PROBLEM, 4, 0.1), "size"),
         (lambda: replace(PLANNER, max_evaluations=1), "max_evaluations"),
         (lambda: replace(PLANNER, size=4).plan(PROBLEM), "size"),
         (lambda: PLANNER.plan(replace(PROBLEM, reached=None)), "problem"),
