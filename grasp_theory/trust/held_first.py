@@ -225,8 +225,8 @@ def softly_held(problem: PlanningProblem, size: int, jerk: float) -> PlanningPro
     weight = positive_float("jerk", jerk, allow_zero=True)
 
     def jumps(states: Tensor, actions: Float[Tensor, "N m"]) -> Float[Tensor, " N"]:
-        apart = weight * actions.unflatten(-1, (copies, size)).diff(dim=-2).square().sum((-1, -2))
-        return apart if cost is None else apart + cost(states, actions)
+        apart = weight * actions.unflatten(-1, (copies, size)).diff(dim=-2).square().sum((-1, -2))  # type: ignore[no-untyped-call]
+        return apart if cost is None else apart + cost(states, actions)  # type: ignore[no-any-return]
 
     return replace(problem, stage_cost=jumps)
 
