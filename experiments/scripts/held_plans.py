@@ -3,16 +3,18 @@
     python -m experiments.scripts.held_plans plan point_maze random 16
     python -m experiments.scripts.held_plans plan point_maze random 16 --loop
     python -m experiments.scripts.held_plans show
+    python -m experiments.scripts.held_plans parts push_t trajectory 8
 
 The first plans the reporting problems of a set with each offline model, in the study's budget, or with `--loop` in closed loop,
 and keeps what is believed and true in `experiments/results/held_plans.json`, a set at a time.  The second compares it with the
-stored trials on the same problems.
+stored trials on the same problems, and the third plans tuning problems with one part of it changed at a time.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -37,7 +39,7 @@ from experiments.study.trials.unit import (
     stored_model,
 )
 from experiments.threads import one_thread
-from grasp_theory import GRASP, Planner
+from grasp_theory import GRASP, Planner, PlanningProblem
 from grasp_theory.command_line import add, expect_writable, new_app
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.paired_trials import PairedTrials, pooled, said_p
@@ -116,6 +118,62 @@ def show() -> None:
     typer.echo("\n".join(shown(load(), current(Store(RESULTS).rows()))))
 
 
+def parts(
+    task: Annotated[str, typer.Argument(help="Name of the task.")],
+    kind: Annotated[str, typer.Argument(help="Kind of the set.")],
+    horizon: Annotated[int, typer.Argument(help="T, in model steps.")],
+    problems: Annotated[int, typer.Option(min=2, help="The first of the tuning set.")] = 200,
+) -> None:
+    """Print what is believed and true of tuning problems, all models together, as it sets itself and with one part changed."""
+    if not cells_of((task, kind, horizon)):
+        raise ParameterError(
+            "task, kind, horizon",
+            "a set that the tables have",
+            f"{task}, {kind}, {horizon}",
+            "see docs/study.md",
+        )
+    found: dict[str, list[tuple[float, float]]] = {}
+    every = problem_set(f"{task}-{kind}-{horizon}-tuning")
+    for seed in FULL.seeds[: 1 if kind == "long" else None]:
+        judge = Judge(by_name(task), stored_model(offline_model(task, seed)), every, range(problems))
+        problem = judge.problem(0)
+        with one_thread():
+            for name, planner in variants(problem, judge.task.action_dim):
+                plan = planner.plan(problem)
+                true = judge.replay(plan.actions)[0].mean()
+                found.setdefault(name, []).append((float(plan.reached.double().mean()), float(true)))
+                typer.echo(f"model {seed}, {name}: {true:.3f} true", err=True)
+    models = len(next(iter(found.values())))
+    typer.echo(f"| {task}, T = {horizon}, {models} × {problems} | believed, % | true, % |\n|---|---|---|")
+    for name, shares in found.items():
+        believed, true = np.mean(shares, axis=0)
+        typer.echo(f"| {name} | {_percent(believed)} | {_percent(true)} |")
+
+
+def variants(problem: PlanningProblem, size: int) -> Iterator[tuple[str, HeldFirst]]:
+    """Yield it as it sets itself for a problem, and with one part changed, by name.
+
+    Arguments
+        problem: B problems.
+        size: entries of one of the world's actions.
+    """
+    budget = BUDGET * problem.horizon
+    whole = HeldFirst.auto(problem, size, budget)
+    auto = replace(GRASP.auto(problem), iterations=budget)
+    assert isinstance(whole.planner, GRASP)
+    yield "as it sets itself", whole
+    if whole.share:
+        yield "nothing held first", replace(whole, share=0.0)
+    if whole.jerk:
+        yield "not softly held", replace(whole, jerk=0.0)
+    if whole.planner.start == "greedy":
+        noisy = replace(whole.planner, initial_action_noise=auto.initial_action_noise)
+        yield "greedy start with noise", replace(whole, planner=noisy)
+    if auto.start != whole.planner.start:
+        yield "from the straight line", replace(whole, planner=auto)
+    yield "`GRASP.auto` alone", replace(whole, planner=auto, share=0.0, jerk=0.0)
+
+
 def load() -> Stored:
     """Return what is stored."""
     return stored_in(OUT)
@@ -192,6 +250,7 @@ def _percent(share: float) -> str:
 app = new_app()
 add(app, plan, "the sets that were done before.")
 add(app, show, "nothing is written.")
+add(app, parts, "rows that were printed are all there is; run it again.")
 
 if __name__ == "__main__":
     app()

@@ -10,7 +10,7 @@ import pytest
 from experiments.paths import RESULTS
 from experiments.scripts import held_plans
 from experiments.scripts.agreed_plans import cells_of
-from experiments.scripts.held_plans import LOOP, TABLES, judged, load, made_with, shown
+from experiments.scripts.held_plans import LOOP, TABLES, judged, load, made_with, shown, variants
 from experiments.study.reporting.summary import current
 from experiments.study.tables import SETS
 from experiments.study.targets import offline_model
@@ -65,3 +65,14 @@ def test_problems_are_planned_within_the_budget_and_judged_by_the_world(
     if not loop:
         assert entry["held"].count("1") >= 3
         assert entry["believed"].count("1") >= entry["true"].count("1") - 1
+
+
+def test_parts_are_changed_one_at_a_time() -> None:
+    judge = Judge(
+        by_name("wall_single"), stored_model(offline_model("wall_single", 0)),
+        problem_set("wall_single-random-8-tuning"), range(6),
+    )  # fmt: skip
+    found = dict(variants(judge.problem(0), 2))
+    # Greedy plans arrive: nothing is held, neither way.
+    assert list(found) == ["as it sets itself", "greedy start with noise", "`GRASP.auto` alone"]
+    assert found["greedy start with noise"] == found["`GRASP.auto` alone"]
