@@ -17,6 +17,7 @@ from experiments.study.targets import offline_model
 from experiments.study.trials.judge import Judge
 from experiments.study.trials.store import Store
 from experiments.study.trials.unit import model_hash, problem_set, stored_model
+from grasp_theory import GRASP
 from grasp_theory.tasks import by_name
 
 STORED = load()
@@ -75,4 +76,7 @@ def test_parts_are_changed_one_at_a_time() -> None:
     found = dict(variants(judge.problem(0), 2))
     # Greedy plans arrive: nothing is held, neither way.
     assert list(found) == ["as it sets itself", "greedy start with noise", "`GRASP.auto` alone"]
-    assert found["greedy start with noise"] == found["`GRASP.auto` alone"]
+    noisy, alone = found["greedy start with noise"].planner, found["`GRASP.auto` alone"].planner
+    assert isinstance(noisy, GRASP)
+    assert isinstance(alone, GRASP)
+    assert noisy.initial_action_noise == alone.initial_action_noise > 0.0
