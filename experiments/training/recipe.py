@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from grasp_theory.tasks.problems import Kind as ProblemKind
 from linear_systems.errors import ParameterError
 
 Kind = Literal["offline", "robust"]
@@ -38,15 +39,19 @@ class Replays:
 
     Arguments
         rounds: how often; each trains for the steps of `Recipe.robust_predictor`.
-        problems: for each of the two planners, in each round; no more than half the behaviour episodes.
+        problems: for each planner, in each round; no more than half the behaviour episodes.
         horizon: model steps of a plan; None for the horizon of the model's evaluation.
         share: of a training batch; a quarter are contacts, and the rest is behaviour.
+        planners: "gradient", GRASP and gradient descent, or "held", MPPI with one action held for each model step.
+        kind: of the problems; None for that of the model's evaluation.
     """
 
     rounds: int = 1
     problems: int = 400
     horizon: int | None = None
     share: float = 0.25
+    planners: Literal["gradient", "held"] = "gradient"
+    kind: ProblemKind | None = None
 
 
 @dataclass(frozen=True)
@@ -168,8 +173,9 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
         length=255,
         slowness=0.2,
         reconstruction=1.0,
-        robust_predictor=Stage(1000, 512, 5e-4, 12),
-        replays=Replays(rounds=2, problems=100, horizon=40, share=0.5),
+        robust_predictor=Stage(1500, 512, 5e-4, 16),
+        state_noise=0.02,
+        replays=Replays(rounds=4, problems=400, horizon=40, share=0.5, planners="held", kind="long"),
     ),
     ("wall_single", "patch"): Recipe(
         episodes=2000,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,13 @@ from jaxtyping import Float
 from rich.console import Console
 
 from experiments.episodes import Arrays, Episodes, stored
-from experiments.evaluation.exploitability import gradient_planners, make_plans
+from experiments.evaluation.exploitability import as_given, gradient_planners
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import trials
-from grasp_theory import Planner
+from experiments.training.recipe import Replays
+from grasp_theory import MPPI, Held, Plan, Planner
 from grasp_theory.tasks.problems import Problems, make_problems
-from grasp_theory.tasks.task import Task
+from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel, fingerprint
 
 FORMAT = 1
@@ -25,52 +28,69 @@ def replayed_plans(
     model: WorldModel,
     *,
     seed: int,
-    problems: int,
+    wanted: Replays,
     folder: Path,
     iterations: int = 150,
-    horizon: int | None = None,
     shortest: int = 1,
 ) -> Episodes:
     """Return episodes that execute, in the true environment, plans made with `model` on training problems.
 
     They are made now or read from `folder`, a file for each planner.
 
-    The problems are of the kind that an evaluation plans for, but for the purpose "training": no evaluation or tuning
-    sees them.  Half of the plans are GRASP's and half those of gradient descent with noise.
+    The problems are for the purpose "training": no evaluation or tuning sees them.  Gradient planners are GRASP and gradient descent
+    with noise, on a half of the plans each.
 
     Arguments
         task: the task.
         model: the model that plans, on any device.
         seed: of problems and planners.
-        problems: how many, for each planner; twice as many episodes are returned.
+        wanted: planners, problems for each of them, their kind and horizon.
         folder: where the files lie.
-        iterations: of each planner.
-        horizon: model steps of the plans; None for those of the evaluation.
+        iterations: of gradient planners; MPPI has a tenth.
         shortest: model steps that the plans have at least, so that a window of training fits in.
 
     Raises
         ParameterError: if a stored file is damaged or was made with other settings.
     """
-    trial = trials(task)
-    horizon = max(horizon or trial.horizon, shortest)
+    trial, problems = trials(task), wanted.problems
+    horizon, kind = max(wanted.horizon or trial.horizon, shortest), wanted.kind or trial.plan_kind
     parts = []
-    for k, (name, planner) in enumerate(gradient_planners(task, iterations).items()):
+    for k, (name, planner) in enumerate(_planners(task, wanted, iterations).items()):
         settings = {
             "format": FORMAT, "task": task.name, "replays of": fingerprint(model), "planner": repr(planner),
-            "kind": trial.plan_kind, "horizon": horizon, "problems": problems, "seed": seed,
+            "kind": kind, "horizon": horizon, "problems": problems, "seed": seed,
         }  # fmt: skip
 
         def make(k: int = k, name: str = name, planner: Planner = planner) -> Arrays:
             Console(stderr=True).print(f"replaying {problems} plans of {name}")
             given = make_problems(
-                task.name, trial.plan_kind, horizon=horizon, count=problems, purpose="training",
-                seed=2 * seed + k,
+                task.name, kind, horizon=horizon, count=problems, purpose="training", seed=2 * seed + k
             )  # fmt: skip
-            actions = environment_actions(task, make_plans(task, model, given, planner, seed).actions)
+            actions = environment_actions(task, make_plans(task, model, given, planner, seed, wanted).actions)
             return _episodes(task, given, task.simulate(given.starts, actions), actions)
 
         parts.append(stored(folder, settings, k, make))
     return Episodes(task, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def make_plans(
+    task: Task, model: WorldModel, problems: Problems, planner: Planner, seed: int, wanted: Replays
+) -> Plan:
+    """Return one plan a problem, all of one horizon; the planner sees latents only."""
+    given = as_given(task, model, problems, seed)
+    if wanted.planners == "held":
+        given = replace(given, action_set=Held(task.action_set, task.action_dim))
+    return planner.plan(given)
+
+
+def _planners(task: Task, wanted: Replays, iterations: int) -> Mapping[str, Planner]:
+    """Return the planners of replays; noise on held actions is as large as on single ones, whose mean they are."""
+    if wanted.planners == "gradient":
+        return gradient_planners(task, iterations)
+    noise = FRAMESKIP**0.5 * task.action_high
+    return {
+        "MPPI, held": MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max(iterations // 10, 1))
+    }
 
 
 def _episodes(

@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -155,8 +155,7 @@ class Run:
                 model,
                 seed=self.seed + number * ROUND_SEED,
                 folder=self.folder / "data",
-                problems=min(wanted.problems, recipe.episodes // 2),
-                horizon=wanted.horizon,
+                wanted=replace(wanted, problems=min(wanted.problems, recipe.episodes // 2)),
                 shortest=recipe.robust_predictor.unroll,
             )
             given.append(replays)

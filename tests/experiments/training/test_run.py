@@ -24,6 +24,7 @@ from experiments.training.replay import replayed_plans
 from experiments.training.run import Run
 from experiments.training.stages import Frames, encode_all, train_encoder
 from grasp_theory.tasks import by_name
+from grasp_theory.tasks.problems import make_problems
 from grasp_theory.world_models import Architecture, WorldModel
 from linear_systems.errors import ParameterError
 
@@ -156,7 +157,8 @@ def test_replayed_plans_happened_in_the_environment_and_are_reproducible(tmp_pat
     torch.manual_seed(0)
     model = WorldModel(architecture(8, frames=2, probe_dim=4))
     episodes, again = (
-        replayed_plans(task, model, seed=3, problems=2, folder=tmp_path / name, iterations=2) for name in "ab"
+        replayed_plans(task, model, seed=3, wanted=Replays(problems=2), folder=tmp_path / name, iterations=2)
+        for name in "ab"
     )
     assert np.array_equal(episodes.states, again.states, equal_nan=True)
     first, horizon = episodes.first, trials(task).horizon
@@ -167,8 +169,22 @@ def test_replayed_plans_happened_in_the_environment_and_are_reproducible(tmp_pat
     grid = np.meshgrid(np.arange(4), np.arange(horizon + 1), indexing="ij")
     assert np.isfinite(frame_states(episodes, *grid)).all()
     assert np.isfinite(episodes.model_actions).all()
-    other = replayed_plans(task, model, seed=4, problems=2, folder=tmp_path / "a", iterations=2)
+    other = replayed_plans(
+        task, model, seed=4, wanted=Replays(problems=2), folder=tmp_path / "a", iterations=2
+    )
     assert not np.array_equal(episodes.states, other.states, equal_nan=True)
+
+
+def test_held_plans_are_replayed_on_problems_of_the_kind_that_is_asked_for(tmp_path):
+    torch.manual_seed(0)
+    model = WorldModel(architecture(8))
+    wanted = Replays(problems=3, planners="held", kind="long", horizon=6)
+    episodes = replayed_plans(TASK, model, seed=3, wanted=wanted, folder=tmp_path, iterations=20)
+    assert episodes.actions.shape == (3, 30, 2)
+    groups = episodes.actions.reshape(3, 6, 5, 2)
+    np.testing.assert_allclose(groups, groups[:, :, :1].repeat(5, axis=2), rtol=0, atol=1e-6)
+    given = make_problems(TASK.name, "long", horizon=6, count=3, purpose="training", seed=6)
+    np.testing.assert_array_equal(episodes.states[:, episodes.first], given.starts)
 
 
 def test_replays_are_long_enough_for_a_window(tmp_path):
@@ -177,7 +193,7 @@ def test_replays_are_long_enough_for_a_window(tmp_path):
     assert trials(task).horizon < unroll
     torch.manual_seed(0)
     model = WorldModel(architecture(8, frames=2, probe_dim=8))
-    given = {"seed": 3, "problems": 2, "folder": tmp_path, "iterations": 1}
+    given = {"seed": 3, "wanted": Replays(problems=2), "folder": tmp_path, "iterations": 1}
     assert replayed_plans(task, model, shortest=unroll, **given).model_actions.shape[1] == unroll
     assert replayed_plans(task, model, **given).model_actions.shape[1] == trials(task).horizon
 
@@ -189,7 +205,7 @@ def test_stored_replays_are_not_made_again_but_for_another_model(tmp_path, monke
     model = WorldModel(architecture(8))
 
     def episodes():
-        return replayed_plans(TASK, model, seed=3, problems=2, folder=tmp_path, iterations=1)
+        return replayed_plans(TASK, model, seed=3, wanted=Replays(problems=2), folder=tmp_path, iterations=1)
 
     first, again = episodes(), episodes()
     assert len(made) == 2
