@@ -23,6 +23,7 @@ from grasp_theory import (
     rollout,
 )
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
+from grasp_theory.planners.loop.plan import Status
 from grasp_theory.trust.held_first import JERK, SHARE, HeldFirst, held_problem, holds, softly_held
 from linear_systems.errors import ParameterError
 
@@ -259,3 +260,16 @@ def test_it_is_compared_with_others_in_one_budget() -> None:
     assert compare([Own()], PROBLEM).results[0].believed is not None
     with pytest.raises(ParameterError, match="planners: expected planners with a budget"):
         compare([Own()], PROBLEM, max_evaluations=100)
+
+
+def test_a_problem_whose_rollouts_diverge_is_told_so_and_spoils_no_other() -> None:
+    def fragile(state: Tensor, action: Tensor) -> Tensor:
+        return torch.where(state[:, :1] < -5.0, torch.nan, state + action.reshape(-1, COPIES, 2).sum(1))
+
+    there = START.clone()
+    there[0] = -9.0
+    problem = replace(PROBLEM, dynamics=fragile, initial_state=there)
+    plan = replace(PLANNER, share=0.0, jerk=0.1).plan(problem)
+    assert plan.status[0] == Status.DIVERGED
+    assert plan.loss[0] == torch.inf
+    assert bool(torch.isfinite(plan.loss[1:]).all())
