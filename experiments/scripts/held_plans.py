@@ -13,7 +13,7 @@ stored trials on the same problems, and the third plans tuning problems with one
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, cast
 
@@ -69,10 +69,7 @@ def plan(
 ) -> None:
     """Plan with each model, and keep which plans are held, believed and true."""
     where = (task, kind, horizon)
-    if not cells_of(where, TABLES[loop]):
-        raise ParameterError(
-            "task, kind, horizon", "a set that the tables have", f"{where}", "see docs/study.md"
-        )
+    expect_set(where, TABLES[loop])
     expect_writable(OUT)
     most = min(FULL.looped, FULL.problems) if loop else FULL.problems // (1 + (kind == "long"))
     models: dict[str, Entry] = {}
@@ -87,6 +84,14 @@ def plan(
     stored = load()
     stored["-".join(map(str, where)) + LOOP * loop] = {**made_with(task, loop), "models": models}
     write_atomically(OUT, json.dumps(stored, indent=1) + "\n")
+
+
+def expect_set(where: tuple[str, str, int], numbers: Sequence[str]) -> None:
+    """Raise a `ParameterError` unless the tables of these numbers have a set."""
+    if not cells_of(where, numbers):
+        raise ParameterError(
+            "task, kind, horizon", "a set that the tables have", f"{where}", "see docs/study.md"
+        )
 
 
 def judged(judge: Judge, *, loop: bool) -> Entry:
@@ -125,13 +130,7 @@ def parts(
     problems: Annotated[int, typer.Option(min=2, help="The first of the tuning set.")] = 200,
 ) -> None:
     """Print what is believed and true of tuning problems, all models together, as it sets itself and with one part changed."""
-    if not cells_of((task, kind, horizon)):
-        raise ParameterError(
-            "task, kind, horizon",
-            "a set that the tables have",
-            f"{task}, {kind}, {horizon}",
-            "see docs/study.md",
-        )
+    expect_set((task, kind, horizon), TABLES[False])
     found: dict[str, list[tuple[float, float]]] = {}
     every = problem_set(f"{task}-{kind}-{horizon}-tuning")
     for seed in FULL.seeds[: 1 if kind == "long" else None]:

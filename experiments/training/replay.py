@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ from jaxtyping import Float
 from rich.console import Console
 
 from experiments.episodes import Arrays, Episodes, stored
-from experiments.evaluation.exploitability import as_given, gradient_planners
+from experiments.evaluation.exploitability import gradient_planners, make_plans
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import trials
 from experiments.training.recipe import Replays
-from grasp_theory import MPPI, Held, Plan, Planner
+from grasp_theory import MPPI, Held, Planner
 from grasp_theory.tasks.problems import Problems, make_problems
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import WorldModel, fingerprint
@@ -54,6 +53,7 @@ def replayed_plans(
     """
     trial, problems = trials(task), wanted.problems
     horizon, kind = max(wanted.horizon or trial.horizon, shortest), wanted.kind or trial.plan_kind
+    allowed = Held(task.action_set, task.action_dim) if wanted.planners == "held" else None
     parts = []
     for k, (name, planner) in enumerate(_planners(task, wanted, iterations).items()):
         settings = {
@@ -66,21 +66,13 @@ def replayed_plans(
             given = make_problems(
                 task.name, kind, horizon=horizon, count=problems, purpose="training", seed=2 * seed + k
             )  # fmt: skip
-            actions = environment_actions(task, make_plans(task, model, given, planner, seed, wanted).actions)
+            actions = environment_actions(
+                task, make_plans(task, model, given, planner, seed, allowed).actions
+            )
             return _episodes(task, given, task.simulate(given.starts, actions), actions)
 
         parts.append(stored(folder, settings, k, make))
     return Episodes(task, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def make_plans(
-    task: Task, model: WorldModel, problems: Problems, planner: Planner, seed: int, wanted: Replays
-) -> Plan:
-    """Return one plan a problem, all of one horizon; the planner sees latents only."""
-    given = as_given(task, model, problems, seed)
-    if wanted.planners == "held":
-        given = replace(given, action_set=Held(task.action_set, task.action_dim))
-    return planner.plan(given)
 
 
 def _planners(task: Task, wanted: Replays, iterations: int) -> Mapping[str, Planner]:

@@ -95,7 +95,8 @@ class HeldFirst:
         the model as free ones, for then single steps matter.
 
         Arguments
-            problem: B problems, as `GRASP.auto` takes them; up to 64 are asked.
+            problem: B problems, as `GRASP.auto` takes them; up to 64 are asked, with some 3000 T evaluations of each that M does
+                not count.
             size: entries of one of the world's actions.
             max_evaluations: M, of each problem.
 
@@ -129,7 +130,7 @@ class HeldFirst:
         *,
         stop_when_reached: bool = False,
     ) -> Plan:
-        """Return the plans; `evaluations` and `looks` are those of both stages.
+        """Return the plans; `evaluations` and `looks` are those of both stages, one more rollout of the free plans not counted.
 
         Arguments
             problem: B problems, with `reached`.
