@@ -39,7 +39,8 @@ from grasp_theory.command_line import add, expect_writable, new_app
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.paired_trials import PairedTrials, pooled, said_p
 from grasp_theory.tasks import by_name
-from grasp_theory.trust.checked import OTHER_NOISE, CheckedPlanner
+from grasp_theory.trust.attempts import OTHER_NOISE
+from grasp_theory.trust.checked import CheckedPlanner
 from grasp_theory.trust.evidence import evidence
 from linear_systems.errors import ParameterError
 

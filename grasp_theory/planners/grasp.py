@@ -214,10 +214,11 @@ class GRASP(LiftedPlanner):
         """Return GRASP with settings for these problems that come from the model alone: no trial, no outcome.
 
         Step sizes, noise, γ and sync are those of `diagnose(problem).settings`, in the units of its states and actions.
-        The start is greedy where greedy plans reach the goal region, in the model, in at least four fifths of the problems;
-        then the first sync is at the start.  Elsewhere step sizes ten times as large (of the sync alone, where plain steps have
-        a rate) are taken if, in the model and within 500 T evaluations, they reach more goals beyond chance (one-sided sign
-        test, level 0.05).  What this is worth is measured in docs/results.md.
+        The start is greedy where greedy plans reach the goal region, in the model, in at least two thirds of the problems;
+        then the first sync is at the start, and first actions have no noise, which spoils a greedy plan.  Elsewhere step sizes
+        ten times as large (of the sync alone, where plain steps have a rate) are taken if, in the model and within 500 T
+        evaluations, they reach more goals beyond chance (one-sided sign test, level 0.05).  What this is worth is measured in
+        docs/results.md.
 
         Arguments
             problem: B problems; the first 8 are linearised, and up to 64 are asked for the greedy start and the step sizes,

@@ -21,7 +21,7 @@ from grasp_theory.trust.settings import action_range
 
 ASKED = 64
 """How many problems the model is asked about: whether greedy plans reach their goals, and whether larger steps do."""
-ENOUGH = 0.8
+ENOUGH = 2 / 3
 """Share of them from which a start is greedy."""
 LARGER = 10.0
 """How much larger the larger steps are."""
@@ -39,13 +39,25 @@ def automatic(problem: PlanningProblem) -> GRASP:
     found = GRASP(**{name: setting.value for name, setting in diagnosis.settings.items()})  # type: ignore[arg-type]
     spread = action_range(problem, diagnosis.linear.actions)
     if greedy_share(problem, spread) >= ENOUGH:
-        return replace(found, start="greedy", greedy_spread=spread, sync_at_start=True)
+        return from_greedy_plans(found, spread)
     larger = replace(found, sync_lr=LARGER * found.sync_lr)
     if found.optimizer == "adam":  # plain steps have those of the smallest rate
         state_lr = LARGER * found.state_lr
         sigma = diagnosis.tube.adam_sigma(state_lr)
         larger = replace(larger, state_lr=state_lr, action_lr=LARGER * found.action_lr, state_noise=sigma)
     return larger if reaches_more(reached_by(problem, larger), reached_by(problem, found)) else found
+
+
+def from_greedy_plans(planner: GRASP, spread: float) -> GRASP:
+    """Return a planner that starts from the greedy plan as it is: noise on first actions, which a straight line needs, spoils it.
+
+    Arguments
+        planner: what it is in all else.
+        spread: standard deviation of the actions sampled first, in units of an action's entry.
+    """
+    return replace(
+        planner, start="greedy", greedy_spread=spread, sync_at_start=True, initial_action_noise=0.0
+    )
 
 
 def greedy_share(problem: PlanningProblem, spread: float) -> float:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from torch import Tensor
 
-from grasp_theory.control import SEED_STRIDE
-from grasp_theory.planners import FirstReached, Plan, Planner
-from grasp_theory.planners.loop.plan import concatenate
+from grasp_theory.planners import Plan, Planner
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.acceptance import Acceptance, Plans
+from grasp_theory.trust.attempts import again, better, seeded
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_integer
-
-OTHER_NOISE = 7 * SEED_STRIDE + 1
-"""How far apart the seeds of one problem are from an attempt to the next; no step of `control` uses them too."""
 
 
 @checked
@@ -76,10 +72,7 @@ class CheckedPlanner:
         Raises
             ParameterError, ShapeError, NonFiniteError: as the planner and the evidence.
         """
-        seeds = problem.seeds
-        if seeds is None:
-            seeds = torch.randint(2**61, (problem.batch,), generator=generator)
-        problem = replace(problem, seeds=seeds)
+        problem = seeded(problem, generator)
         planner, most = self.planner, self.max_evaluations
         share = None if most is None else most // self.attempts
         if share is not None:
@@ -106,24 +99,13 @@ class CheckedPlanner:
         open_ = torch.nonzero(open_).flatten()
         if not len(open_):
             return best
-        seeds = problem.seeds
-        assert seeds is not None
         rows = open_.to(problem.initial_state.device)
-        part = replace(
-            problem, initial_state=problem.initial_state[rows], goal=problem.goal[rows], initial_actions=None,
-            seeds=seeds[open_.to(seeds.device)] + OTHER_NOISE * attempt,
-        )  # fmt: skip
+        part = replace(again(problem, rows, attempt), initial_actions=None)
         other = planner.plan(part, stop_when_reached=stop_when_reached)
         found = self._score(part, other)
-        better = found > probability[open_]
-        taken = torch.arange(problem.batch)
-        taken[open_[better]] = problem.batch + torch.nonzero(better).flatten()
-        spent = {
-            name: getattr(best, name).index_add(0, rows, getattr(other, name))
-            for name in ("evaluations", "looks", "believed_looks")
-        }
+        taken = found > probability[open_]
         probability[open_] = torch.maximum(probability[open_], found)
-        return replace(chosen_rows(concatenate([best, other]), taken), **spent)
+        return better(best, other, rows, taken)
 
     def _score(self, problem: PlanningProblem, plan: Plan) -> Tensor:
         facts = self.evidence(problem, plan)
@@ -145,10 +127,3 @@ class CheckedPlanner:
                 "judge the rows that are given",
             )
         return found
-
-
-def chosen_rows(plan: Plan, rows: Int[Tensor, " N"]) -> Plan:
-    """Return some of the plans, without history and curve."""
-    first = FirstReached(**{each.name: getattr(plan.first, each.name)[rows] for each in fields(FirstReached)})
-    names = [each.name for each in fields(Plan) if each.name not in ("first", "history", "curve", "judged")]
-    return Plan(**{name: getattr(plan, name)[rows] for name in names}, first=first, judged=plan.judged)

@@ -12,10 +12,10 @@ from torch import Tensor
 from grasp_theory.action_sets import ActionSet
 from grasp_theory.dynamics import AnyDynamics, Dynamics, TimeVaryingDynamics, rollout
 from grasp_theory.planners import GRASP, MPPI, Plan, Planner
-from grasp_theory.planners.loop.plan import Status, concatenate
+from grasp_theory.planners.loop.plan import Status
 from grasp_theory.problem import PlanningProblem
-from grasp_theory.trust.automatic import reached_by, reaches_more
-from grasp_theory.trust.checked import OTHER_NOISE, chosen_rows
+from grasp_theory.trust.attempts import again, better, seeded
+from grasp_theory.trust.automatic import from_greedy_plans, greedy_share, reached_by, reaches_more
 from grasp_theory.trust.settings import action_range
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
@@ -28,6 +28,8 @@ ENOUGH = 0.5
 JERK = 0.15
 """What a jump by an action's whole range costs, in parts of the loss that a step has to remove; chosen on Push-T's tuning
 problems, where 0.05 to 0.3 do about as well."""
+ARRIVE = 0.8
+"""Nothing is held where greedy plans reach at least this part of the goals in the model."""
 FAR = 1e3
 """How far the action set is asked whether it treats all groups of an action alike, relative to unit actions."""
 
@@ -84,15 +86,14 @@ class HeldFirst:
     def auto(cls, problem: PlanningProblem, size: int, max_evaluations: int) -> HeldFirst:
         """Return it with settings for these problems that come from the model alone: no trial, no outcome.
 
-        Free plans are those of `GRASP.auto(problem)`.  They start greedily, and then from the greedy plan itself without noise on its
-        actions, where `GRASP.auto` says so or where with that start more of them reach their goals in the model (a sign test of
-        plans within 500 T evaluations).  Held ones are MPPI's: 100 samples, noise as large as half the range of an action, and four
-        fifths of it in the next iteration.
+        Free plans are those of `GRASP.auto(problem)`, with a greedy start also where more of them reach their goals so in the
+        model (a sign test of plans within 500 T evaluations).  Held ones are MPPI's: 100 samples, noise as large as half the
+        range of an action, and four fifths of it in the next iteration.
 
-        Nothing is held where greedy plans arrive by themselves (`GRASP.auto` starts greedily), for single steps suffice there and may
-        have to be precise.  Elsewhere free plans are held softly, with λ such that a jump by an action's whole range costs 0.15 of
-        the loss at the start, by step (medians); and held plans are made first unless they reach less than half as many goals in
-        the model as free ones, for then single steps matter.
+        Nothing is held where greedy plans arrive by themselves, in four fifths of the problems or more, for single steps suffice
+        there and may have to be precise.  Elsewhere free plans are held softly, with λ such that a jump by an action's whole
+        range costs 0.15 of the loss at the start, by step (medians); and held plans are made first unless they reach less than
+        half as many goals in the model as free ones, for then single steps matter.
 
         Arguments
             problem: B problems, as `GRASP.auto` takes them; up to 64 are asked, with some 3000 T evaluations of each that M does
@@ -107,17 +108,17 @@ class HeldFirst:
         free = replace(GRASP.auto(problem), iterations=max_evaluations)
         noise = action_range(problem, problem.start())
         first = MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max_evaluations)
-        greedy = replace(
-            free, start="greedy", greedy_spread=noise, sync_at_start=True, initial_action_noise=0.0
-        )
         share, jerk = 0.0, 0.0
-        if free.start == "greedy":
-            free = greedy
-        else:
-            if reaches_more(reached_by(problem, greedy), reached_by(problem, free)):
-                free = greedy
+        if greedy_share(problem, noise) < ARRIVE:
+            believed = reached_by(problem, free)
+            if free.start == "line":
+                greedy = from_greedy_plans(free, noise)
+                greedily = reached_by(problem, greedy)
+                if reaches_more(greedily, believed):
+                    free, believed = greedy, greedily
             jerk = JERK * _loss_a_step(problem) / (2 * noise) ** 2
-            share = SHARE if holds(problem, size, first, free) else 0.0
+            held = reached_by(held_problem(problem, size), first)
+            share = SHARE if held.sum() >= ENOUGH * believed.sum() else 0.0
         return cls(
             planner=free, first=first, size=size, share=share, jerk=jerk, max_evaluations=max_evaluations
         )
@@ -146,10 +147,7 @@ class HeldFirst:
                 "problem", "problems with `reached`, which says whether a held plan will do", "none",
                 "pass reached=lambda states, goals: ... to PlanningProblem",
             )  # fmt: skip
-        seeds = problem.seeds
-        if seeds is None:
-            seeds = torch.randint(2**61, (problem.batch,), generator=generator)
-        problem = replace(problem, seeds=seeds)
+        problem = seeded(problem, generator)
         first, planner, most = self.first, self.planner, self.max_evaluations
         if most is not None:
             held_most = int(self.share * most)
@@ -165,20 +163,8 @@ class HeldFirst:
         open_ = torch.nonzero(~held.reached).flatten()
         if not len(open_):
             return held
-        part = replace(
-            problem, initial_state=problem.initial_state[open_], goal=problem.goal[open_],
-            initial_actions=None if problem.initial_actions is None else problem.initial_actions[open_],
-            seeds=seeds[open_.to(seeds.device)] + OTHER_NOISE,
-        )  # fmt: skip
-        free = self._free(planner, part, stop_when_reached)
-        better = free.reached | (free.loss < held.loss[open_])
-        taken = torch.arange(problem.batch)
-        taken[open_[better].cpu()] = problem.batch + torch.nonzero(better).flatten().cpu()
-        spent = {
-            name: getattr(held, name).index_add(0, open_, getattr(free, name))
-            for name in ("evaluations", "looks", "believed_looks")
-        }
-        return replace(chosen_rows(concatenate([held, free]), taken), **spent)
+        free = self._free(planner, again(problem, open_), stop_when_reached)
+        return better(held, free, open_, free.reached | (free.loss < held.loss[open_]))
 
     def _free(self, planner: Planner, problem: PlanningProblem, stop_when_reached: bool) -> Plan:
         """Return softly held plans with the loss of the problem itself, the first one believed where the best is not."""
@@ -187,27 +173,17 @@ class HeldFirst:
             stop_when_reached=stop_when_reached,
         )
         earlier = ~plan.reached & plan.first.found
-        actions = torch.where(earlier[:, None, None], plan.first.actions, plan.actions)
+        actions, states, losses = plan.actions.clone(), plan.states.clone(), plan.loss
         with torch.no_grad():
-            states = rollout(problem.model, problem.initial_state, actions)
-            losses = problem.losses(states, actions, problem.goal).to(plan.loss)
+            if earlier.any():
+                actions[earlier] = plan.first.actions[earlier]
+                states[earlier] = rollout(problem.model, problem.initial_state[earlier], actions[earlier])
+            if self.jerk or earlier.any():
+                losses = problem.losses(states, actions, problem.goal).to(plan.loss)
         return replace(
-            plan, actions=actions, states=states, loss=losses.where(torch.isfinite(losses), torch.inf),
+            plan, actions=actions, states=states, loss=losses.where(torch.isfinite(plan.loss), torch.inf),
             status=plan.status.masked_fill(earlier, int(Status.REACHED)), history=None, curve=None,
         )  # fmt: skip
-
-
-def holds(problem: PlanningProblem, size: int, first: Planner, free: Planner) -> bool:
-    """Return whether held plans reach at least half as many goals as free ones, in the model, of up to 64 problems.
-
-    Arguments
-        problem: B problems with `reached`.
-        size: entries of one of the world's actions.
-        first: plans held actions.
-        free: plans all actions.
-    """
-    held = reached_by(held_problem(problem, size), first)
-    return bool(held.sum() >= ENOUGH * reached_by(problem, free).sum())
 
 
 @checked
@@ -226,8 +202,8 @@ def softly_held(problem: PlanningProblem, size: int, jerk: float) -> PlanningPro
     weight = positive_float("jerk", jerk, allow_zero=True)
 
     def jumps(states: Tensor, actions: Float[Tensor, "N m"]) -> Float[Tensor, " N"]:
-        apart = weight * actions.unflatten(-1, (copies, size)).diff(dim=-2).square().sum((-1, -2))  # type: ignore[no-untyped-call]
-        return apart if cost is None else apart + cost(states, actions)  # type: ignore[no-any-return]
+        apart = weight * actions.reshape(-1, copies, size).diff(dim=1).square().sum((1, 2))
+        return apart if cost is None else apart + cost(states, actions)
 
     return replace(problem, stage_cost=jumps)
 

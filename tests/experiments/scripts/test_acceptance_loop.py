@@ -14,7 +14,7 @@ from grasp_theory import GradientDescent
 from grasp_theory.control import SEED_STRIDE
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import make_problems
-from grasp_theory.trust.checked import OTHER_NOISE
+from grasp_theory.trust.attempts import OTHER_NOISE
 
 TASK = by_name("wall_single")
 PLANNER = GradientDescent(iterations=2, lr=0.3, initial_action_noise=1.0)

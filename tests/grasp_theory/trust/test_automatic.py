@@ -47,10 +47,18 @@ def _walled(problem: PlanningProblem) -> PlanningProblem:
 def test_a_start_is_greedy_where_greedy_plans_reach() -> None:
     open_field = _open_field()
     assert greedy_share(open_field, 1.0) == 1.0
-    assert GRASP.auto(open_field).start == "greedy"
+    auto = GRASP.auto(open_field)
+    assert (auto.start, auto.sync_at_start, auto.initial_action_noise) == ("greedy", True, 0.0)
     walled = _walled(open_field)
     assert greedy_share(walled, 1.0) < 0.5
     assert GRASP.auto(walled).start == "line"
+
+
+def test_two_thirds_of_the_goals_are_enough_for_a_greedy_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    walled = _walled(_open_field())
+    for share, start in ((0.67, "greedy"), (0.66, "line")):
+        monkeypatch.setattr(automatic, "greedy_share", lambda *_, share=share: share)
+        assert GRASP.auto(walled).start == start
 
 
 def test_without_a_goal_region_nothing_is_known_of_greedy_plans() -> None:

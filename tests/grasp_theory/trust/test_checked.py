@@ -11,7 +11,8 @@ from torch import Tensor
 
 from grasp_theory import Acceptance, GradientDescent, Plan, PlanningProblem, control, rollout
 from grasp_theory.trust.acceptance import Trial
-from grasp_theory.trust.checked import OTHER_NOISE, CheckedPlanner
+from grasp_theory.trust.attempts import OTHER_NOISE
+from grasp_theory.trust.checked import CheckedPlanner
 from grasp_theory.trust.evidence import evidence
 from linear_systems.errors import ParameterError
 

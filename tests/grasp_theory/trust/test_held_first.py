@@ -24,7 +24,8 @@ from grasp_theory import (
 )
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
 from grasp_theory.planners.loop.plan import Status
-from grasp_theory.trust.held_first import JERK, SHARE, HeldFirst, held_problem, holds, softly_held
+from grasp_theory.trust import held_first
+from grasp_theory.trust.held_first import JERK, SHARE, HeldFirst, held_problem, softly_held
 from linear_systems.errors import ParameterError
 
 B, T, COPIES = 8, 4, 3
@@ -203,12 +204,20 @@ def test_a_plan_that_was_believed_comes_before_one_of_less_loss_that_is_not() ->
     assert bool(ring.judge(plan.states[:, -1], GOALS)[taken].all())
 
 
-def test_nothing_is_held_where_the_model_asks_for_single_steps() -> None:
-    """Held plans must reach half as many goals in the model as free ones: here every goal is aside, or every other one is."""
-    free = GradientDescent(iterations=200, lr=0.1, initial_action_noise=0.5)
-    assert holds(PROBLEM, 2, HELD, free)
-    aside = PROBLEM.part(slice(B // 2 - 1, B))
-    assert not holds(aside, 2, HELD, free)
+def test_nothing_is_held_where_the_model_asks_for_single_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held plans must reach half as many goals in the model as free ones."""
+    found = {MPPI: 3, GRASP: 6}
+
+    def counted(problem: PlanningProblem, planner: MPPI | GRASP) -> Tensor:
+        assert problem.action_dim == (2 if isinstance(planner, MPPI) else 2 * COPIES)
+        return torch.arange(B) < found[type(planner)]
+
+    monkeypatch.setattr(held_first, "greedy_share", lambda *_: 0.5)
+    monkeypatch.setattr(held_first, "reached_by", counted)
+    assert HeldFirst.auto(PROBLEM, 2, 5_000).share == SHARE
+    found[MPPI] = 2
+    chosen = HeldFirst.auto(PROBLEM, 2, 5_000)
+    assert (chosen.share, chosen.jerk > 0) == (0.0, True)
 
 
 def test_in_closed_loop() -> None:
