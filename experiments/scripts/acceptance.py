@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 
 from experiments.paths import RESULTS
 from experiments.scripts.acceptance_evidence import table_of
-from experiments.scripts.acceptance_plans import ALL, PIECE, SEEDS, TRIALS, Unit
+from experiments.scripts.acceptance_plans import ALL, HELD, MEASURED, PIECE, SEEDS, TRIALS, Unit
 from experiments.threads import one_thread
 from grasp_theory.command_line import add, expect_folder, expect_writable, new_app
 from grasp_theory.files import atomic_file, write_atomically
@@ -40,18 +40,23 @@ JUDGES = {"three": False, "three and robust": True}
 """Judges -> whether the robust model, which learned from replayed plans too, is one of them."""
 
 
-CALIBRATION = {"wall_single": 1200, "point_maze": 600, "push_t": 1200, "push_t_2": 600}
+CALIBRATION = {"wall_single": 1200, "point_maze": 600, "push_t": 1200, "push_t_2": 600, "push_t_held": 1200}
 FRESH = 300
 
 
 def design(trials: Collection[str]) -> Iterator[Unit]:
     """Yield every unit of some trials that is measured.
 
-    Plans of one model to calibrate and to try on, three restarts of them, the other models', and those of the three as one.
+    Plans of one model to calibrate and to try on, three restarts of them, the other models', and those of the three as one; of
+    `HELD` only the first two.
     """
     for trial in trials:
         count = CALIBRATION[trial]
-        yield from (Unit(trial, "calibration", piece, "GRASP", 0) for piece in range(count // PIECE))
+        planner = MEASURED[trial]
+        yield from (Unit(trial, "calibration", piece, planner, 0) for piece in range(count // PIECE))
+        if planner == HELD:
+            yield from (Unit(trial, "fresh", piece, planner, 0) for piece in range(FRESH // PIECE))
+            continue
         for piece in range(FRESH // PIECE):
             yield from (Unit(trial, "fresh", piece, "GRASP", 0, restart) for restart in range(RESTARTS))
             yield from (Unit(trial, "fresh", piece, "GRASP", model) for model in (*SEEDS[1:], ALL))
@@ -66,20 +71,20 @@ def features(rows: pl.DataFrame, robust: bool) -> dict[str, Float[np.ndarray, " 
 
 def summarise(table: pl.DataFrame) -> dict[str, Json]:
     """Return everything that is reported, from the rows alone."""
-    return {trial: _trial(table.filter(pl.col("trial") == trial)) for trial in TRIALS}
+    return {trial: _trial(table.filter(pl.col("trial") == trial), MEASURED[trial]) for trial in TRIALS}
 
 
-def _trial(rows: pl.DataFrame) -> dict[str, Json]:
+def _trial(rows: pl.DataFrame, measured: str) -> dict[str, Json]:
     def chosen(split: str, planner: str, model: int, restart: int = 0) -> pl.DataFrame:
         return rows.filter(
             (pl.col("split") == split) & (pl.col("planner") == planner) & (pl.col("model") == model)
             & (pl.col("restart") == restart)
         ).sort("problem")  # fmt: skip
 
-    calibration = chosen("calibration", "GRASP", 0)
+    calibration = chosen("calibration", measured, 0)
     if not len(calibration):
         return {}
-    restarts = [chosen("fresh", "GRASP", 0, restart) for restart in range(RESTARTS)]
+    restarts = [chosen("fresh", measured, 0, restart) for restart in range(RESTARTS)]
     result: dict[str, Json] = {
         "believers": _believers(restarts[0]),
         "product": {

@@ -17,6 +17,7 @@ from torch import Tensor
 from experiments.episodes import Episodes, frame_states
 from experiments.evaluation.observe import decoded_states, encode
 from experiments.scripts.acceptance_plans import (
+    MEASURED,
     SEEDS,
     Plans,
     Unit,
@@ -95,7 +96,7 @@ def rows_of(unit: Unit, folder: Path) -> pl.DataFrame:
         "problem": range(unit.rows.start, unit.rows.stop), "true": plans.true,
     }  # fmt: skip
     columns: dict[str, pl.Series] = {}
-    if unit.model == 0 and unit.planner == "GRASP":
+    if unit.model == 0 and unit.planner == MEASURED[unit.trial]:
         features = {**_features(unit, plans), "loss": torch.from_numpy(plans.loss)}
         columns = {name: pl.Series(values.float().numpy()) for name, values in features.items()}
     return pl.DataFrame({**keys, **columns}).with_columns(

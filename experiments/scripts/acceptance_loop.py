@@ -24,7 +24,7 @@ from experiments.evaluation.observe import after_model_step, encode, environment
 from experiments.paths import RESULTS
 from experiments.scripts.acceptance import ALPHA, CONFIDENCE, ROWS, features
 from experiments.scripts.acceptance_evidence import facts, judged
-from experiments.scripts.acceptance_plans import SEEDS, TRIALS, model_of, planners
+from experiments.scripts.acceptance_plans import HELD, MEASURED, SEEDS, TRIALS, model_of, planners
 from experiments.threads import one_thread
 from grasp_theory import Plan, Planner, PlanningProblem
 from grasp_theory.command_line import add, expect_writable, new_app
@@ -43,6 +43,7 @@ from linear_systems.errors import ParameterError
 OUT = RESULTS / "acceptance_loop.json"
 PROBLEM_SEED = 17
 """Of the problems: neither calibration nor the tries of acceptance have seen them."""
+LOOPED = tuple(trial for trial, planner in MEASURED.items() if planner != HELD)
 ATTEMPTS = 3
 APART = 16
 """Distance of the seeds of two problems: `CheckedPlanner` adds the number of the attempt."""
@@ -153,12 +154,12 @@ def _share(run: ControlRun, most: int) -> Json:
 
 
 def main(
-    trial: Annotated[str, typer.Argument(help=f"One of {', '.join(TRIALS)}.")],
+    trial: Annotated[str, typer.Argument(help=f"One of {', '.join(LOOPED)}.")],
     count: Annotated[int, typer.Option(min=2, help="Problems.")] = 100,
 ) -> None:
     """Run both arms on the same problems and write what came of them."""
-    if trial not in TRIALS:
-        raise ParameterError("trial", f"one of {', '.join(TRIALS)}", repr(trial), "check the spelling")
+    if trial not in LOOPED:
+        raise ParameterError("trial", f"one of {', '.join(LOOPED)}", repr(trial), "check the spelling")
     expect_writable(OUT)
     stored = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
     with one_thread():

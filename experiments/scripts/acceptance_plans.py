@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,18 +19,24 @@ from torch import Tensor
 from experiments.evaluation.exploitability import gradient_planners
 from experiments.evaluation.observe import encode, environment_actions
 from experiments.pieces import piece
+from experiments.study.trials.unit import BUDGET
 from grasp_theory import Ensemble, Planner, PlanningProblem
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import Kind, Problems, Purpose, make_problems
 from grasp_theory.tasks.task import Task
+from grasp_theory.trust.held_first import HeldFirst
 from grasp_theory.world_models import Card, WorldModel, available, load
 from grasp_theory.world_models.checkpoint import best_latent
 
 TRIALS: Mapping[str, tuple[str, Kind, int]] = {
     "wall_single": ("wall_single", "random", 8), "point_maze": ("point_maze", "random", 16),
     "push_t": ("push_t", "trajectory", 5), "push_t_2": ("push_t", "trajectory", 2),
+    "push_t_held": ("push_t", "trajectory", 5),
 }  # fmt: skip
 """Name -> task, kind of its problems and horizon."""
+HELD = "HeldFirst"
+MEASURED = {trial: HELD if trial.endswith("_held") else "GRASP" for trial in TRIALS}
+"""Trial -> the planner whose plans acceptance is measured on: `HeldFirst.auto`, or GRASP with a fixed number of iterations."""
 SEEDS = (0, 1, 2)
 """Of the shipped offline models."""
 ALL = -1
@@ -49,7 +56,7 @@ class Unit:
         trial: which problems, of `TRIALS`.
         split: of `SPLITS`.
         piece: the problems PIECE · piece, ..., PIECE · (piece + 1) − 1 of the set.
-        planner: its name in `planners`.
+        planner: its name in `planners`, or `HELD`.
         model: seed of the model that plans, or `ALL`.
         restart: number of the noise.
     """
@@ -97,6 +104,17 @@ def planners(task: Task) -> dict[str, Planner]:
 
 
 @lru_cache(maxsize=8)
+def planner_of(trial: str, name: str) -> Planner:
+    """Return a planner of a trial; `HELD` is set by the first model, asked about the first calibration problems, for all of them."""
+    task = by_name(TRIALS[trial][0])
+    if name != HELD:
+        return planners(task)[name]
+    problems = problem_set(trial, "calibration", PIECE)
+    asked = given(task, model_of(task.name, 0), problems, slice(None), torch.arange(PIECE))
+    return cast(Planner, HeldFirst.auto(asked, task.action_dim, BUDGET * asked.horizon))
+
+
+@lru_cache(maxsize=8)
 def problem_set(trial: str, split: str, count: int) -> Problems:
     """Return the first problems of a split."""
     task, kind, horizon = TRIALS[trial]
@@ -140,7 +158,7 @@ def plans_of(unit: Unit, folder: Path) -> Plans:
     chosen = SEEDS if unit.model == ALL else (unit.model,)
     task = TRIALS[unit.trial][0]
     settings = {
-        **asdict(unit), "problem_seed": PROBLEM_SEED, "settings": repr(planners(by_name(task))[unit.planner]),
+        **asdict(unit), "problem_seed": PROBLEM_SEED, "settings": repr(planner_of(unit.trial, unit.planner)),
         "models": [card.sha256 for card in available() if card.task == task and is_offline(card) and card.seed in chosen],
     }  # fmt: skip
     return Plans(**piece(folder / unit.name, settings, lambda: vars(_made(unit))))
@@ -158,7 +176,8 @@ def _made(unit: Unit) -> Plans:
     chosen = SEEDS if unit.model == ALL else (unit.model,)
     alone = [given(task, model_of(task.name, seed), problems, unit.rows, seeds) for seed in chosen]
     problem = together(alone) if unit.model == ALL else alone[0]
-    plan = planners(task)[unit.planner].plan(problem)
+    planner = planner_of(unit.trial, unit.planner)
+    plan = planner.plan(problem, stop_when_reached=not isinstance(planner, HeldFirst))
     path = task.simulate(problems.starts[unit.rows], environment_actions(task, plan.actions))
     true = task.success(path[:, -1], problems.goals[unit.rows]) & torch.isfinite(plan.loss).numpy()
     return Plans(plan.actions.numpy(), true, plan.loss.double().numpy())
