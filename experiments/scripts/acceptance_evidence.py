@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
@@ -15,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from experiments.episodes import Episodes, frame_states
-from experiments.evaluation.observe import decoded_states, encode
+from experiments.evaluation.observe import encode
 from experiments.scripts.acceptance_plans import (
     MEASURED,
     SEEDS,
@@ -29,7 +28,6 @@ from experiments.scripts.acceptance_plans import (
 from grasp_theory import PlanningProblem
 from grasp_theory.files import atomic_file
 from grasp_theory.tasks import by_name
-from grasp_theory.tasks.task import Task
 from grasp_theory.trust.agreement import agreement
 from grasp_theory.trust.density import Transitions
 from grasp_theory.trust.evidence import evidence
@@ -43,26 +41,6 @@ CACHED = 4000
 """Transitions a model."""
 EPISODES, LENGTH = 200, 200
 """Behaviour that transitions are drawn from; no training has seen it."""
-
-
-def judged(task: Task, model: WorldModel, problem: PlanningProblem) -> PlanningProblem:
-    """Return the problems as a model judges them: by the task's own success and distance, of what its probe tells of the end
-    and of the goal's picture."""
-
-    def told(latents: Tensor) -> np.ndarray:
-        with torch.no_grad():
-            return decoded_states(task, model.probe(latents).double().numpy())
-
-    def reached(latents: Tensor, goals: Tensor) -> Tensor:
-        # Plans that diverged, or have not converged yet, end in NaN, which the task's success refuses.
-        there = latents.isfinite().flatten(1).all(1)
-        return torch.from_numpy(task.success(told(latents.nan_to_num(0.0, 0.0, 0.0)), told(goals))) & there
-
-    return replace(
-        problem,
-        reached=reached,
-        goal_distance=lambda s, g: torch.from_numpy(task.distance(told(s), told(g))),
-    )
 
 
 @lru_cache(maxsize=16)

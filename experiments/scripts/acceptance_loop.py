@@ -23,8 +23,8 @@ from torch import Tensor
 from experiments.evaluation.observe import after_model_step, encode, environment_actions
 from experiments.paths import RESULTS
 from experiments.scripts.acceptance import ALPHA, CONFIDENCE, ROWS, features
-from experiments.scripts.acceptance_evidence import facts, judged
-from experiments.scripts.acceptance_plans import HELD, MEASURED, SEEDS, TRIALS, model_of, planners
+from experiments.scripts.acceptance_evidence import facts
+from experiments.scripts.acceptance_plans import HELD, MEASURED, SEEDS, TRIALS, judged, model_of, planners
 from experiments.threads import one_thread
 from grasp_theory import Plan, Planner, PlanningProblem
 from grasp_theory.command_line import add, expect_writable, new_app

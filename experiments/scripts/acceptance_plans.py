@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from experiments.evaluation.exploitability import gradient_planners
-from experiments.evaluation.observe import encode, environment_actions
+from experiments.evaluation.observe import decoded_states, encode, environment_actions
 from experiments.pieces import piece
 from experiments.study.trials.unit import BUDGET
 from grasp_theory import Ensemble, Planner, PlanningProblem
@@ -110,7 +110,8 @@ def planner_of(trial: str, name: str) -> Planner:
     if name != HELD:
         return planners(task)[name]
     problems = problem_set(trial, "calibration", PIECE)
-    asked = given(task, model_of(task.name, 0), problems, slice(None), torch.arange(PIECE))
+    model = model_of(task.name, 0)
+    asked = judged(task, model, given(task, model, problems, slice(None), torch.arange(PIECE)))
     return cast(Planner, HeldFirst.auto(asked, task.action_dim, BUDGET * asked.horizon))
 
 
@@ -133,6 +134,26 @@ def given(task: Task, model: WorldModel, problems: Problems, rows: slice, seeds:
         model, encode(model, task, problems.start_history[rows]), encode(model, task, problems.goal_history[rows]),
         int(problems.horizon[0]), model.architecture.action_dim, action_set=task.action_set, seeds=seeds,
     )  # fmt: skip
+
+
+def judged(task: Task, model: WorldModel, problem: PlanningProblem) -> PlanningProblem:
+    """Return the problems as a model judges them: by the task's own success and distance, of what its probe tells of the end
+    and of the goal's picture."""
+
+    def told(latents: Tensor) -> np.ndarray:
+        with torch.no_grad():
+            return decoded_states(task, model.probe(latents).double().numpy())
+
+    def reached(latents: Tensor, goals: Tensor) -> Tensor:
+        # Plans that diverged, or have not converged yet, end in NaN, which the task's success refuses.
+        there = latents.isfinite().flatten(1).all(1)
+        return torch.from_numpy(task.success(told(latents.nan_to_num(0.0, 0.0, 0.0)), told(goals))) & there
+
+    return replace(
+        problem,
+        reached=reached,
+        goal_distance=lambda s, g: torch.from_numpy(task.distance(told(s), told(g))),
+    )
 
 
 def together(alone: Sequence[PlanningProblem]) -> PlanningProblem:
@@ -176,6 +197,8 @@ def _made(unit: Unit) -> Plans:
     chosen = SEEDS if unit.model == ALL else (unit.model,)
     alone = [given(task, model_of(task.name, seed), problems, unit.rows, seeds) for seed in chosen]
     problem = together(alone) if unit.model == ALL else alone[0]
+    if unit.planner == HELD:
+        problem = judged(task, model_of(task.name, unit.model), problem)
     planner = planner_of(unit.trial, unit.planner)
     plan = planner.plan(problem, stop_when_reached=not isinstance(planner, HeldFirst))
     path = task.simulate(problems.starts[unit.rows], environment_actions(task, plan.actions))

@@ -20,7 +20,7 @@ import typer
 from experiments.evaluation.exploitability import as_given, judge, planners
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import FULL, trials
-from experiments.scripts.acceptance_evidence import judged
+from experiments.scripts.acceptance_plans import judged
 from experiments.threads import one_thread
 from grasp_theory import GRASP, Held, Planner, PlanningProblem
 from grasp_theory.action_sets import ActionSet
