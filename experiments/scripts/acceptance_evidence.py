@@ -21,6 +21,7 @@ from experiments.scripts.acceptance_plans import (
     Plans,
     Unit,
     given,
+    judged,
     model_of,
     plans_of,
     problem_set,

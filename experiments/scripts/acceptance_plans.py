@@ -6,7 +6,7 @@ Plans are stored in pieces of `PIECE` problems, so that a killed run goes on whe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
