@@ -111,7 +111,7 @@ def planner_of(trial: str, name: str) -> Planner:
         return planners(task)[name]
     problems = problem_set(trial, "calibration", PIECE)
     model = model_of(task.name, 0)
-    asked = judged(task, model, given(task, model, problems, slice(None), torch.arange(PIECE)))
+    asked = with_region(task, model, given(task, model, problems, slice(None), torch.arange(PIECE)))
     return cast(Planner, HeldFirst.auto(asked, task.action_dim, BUDGET * asked.horizon))
 
 
@@ -156,6 +156,11 @@ def judged(task: Task, model: WorldModel, problem: PlanningProblem) -> PlanningP
     )
 
 
+def with_region(task: Task, model: WorldModel, problem: PlanningProblem) -> PlanningProblem:
+    """Return the problems with the goal region of `judged`, and their own distance."""
+    return replace(problem, reached=judged(task, model, problem).reached)
+
+
 def together(alone: Sequence[PlanningProblem]) -> PlanningProblem:
     """Return the problems in all models as one: the loss is the sum of theirs."""
     first = alone[0]
@@ -198,7 +203,7 @@ def _made(unit: Unit) -> Plans:
     alone = [given(task, model_of(task.name, seed), problems, unit.rows, seeds) for seed in chosen]
     problem = together(alone) if unit.model == ALL else alone[0]
     if unit.planner == HELD:
-        problem = judged(task, model_of(task.name, unit.model), problem)
+        problem = with_region(task, model_of(task.name, unit.model), problem)
     planner = planner_of(unit.trial, unit.planner)
     plan = planner.plan(problem, stop_when_reached=not isinstance(planner, HeldFirst))
     path = task.simulate(problems.starts[unit.rows], environment_actions(task, plan.actions))
