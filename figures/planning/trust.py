@@ -21,7 +21,7 @@ from figures.style import COLOURS, GREY, MARKERS, WIDTH, house_style, panel_lett
 
 LABELS = {
     "wall_single": "WallSingle, T = 8", "point_maze": "PointMaze, T = 16", "push_t": "Push-T, T = 5",
-    "push_t_2": "Push-T, T = 2",
+    "push_t_2": "Push-T, T = 2", "push_t_held": "Push-T, T = 5, held first",
 }  # fmt: skip
 JUDGES = "three and robust"
 
@@ -84,7 +84,7 @@ def _bars(axes: Axes, found: dict[str, Any]) -> None:
             (place + 0.2, 0.03),
             ha="center",
             color="white",
-            fontsize="small",
+            fontsize="x-small",
         )
     axes.axhline(1 - ALPHA, color="black", linestyle="--", linewidth=1)
     axes.text(-0.55, 1 - ALPHA, f"asked: {1 - ALPHA:.0%}", va="bottom", fontsize="small")
