@@ -103,14 +103,16 @@ def planners(task: Task) -> dict[str, Planner]:
     }
 
 
-@lru_cache(maxsize=8)
 def planner_of(trial: str, name: str) -> Planner:
-    """Return a planner of a trial; `HELD` is set by the first model, asked about the first calibration problems, for all of them."""
+    """Return a planner of a trial."""
+    return held_first(trial) if name == HELD else planners(by_name(TRIALS[trial][0]))[name]
+
+
+@lru_cache(maxsize=8)
+def held_first(trial: str) -> Planner:
+    """Return `HELD` as the first model sets it, asked about the first calibration problems, for all problems of a trial."""
     task = by_name(TRIALS[trial][0])
-    if name != HELD:
-        return planners(task)[name]
-    problems = problem_set(trial, "calibration", PIECE)
-    model = model_of(task.name, 0)
+    problems, model = problem_set(trial, "calibration", PIECE), model_of(task.name, 0)
     asked = with_region(task, model, given(task, model, problems, slice(None), torch.arange(PIECE)))
     return cast(Planner, HeldFirst.auto(asked, task.action_dim, BUDGET * asked.horizon))
 

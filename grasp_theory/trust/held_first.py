@@ -86,9 +86,9 @@ class HeldFirst:
     def auto(cls, problem: PlanningProblem, size: int, max_evaluations: int) -> HeldFirst:
         """Return it with settings for these problems that come from the model alone: no trial, no outcome.
 
-        Free plans are those of `GRASP.auto(problem)`, with a greedy start also where more of them reach their goals so in the
-        model (a sign test of plans within 500 T evaluations).  Held ones are MPPI's: 100 samples, noise as large as half the
-        range of an action, and four fifths of it in the next iteration.
+        Free plans are those of `GRASP.auto(problem)`, with a greedy start unless more of them reach their goals in the model
+        from the line (a sign test of plans within 500 T evaluations).  Held ones are MPPI's: 100 samples, noise as large as
+        half the range of an action, and four fifths of it in the next iteration.
 
         Nothing is held where greedy plans arrive by themselves, in four fifths of the problems or more, for single steps suffice
         there and may have to be precise.  Elsewhere free plans are held softly, with λ such that a jump by an action's whole
@@ -110,12 +110,12 @@ class HeldFirst:
         first = MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max_evaluations)
         share, jerk = 0.0, 0.0
         if greedy_share(problem, noise) < ARRIVE:
-            believed = reached_by(problem, free)
-            if free.start == "line":
-                greedy = from_greedy_plans(free, noise)
-                greedily = reached_by(problem, greedy)
-                if reaches_more(greedily, believed):
-                    free, believed = greedy, greedily
+            greedy = from_greedy_plans(free, noise)
+            believed = reached_by(problem, greedy)
+            if free.start == "line" and reaches_more(straight := reached_by(problem, free), believed):
+                believed = straight
+            else:
+                free = greedy
             jerk = JERK * _loss_a_step(problem) / (2 * noise) ** 2
             held = reached_by(held_problem(problem, size), first)
             share = SHARE if held.sum() >= ENOUGH * believed.sum() else 0.0

@@ -24,7 +24,7 @@ from grasp_theory import (
 )
 from grasp_theory.dynamics import TimeVaryingLinearDynamics
 from grasp_theory.planners.loop.plan import Status
-from grasp_theory.trust import held_first
+from grasp_theory.trust import automatic, held_first
 from grasp_theory.trust.held_first import JERK, SHARE, HeldFirst, held_problem, softly_held
 from linear_systems.errors import ParameterError
 
@@ -147,7 +147,7 @@ def test_it_sets_itself_and_holds_nothing_where_greedy_plans_arrive() -> None:
     # Half of the goals are 2 away or less and half more: their squares' median, over 8 steps, for a jump by 4.
     assert chosen.jerk == pytest.approx(JERK * float(mass.goal[:, 0].square().median()) / 8 / 4.0**2)
     assert isinstance(chosen.planner, GRASP)
-    assert chosen.planner.start == "line"
+    assert (chosen.planner.start, chosen.planner.initial_action_noise) == ("greedy", 0.0)
     assert isinstance(chosen.first, MPPI)
     assert chosen.first.noise == 2.0
     plan = chosen.plan(mass)
@@ -155,21 +155,25 @@ def test_it_sets_itself_and_holds_nothing_where_greedy_plans_arrive() -> None:
     assert int((plan.reached & (plan.actions == plan.actions[..., :1]).flatten(1).all(1)).sum()) >= B - 1
 
 
-def test_free_plans_start_greedily_where_the_model_reaches_more_so() -> None:
-    """Actions below one half do nothing: small steps from the line find none, greedy samples do; half of the goals are too far."""
+def test_free_plans_start_from_the_line_only_where_the_model_reaches_more_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = {"line": 4, "greedy": 0}
 
-    def gate(state: Tensor, action: Tensor) -> Tensor:
-        return state + torch.where(action.abs() > 0.5, action, torch.zeros_like(action))
+    def counted(problem: PlanningProblem, planner: MPPI | GRASP) -> Tensor:
+        return torch.arange(B) < (found[planner.start] if isinstance(planner, GRASP) else 1)
 
-    goals = torch.cat([torch.full((B // 2, 2), 2.0), torch.full((B // 2, 2), 9.0)]).double()
-    problem = PlanningProblem(
-        gate, START, goals, T, 2, action_set=Box(-1.0, 1.0), reached=lambda s, g: (s - g).norm(dim=1) < 0.3,
-    )  # fmt: skip
-    many = replace(problem, initial_state=START.repeat(4, 1), goal=goals.repeat(4, 1))
-    assert GRASP.auto(many).start == "line"
-    chosen = HeldFirst.auto(many, 1, 5_000).planner
-    assert isinstance(chosen, GRASP)
-    assert (chosen.start, chosen.initial_action_noise) == ("greedy", 0.0)
+    for module in (automatic, held_first):
+        monkeypatch.setattr(module, "greedy_share", lambda *_: 0.5)
+    monkeypatch.setattr(held_first, "reached_by", counted)
+    assert GRASP.auto(PROBLEM).start == "line"
+    chosen = HeldFirst.auto(PROBLEM, 2, 5_000)  # 4 to 0 is within chance, p = 1/16
+    assert isinstance(chosen.planner, GRASP)
+    assert (chosen.planner.start, chosen.planner.initial_action_noise, chosen.share) == ("greedy", 0.0, SHARE)
+    found["line"] = 5
+    chosen = HeldFirst.auto(PROBLEM, 2, 5_000)
+    assert replace(GRASP.auto(PROBLEM), iterations=5_000) == chosen.planner
+    assert chosen.share == 0.0  # held plans reach 1, free ones 5
 
 
 def test_jumps_within_an_action_cost_what_they_are_worth() -> None:
