@@ -23,6 +23,7 @@ import typer
 
 from experiments.paths import RESULTS
 from experiments.scripts.agreed_plans import cells_of, flags, paired, stored_in, told
+from experiments.study.code.closure import Closure, Code
 from experiments.study.code.modules import Definition
 from experiments.study.reporting.summary import current
 from experiments.study.tables import FULL, PRESETS
@@ -184,9 +185,14 @@ def made_with(task: str, loop: bool) -> Entry:
         "budget": BUDGET,
         "code": [
             code_digest("GRASP", task, "mpc" if loop else "batch"),
-            repository().closure(_PLAN, []).digest(),
+            planning_code(repository()).digest(),
         ],
     }  # fmt: skip
+
+
+def planning_code(code: Code) -> Closure:
+    """Return what `HeldFirst.auto` and `HeldFirst.plan` can execute of the given sources."""
+    return code.closure(_PLAN, methods=("auto", "plan"))
 
 
 def shown(stored: Stored, rows: pl.DataFrame) -> Iterator[str]:

@@ -35,17 +35,40 @@ def automatic(problem: PlanningProblem) -> GRASP:
     Arguments
         problem: B problems that the planner is for.
     """
-    diagnosis = diagnose(problem)
-    found = GRASP(**{name: setting.value for name, setting in diagnosis.settings.items()})  # type: ignore[arg-type]
-    spread = action_range(problem, diagnosis.linear.actions)
+    small, large, spread = by_diagnosis(problem)
     if greedy_share(problem, spread) >= ENOUGH:
-        return from_greedy_plans(found, spread)
-    larger = replace(found, sync_lr=LARGER * found.sync_lr)
-    if found.optimizer == "adam":  # plain steps have those of the smallest rate
-        state_lr = LARGER * found.state_lr
+        return from_greedy_plans(small, spread)
+    return from_the_line(problem, small, large)[0]
+
+
+def by_diagnosis(problem: PlanningProblem) -> tuple[GRASP, GRASP, float]:
+    """Return GRASP as `diagnose` sets it, with steps ten times as large, and half the range of an action.
+
+    Of the second the sync's steps alone are larger where plain steps have a rate.
+
+    Arguments
+        problem: B problems that the planner is for.
+    """
+    diagnosis = diagnose(problem)
+    small = GRASP(**{name: setting.value for name, setting in diagnosis.settings.items()})  # type: ignore[arg-type]
+    large = replace(small, sync_lr=LARGER * small.sync_lr)
+    if small.optimizer == "adam":  # plain steps have those of the smallest rate
+        state_lr = LARGER * small.state_lr
         sigma = diagnosis.tube.adam_sigma(state_lr)
-        larger = replace(larger, state_lr=state_lr, action_lr=LARGER * found.action_lr, state_noise=sigma)
-    return larger if reaches_more(reached_by(problem, larger), reached_by(problem, found)) else found
+        large = replace(large, state_lr=state_lr, action_lr=LARGER * small.action_lr, state_noise=sigma)
+    return small, large, action_range(problem, diagnosis.linear.actions)
+
+
+def from_the_line(problem: PlanningProblem, small: GRASP, large: GRASP) -> tuple[GRASP, Bool[Tensor, " N"]]:
+    """Return which of two takes the steps that reach more goals from the line, and which it reaches, as `reached_by` says.
+
+    Arguments
+        problem: B problems.
+        small: taken unless the other reaches more beyond chance.
+        large: the other.
+    """
+    by_small, by_large = reached_by(problem, small), reached_by(problem, large)
+    return (large, by_large) if reaches_more(by_large, by_small) else (small, by_small)
 
 
 def from_greedy_plans(planner: GRASP, spread: float) -> GRASP:

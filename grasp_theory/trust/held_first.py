@@ -11,12 +11,18 @@ from torch import Tensor
 
 from grasp_theory.action_sets import ActionSet
 from grasp_theory.dynamics import AnyDynamics, Dynamics, TimeVaryingDynamics, rollout
-from grasp_theory.planners import GRASP, MPPI, Plan, Planner
+from grasp_theory.planners import MPPI, Plan, Planner
 from grasp_theory.planners.loop.plan import Status
 from grasp_theory.problem import PlanningProblem
 from grasp_theory.trust.attempts import again, better, seeded
-from grasp_theory.trust.automatic import from_greedy_plans, greedy_share, reached_by, reaches_more
-from grasp_theory.trust.settings import action_range
+from grasp_theory.trust.automatic import (
+    by_diagnosis,
+    from_greedy_plans,
+    from_the_line,
+    greedy_share,
+    reached_by,
+    reaches_more,
+)
 from linear_systems.checked import checked
 from linear_systems.errors import ParameterError
 from linear_systems.validation import positive_float, positive_integer
@@ -86,9 +92,10 @@ class HeldFirst:
     def auto(cls, problem: PlanningProblem, size: int, max_evaluations: int) -> HeldFirst:
         """Return it with settings for these problems that come from the model alone: no trial, no outcome.
 
-        Free plans are those of `GRASP.auto(problem)`, with a greedy start unless more of them reach their goals in the model
-        from the line (a sign test of plans within 500 T evaluations).  Held ones are MPPI's: 100 samples, noise as large as
-        half the range of an action, and four fifths of it in the next iteration.
+        Free plans are GRASP's with the settings of `diagnose` and a greedy start, unless from the line, with the steps that
+        `GRASP.auto` would take, more of them reach their goals in the model (a sign test of plans within 500 T evaluations).
+        Held ones are MPPI's: 100 samples, noise as large as half the range of an action, and four fifths of it in the next
+        iteration.
 
         Nothing is held where greedy plans arrive by themselves, in four fifths of the problems or more, for single steps suffice
         there and may have to be precise.  Elsewhere free plans are held softly, with λ such that a jump by an action's whole
@@ -105,20 +112,19 @@ class HeldFirst:
             ShapeError, DTypeError, NonFiniteError, ParameterError: as `GRASP.auto`.
         """
         positive_integer("size", size), positive_integer("max_evaluations", max_evaluations, minimum=2)
-        free = replace(GRASP.auto(problem), iterations=max_evaluations)
-        noise = action_range(problem, problem.start())
+        small, large, noise = by_diagnosis(problem)
+        free = from_greedy_plans(small, noise)
         first = MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max_evaluations)
         share, jerk = 0.0, 0.0
         if greedy_share(problem, noise) < ARRIVE:
-            greedy = from_greedy_plans(free, noise)
-            believed = reached_by(problem, greedy)
-            if free.start == "line" and reaches_more(straight := reached_by(problem, free), believed):
-                believed = straight
-            else:
-                free = greedy
+            believed = reached_by(problem, free)
+            line, straight = from_the_line(problem, small, large)
+            if reaches_more(straight, believed):
+                free, believed = line, straight
             jerk = JERK * _loss_a_step(problem) / (2 * noise) ** 2
             held = reached_by(held_problem(problem, size), first)
             share = SHARE if held.sum() >= ENOUGH * believed.sum() else 0.0
+        free = replace(free, iterations=max_evaluations)
         return cls(
             planner=free, first=first, size=size, share=share, jerk=jerk, max_evaluations=max_evaluations
         )

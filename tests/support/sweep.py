@@ -93,7 +93,8 @@ INTERNAL = {
     "sample_angles", "require_stable_greedy_loop", "time_invariant", "synchronised", "unbiasedness_by_sampling",
     "exact_update_blocks", "right_hand_side", "adapted", "asked", "next_states", "is_compiled",
     "broadcast", "gradient_steps", "said_p", "shown_p",
-    "reached_by", "reaches_more", "again", "better", "seeded", "from_greedy_plans", "most_errors", "threshold_sequence",
+    "reached_by", "reaches_more", "again", "better", "seeded", "from_greedy_plans", "from_the_line",
+    "by_diagnosis", "most_errors", "threshold_sequence",
 }  # fmt: skip
 
 

@@ -58,15 +58,19 @@ class Code:
     _normal: dict[Definition, Normal] = field(default_factory=dict, compare=False, repr=False)
     _effects: dict[str, Sequence[Definition]] = field(default_factory=dict, compare=False, repr=False)
 
-    def closure(self, root: Definition, choices: Sequence[Choice] = ()) -> Closure:
-        """Return all that can be executed from a function on.
+    def closure(
+        self, root: Definition, choices: Sequence[Choice] = (), *, methods: Iterable[str] = ()
+    ) -> Closure:
+        """Return all that can be executed from a function on, or from methods of a class.
 
         Arguments
-            root: the function.
+            root: the function or the class.
             choices: what the trial takes.
+            methods: names of methods that whoever makes an object of the class calls.
         """
-        found = Closure(self, root, choices)
-        while (mentioned := found.mentioned()) != found.reaches:
+        called = frozenset(methods)
+        found = Closure(self, root, choices, called)
+        while (mentioned := called | found.mentioned()) != found.reaches:
             found = Closure(self, root, choices, mentioned)
         return found
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,18 @@ import pytest
 from experiments.paths import RESULTS
 from experiments.scripts import held_plans
 from experiments.scripts.agreed_plans import cells_of
-from experiments.scripts.held_plans import LOOP, TABLES, judged, load, made_with, shown, variants
+from experiments.scripts.held_plans import (
+    LOOP,
+    TABLES,
+    judged,
+    load,
+    made_with,
+    planning_code,
+    shown,
+    variants,
+)
+from experiments.study.code.closure import Code
+from experiments.study.code.modules import Sources
 from experiments.study.reporting.summary import current
 from experiments.study.tables import SETS
 from experiments.study.targets import offline_model
@@ -36,6 +49,31 @@ def test_what_is_stored_was_made_with_what_there_is(name: str) -> None:
             held, believed = (np.array(list(entry[what])) == "1" for what in ("held", "believed"))
             assert len(held) == len(believed) == len(entry["true"])
             assert held.any() == (entry["share"] > 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("held_first.py", "JERK = 0.15", "JERK = 0.16"),
+        ("held_first.py", "reaches_more(straight, believed)", "reaches_more(believed, straight)"),
+        ("held_first.py", "free.reached | (free.loss", "free.reached & (free.loss"),
+        ("held_first.py", "~plan.reached & plan.first.found", "plan.reached & plan.first.found"),
+        ("automatic.py", "LARGER * small.sync_lr", "small.sync_lr"),
+        ("attempts.py", "OTHER_NOISE * attempt", "OTHER_NOISE + attempt"),
+    ],
+)
+def test_other_code_asks_for_new_plans(tmp_path: Path, file: str, old: str, new: str) -> None:
+    packages = {name: RESULTS.parents[1] / name for name in ("linear_systems", "grasp_theory", "experiments")}
+    before = planning_code(Code(Sources(packages))).digest()
+    shutil.copytree(
+        packages["grasp_theory"], tmp_path / "grasp_theory", ignore=shutil.ignore_patterns("*.n*", "*.s*")
+    )
+    path = tmp_path / "grasp_theory" / "trust" / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    after = planning_code(Code(Sources({**packages, "grasp_theory": tmp_path / "grasp_theory"}))).digest()
+    assert after != before
 
 
 def test_the_page_shows_what_is_stored() -> None:

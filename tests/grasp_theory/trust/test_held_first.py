@@ -165,7 +165,7 @@ def test_free_plans_start_from_the_line_only_where_the_model_reaches_more_so(
 
     for module in (automatic, held_first):
         monkeypatch.setattr(module, "greedy_share", lambda *_: 0.5)
-    monkeypatch.setattr(held_first, "reached_by", counted)
+        monkeypatch.setattr(module, "reached_by", counted)
     assert GRASP.auto(PROBLEM).start == "line"
     chosen = HeldFirst.auto(PROBLEM, 2, 5_000)  # 4 to 0 is within chance, p = 1/16
     assert isinstance(chosen.planner, GRASP)
