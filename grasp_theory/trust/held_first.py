@@ -103,7 +103,7 @@ class HeldFirst:
         half as many goals in the model as free ones, for then single steps matter.
 
         Arguments
-            problem: B problems, as `GRASP.auto` takes them; up to 64 are asked, with some 3000 T evaluations of each that M does
+            problem: B problems, as `GRASP.auto` takes them; up to 64 are asked, with some 2100 T evaluations of each that M does
                 not count.
             size: entries of one of the world's actions.
             max_evaluations: M, of each problem.
