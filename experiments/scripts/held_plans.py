@@ -45,6 +45,7 @@ from grasp_theory.command_line import add, expect_writable, new_app
 from grasp_theory.files import write_atomically
 from grasp_theory.statistics.paired_trials import PairedTrials, pooled, said_p
 from grasp_theory.tasks import by_name
+from grasp_theory.trust.automatic import by_diagnosis
 from grasp_theory.trust.held_first import HeldFirst
 from linear_systems.errors import ParameterError
 
@@ -167,11 +168,13 @@ def variants(problem: PlanningProblem, size: int) -> Iterator[tuple[str, HeldFir
     if whole.jerk:
         yield "not softly held", replace(whole, jerk=0.0)
     if whole.planner.start == "greedy":
-        noisy = replace(whole.planner, initial_action_noise=auto.initial_action_noise)
+        noise = by_diagnosis(problem)[0].initial_action_noise  # for a start on the straight line
+        noisy = replace(whole.planner, initial_action_noise=noise)
         yield "greedy start with noise", replace(whole, planner=noisy)
     if auto.start != whole.planner.start:
         yield "from the straight line", replace(whole, planner=auto)
-    yield "`GRASP.auto` alone", replace(whole, planner=auto, share=0.0, jerk=0.0)
+    if auto != whole.planner or whole.share or whole.jerk:
+        yield "`GRASP.auto` alone", replace(whole, planner=auto, share=0.0, jerk=0.0)
 
 
 def load() -> Stored:

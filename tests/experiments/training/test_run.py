@@ -23,6 +23,7 @@ from experiments.training.recipe import RECIPES, Replays, Stage, recipe_for
 from experiments.training.replay import replayed_plans
 from experiments.training.run import Run
 from experiments.training.stages import Frames, encode_all, train_encoder
+from grasp_theory import GRASP
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import make_problems
 from grasp_theory.world_models import Architecture, WorldModel
@@ -187,6 +188,25 @@ def test_held_plans_are_replayed_on_problems_of_the_kind_that_is_asked_for(tmp_p
     np.testing.assert_array_equal(episodes.states[:, episodes.first], given.starts)
 
 
+def test_greedy_replays_start_from_the_greedy_plan_and_are_softly_held(tmp_path, monkeypatch):
+    asked = []
+
+    def planned(planner, problem, *more, **options):
+        asked.append((planner, problem))
+        return plan(planner, problem, *more, **options)
+
+    plan = GRASP.plan
+    monkeypatch.setattr(GRASP, "plan", planned)
+    wanted = Replays(problems=3, planners="greedy", kind="long", horizon=6)
+    episodes = replayed_plans(
+        TASK, WorldModel(architecture(8)), seed=3, wanted=wanted, folder=tmp_path, iterations=2
+    )
+    assert len(episodes.states) == 3
+    (planner, problem) = asked[-1]
+    assert (planner.start, planner.initial_action_noise, planner.iterations) == ("greedy", 0.0, 2)
+    assert problem.stage_cost is not None
+
+
 def test_replays_are_long_enough_for_a_window(tmp_path):
     """Push-T is evaluated at a horizon that is shorter than the windows that robust predictors are trained on."""
     task, unroll = by_name("push_t"), RECIPES["push_t", "flat"].robust_predictor.unroll
@@ -200,8 +220,8 @@ def test_replays_are_long_enough_for_a_window(tmp_path):
 
 def test_stored_replays_are_not_made_again_but_for_another_model(tmp_path, monkeypatch):
     made = []
-    plans = replay.make_plans
-    monkeypatch.setattr(replay, "make_plans", lambda *given: made.append(1) or plans(*given))
+    problem = replay.as_given
+    monkeypatch.setattr(replay, "as_given", lambda *given: made.append(1) or problem(*given))
     model = WorldModel(architecture(8))
 
     def episodes():
