@@ -42,8 +42,7 @@ class Replays:
         problems: for each planner, in each round; no more than half the behaviour episodes.
         horizon: model steps of a plan; None for the horizon of the model's evaluation.
         share: of a training batch; a quarter are contacts, and the rest is behaviour.
-        planners: "gradient", GRASP and gradient descent; "held", MPPI with one action held for each model step; or "greedy",
-            GRASP from greedy plans, softly held, as `HeldFirst` plans freely.
+        planners: "gradient", GRASP and gradient descent, or "held", MPPI with one action held for each model step.
         kind: of the problems; None for that of the model's evaluation.
     """
 
@@ -51,7 +50,7 @@ class Replays:
     problems: int = 400
     horizon: int | None = None
     share: float = 0.25
-    planners: Literal["gradient", "held", "greedy"] = "gradient"
+    planners: Literal["gradient", "held"] = "gradient"
     kind: ProblemKind | None = None
 
 
@@ -167,7 +166,7 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
         slowness=8.0,
         encoder=Stage(1500, 64, 1e-3, 4),
         robust_predictor=Stage(1000, 512, 5e-4, 12),
-        replays=Replays(rounds=4, problems=400, horizon=24, share=0.5, planners="greedy", kind="long"),
+        replays=Replays(rounds=2, problems=100, horizon=24, share=0.5),
     ),
     ("point_maze_long", "flat"): Recipe(
         episodes=2000,

@@ -15,11 +15,9 @@ from experiments.evaluation.exploitability import as_given, gradient_planners
 from experiments.evaluation.observe import environment_actions
 from experiments.evaluation.sizes import trials
 from experiments.training.recipe import Replays
-from grasp_theory import GRASP, MPPI, Held, Planner
+from grasp_theory import MPPI, Held, Planner
 from grasp_theory.tasks.problems import Problems, make_problems
 from grasp_theory.tasks.task import FRAMESKIP, Task
-from grasp_theory.trust.automatic import by_diagnosis, from_greedy_plans
-from grasp_theory.trust.held_first import JERK, loss_a_step, softly_held
 from grasp_theory.world_models import WorldModel, fingerprint
 
 FORMAT = 1
@@ -71,11 +69,6 @@ def replayed_plans(
             latents = as_given(task, model, given, seed)
             if wanted.planners == "held":
                 latents = replace(latents, action_set=Held(task.action_set, task.action_dim))
-            if wanted.planners == "greedy":
-                small, _, spread = by_diagnosis(latents)
-                planner = from_greedy_plans(replace(small, iterations=iterations), spread)
-                jerk = JERK * loss_a_step(latents) / (2 * spread) ** 2
-                latents = softly_held(latents, task.action_dim, jerk)
             actions = environment_actions(task, planner.plan(latents).actions)
             return _episodes(task, given, task.simulate(given.starts, actions), actions)
 
@@ -87,10 +80,6 @@ def _planners(task: Task, wanted: Replays, iterations: int) -> Mapping[str, Plan
     """Return the planners of replays; noise on held actions is as large as on single ones, whose mean they are."""
     if wanted.planners == "gradient":
         return gradient_planners(task, iterations)
-    if wanted.planners == "greedy":
-        return {
-            "GRASP from greedy plans": GRASP(iterations=iterations, start="greedy")
-        }  # set by the model before it plans
     noise = FRAMESKIP**0.5 * task.action_high
     return {
         "MPPI, held": MPPI(samples=100, noise=noise, noise_decay=0.8, iterations=max(iterations // 10, 1))

@@ -121,7 +121,7 @@ class HeldFirst:
             line, straight = from_the_line(problem, small, large)
             if reaches_more(straight, believed):
                 free, believed = line, straight
-            jerk = JERK * loss_a_step(problem) / (2 * noise) ** 2
+            jerk = JERK * _loss_a_step(problem) / (2 * noise) ** 2
             held = reached_by(held_problem(problem, size), first)
             share = SHARE if held.sum() >= ENOUGH * believed.sum() else 0.0
         free = replace(free, iterations=max_evaluations)
@@ -214,7 +214,7 @@ def softly_held(problem: PlanningProblem, size: int, jerk: float) -> PlanningPro
     return replace(problem, stage_cost=jumps)
 
 
-def loss_a_step(problem: PlanningProblem) -> float:
+def _loss_a_step(problem: PlanningProblem) -> float:
     """Return how much of its loss a plan has to remove in each step, the median over problems."""
     return float(problem.final_losses(problem.initial_state, problem.goal).median()) / problem.horizon
 

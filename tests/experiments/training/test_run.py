@@ -23,7 +23,6 @@ from experiments.training.recipe import RECIPES, Replays, Stage, recipe_for
 from experiments.training.replay import replayed_plans
 from experiments.training.run import Run
 from experiments.training.stages import Frames, encode_all, train_encoder
-from grasp_theory import GRASP
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.problems import make_problems
 from grasp_theory.world_models import Architecture, WorldModel
@@ -186,25 +185,6 @@ def test_held_plans_are_replayed_on_problems_of_the_kind_that_is_asked_for(tmp_p
     np.testing.assert_allclose(groups, groups[:, :, :1].repeat(5, axis=2), rtol=0, atol=1e-6)
     given = make_problems(TASK.name, "long", horizon=6, count=3, purpose="training", seed=6)
     np.testing.assert_array_equal(episodes.states[:, episodes.first], given.starts)
-
-
-def test_greedy_replays_start_from_the_greedy_plan_and_are_softly_held(tmp_path, monkeypatch):
-    asked = []
-
-    def planned(planner, problem, *more, **options):
-        asked.append((planner, problem))
-        return plan(planner, problem, *more, **options)
-
-    plan = GRASP.plan
-    monkeypatch.setattr(GRASP, "plan", planned)
-    wanted = Replays(problems=3, planners="greedy", kind="long", horizon=6)
-    episodes = replayed_plans(
-        TASK, WorldModel(architecture(8)), seed=3, wanted=wanted, folder=tmp_path, iterations=2
-    )
-    assert len(episodes.states) == 3
-    (planner, problem) = asked[-1]
-    assert (planner.start, planner.initial_action_noise, planner.iterations) == ("greedy", 0.0, 2)
-    assert problem.stage_cost is not None
 
 
 def test_replays_are_long_enough_for_a_window(tmp_path):
