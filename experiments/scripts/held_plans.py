@@ -47,6 +47,7 @@ from grasp_theory.statistics.paired_trials import PairedTrials, pooled, said_p
 from grasp_theory.tasks import by_name
 from grasp_theory.trust.automatic import by_diagnosis
 from grasp_theory.trust.held_first import HeldFirst
+from grasp_theory.world_models import available
 from linear_systems.errors import ParameterError
 
 OUT = RESULTS / "held_plans.json"
@@ -130,20 +131,30 @@ def parts(
     kind: Annotated[str, typer.Argument(help="Kind of the set.")],
     horizon: Annotated[int, typer.Argument(help="T, in model steps.")],
     problems: Annotated[int, typer.Option(min=2, help="The first of the tuning set.")] = 200,
+    model: Annotated[
+        str | None, typer.Option(help="Name of a shipped model of the task; by default its offline ones.")
+    ] = None,
 ) -> None:
     """Print what is believed and true of tuning problems, all models together, as it sets itself and with one part changed."""
     expect_set((task, kind, horizon), TABLES[False])
+    known = [card.name for card in available() if card.task == task]
+    if model is not None and model not in known:
+        raise ParameterError(
+            "model", f"one of {', '.join(known)}", repr(model), "python -m experiments models"
+        )
+    seeds = FULL.seeds[: 1 if kind == "long" else None]
+    names = [offline_model(task, seed) for seed in seeds] if model is None else [model]
     found: dict[str, list[tuple[float, float]]] = {}
     every = problem_set(f"{task}-{kind}-{horizon}-tuning")
-    for seed in FULL.seeds[: 1 if kind == "long" else None]:
-        judge = Judge(by_name(task), stored_model(offline_model(task, seed)), every, range(problems))
+    for used in names:
+        judge = Judge(by_name(task), stored_model(used), every, range(problems))
         problem = judge.problem(0)
         with one_thread():
             for name, planner in variants(problem, judge.task.action_dim):
                 plan = planner.plan(problem)
                 true = judge.replay(plan.actions)[0].mean()
                 found.setdefault(name, []).append((float(plan.reached.double().mean()), float(true)))
-                typer.echo(f"model {seed}, {name}: {true:.3f} true", err=True)
+                typer.echo(f"{used}, {name}: {true:.3f} true", err=True)
     models = len(next(iter(found.values())))
     typer.echo(f"| {task}, T = {horizon}, {models} × {problems} | believed, % | true, % |\n|---|---|---|")
     for name, shares in found.items():

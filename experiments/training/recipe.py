@@ -175,7 +175,7 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
         reconstruction=1.0,
         robust_predictor=Stage(1500, 512, 5e-4, 16),
         state_noise=0.02,
-        replays=Replays(rounds=8, problems=400, horizon=40, share=0.5, planners="held", kind="long"),
+        replays=Replays(rounds=4, problems=400, horizon=40, share=0.5, planners="held", kind="long"),
     ),
     ("wall_single", "patch"): Recipe(
         episodes=2000,

@@ -18,6 +18,7 @@ from experiments.scripts.held_plans import (
     judged,
     load,
     made_with,
+    parts,
     planning_code,
     shown,
     variants,
@@ -32,6 +33,7 @@ from experiments.study.trials.store import Store
 from experiments.study.trials.unit import model_hash, problem_set, stored_model
 from grasp_theory import GRASP
 from grasp_theory.tasks import by_name
+from linear_systems.errors import ParameterError
 
 STORED = load()
 
@@ -118,3 +120,8 @@ def test_parts_are_changed_one_at_a_time() -> None:
     assert isinstance(noisy, GRASP)
     assert isinstance(whole, GRASP)
     assert noisy.initial_action_noise > whole.initial_action_noise == 0.0
+
+
+def test_parts_of_a_model_that_there_is_not_are_refused() -> None:
+    with pytest.raises(ParameterError, match="point_maze_long-robust-flat-0, found 'nope'"):
+        parts("point_maze_long", "long", 40, 2, "nope")
