@@ -137,7 +137,7 @@ class HeldFirst:
         *,
         stop_when_reached: bool = False,
     ) -> Plan:
-        """Return the plans; `evaluations` and `looks` are those of both stages, one more rollout of the free plans not counted.
+        """Return the plans; `evaluations` and `looks` are those of both stages, without the last rollout of plans believed earlier.
 
         Arguments
             problem: B problems, with `reached`.

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from experiments.study.code.modules import Definition, Sources
 from experiments.study.code.normal import Normal, Piece, normal
+from linear_systems.errors import ParameterError
 
 SHOWING = {"__repr__", "__str__"}
 """Methods that say what an object is, for a person."""
@@ -67,8 +68,18 @@ class Code:
             root: the function or the class.
             choices: what the trial takes.
             methods: names of methods that whoever makes an object of the class calls.
+
+        Raises
+            ParameterError: a class without methods, of which no code but its fields would belong.
         """
         called = frozenset(methods)
+        if not called and self.normal(root).methods:
+            raise ParameterError(
+                "methods",
+                f"names of methods of {root.name}",
+                "none",
+                "say which are called: methods=('plan',)",
+            )
         found = Closure(self, root, choices, called)
         while (mentioned := called | found.mentioned()) != found.reaches:
             found = Closure(self, root, choices, mentioned)

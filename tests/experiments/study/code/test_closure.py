@@ -288,3 +288,18 @@ def test_every_version_of_python_finds_the_same(tmp_path: Path) -> None:
         "    return lambda z: np.sum(C().m, axis=-z) if c else (yield e[d:])\n"
     )
     assert digest_of(text, tmp_path / "a") == "ef01d68fb34e964f"
+
+
+def test_a_class_is_refused_unless_told_which_methods_are_called() -> None:
+    """Else nothing that they do would move the digest."""
+    root = Definition("grasp_theory.planners.mppi", "MPPI")
+    with pytest.raises(errors.ParameterError, match="names of methods of MPPI, found none"):
+        repository().closure(root)
+    assert (
+        "grasp_theory.planners.mppi:MPPI.plan"
+        not in repository().closure(root, methods=("_search",)).functions()
+    )
+    assert (
+        "grasp_theory.planners.mppi:MPPI._search"
+        in repository().closure(root, methods=("_search",)).functions()
+    )
