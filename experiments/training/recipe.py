@@ -10,7 +10,7 @@ from grasp_theory.tasks.problems import Kind as ProblemKind
 from linear_systems.errors import ParameterError
 
 Kind = Literal["offline", "robust"]
-Latent = Literal["flat", "colours", "patch", "frozen", "random"]
+Latent = Literal["flat", "colours", "bodies", "patch", "frozen", "random"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,11 @@ class Recipe:
     state_noise: float = 0.1
     replays: Replays = field(default_factory=Replays)
     distance: Literal["steps", "features"] = "steps"
+
+    @property
+    def trains_an_encoder(self) -> bool:
+        """Whether the encoder of its latents is trained by gradient."""
+        return self.latent in ("flat", "bodies", "patch")
 
     def to_json(self) -> Mapping[str, Any]:
         """Return the fields as plain values."""
@@ -211,6 +216,25 @@ RECIPES: dict[tuple[str, Latent], Recipe] = {
     ),
 }
 RECIPES |= {
+    (task, "bodies"): Recipe(
+        episodes=3000,
+        length=length,
+        mixture=mixture,
+        latent="bodies",
+        slowness=slowness,
+        reconstruction=1.0,
+        encoder=Stage(3000, 256, 3e-3, unroll),
+        predictor=Stage(8000, 512, 1e-3, 8),
+        probe=Stage(5000, 1024, 2e-3),
+    )
+    for task, length, mixture, slowness, unroll in (
+        ("wall_single", 250, "diverse", 16.0, 4),
+        ("wall_single_long", 400, "diverse", 16.0, 4),
+        ("point_maze", 255, "robust", 8.0, 2),
+        ("point_maze_long", 255, "robust", 8.0, 2),
+    )
+}
+RECIPES |= {
     (task, latent): Recipe(
         episodes=episodes,
         length=length,
@@ -248,7 +272,7 @@ def recipe_for(task: str, latent: Latent, *, quick: bool = False) -> Recipe:
         recipe,
         episodes=40,
         length=100,
-        latent_dim=4 if recipe.latent in ("flat", "patch") else recipe.latent_dim,
+        latent_dim=4 if recipe.trains_an_encoder else recipe.latent_dim,
         predictor_width=96,
         encoder=Stage(100, 32, 4e-3, 2),
         first_predictor=recipe.first_predictor and Stage(50, 64, 2e-3, 2),

@@ -38,7 +38,7 @@ from experiments.training.stages import (
 )
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.world_models import Architecture, WorldModel, fingerprint, round_weights
-from grasp_theory.world_models.encoders import ColourEncoder
+from grasp_theory.world_models.encoders import BodyEncoder, ColourEncoder
 from grasp_theory.world_models.frozen import FrozenEncoder
 
 DATA_SEED = 0
@@ -103,11 +103,11 @@ class Run:
         normalise_frames(model, frames, np.random.default_rng(self.seed))
         model.action_scale.fill_(float(episodes.actions.std()))
         trainer = self._trainer("offline", encoder, [episodes])
-        if isinstance(model.encoder, ColourEncoder):
+        if isinstance(model.encoder, ColourEncoder | BodyEncoder):
             fit_colours(model, frames, np.random.default_rng(self.seed))
         elif isinstance(model.encoder, FrozenEncoder):
             fit_components(model, frames, np.random.default_rng(self.seed))
-        elif encoder is None:
+        if recipe.trains_an_encoder and encoder is None:
             clock.stage("encoder", train_encoder(trainer, model, recipe, frames, episodes.model_actions))
         raw = self._encode(model, episodes, frames)
         normalise_latents(model, raw)
@@ -208,13 +208,13 @@ class Run:
 
     def _architecture(self, encoder: nn.Module | None) -> Architecture:
         task, recipe = self.task, self.recipe
-        networks: Mapping[str, Literal["own", "colours", "imagenet", "random"]] = {
-            "colours": "colours", "frozen": "imagenet", "random": "random"
+        networks: Mapping[str, Literal["own", "colours", "bodies", "imagenet", "random"]] = {
+            "colours": "colours", "bodies": "bodies", "frozen": "imagenet", "random": "random"
         }  # fmt: skip
         own = networks.get(recipe.latent, "own")
         one = task.probe_targets(np.zeros((1, task.state_dim)))
         return Architecture(
-            latent="flat" if recipe.latent in ("flat", "colours") else "patch", patches=recipe.patches,
+            latent="flat" if recipe.latent in ("flat", "colours", "bodies") else "patch", patches=recipe.patches,
             action_dim=FRAMESKIP * task.action_dim, probe_dim=one.shape[-1],
             frames=len(task.frame_offsets), image_size=self.image_size, latent_dim=recipe.latent_dim,
             encoder_depth=recipe.encoder_depth,

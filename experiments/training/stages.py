@@ -21,17 +21,21 @@ from experiments.training.fit import Fitted, Trainer
 from experiments.training.losses import effective_rank, encoder_loss
 from experiments.training.recipe import Recipe, Stage
 from grasp_theory.files import atomic_path, reserve
-from grasp_theory.world_models.encoders import ColourEncoder
+from grasp_theory.world_models.encoders import BodyEncoder, ColourEncoder
 from grasp_theory.world_models.frozen import FrozenEncoder
 from grasp_theory.world_models.model import WorldModel
 from linear_systems.errors import ParameterError
 
 CHUNK = 2048
 """Frames drawn or encoded at once."""
+PURE = 1e-4
+"""Share of the pixels that are exactly of a colour for an encoder of bodies to take it for a pure one."""
 COMPONENTS = 2048
 """Pictures from which the principal components of frozen features are found."""
 SHARD = 25
 """Episodes whose frozen features lie in one file."""
+READER = 256
+"""Width of the network that reads centroids back from the features of an encoder of bodies, in training."""
 COLOUR_FLOOR = 1e-3
 """Smallest eigenvalue of the colours' covariance that counts, relative to the largest."""
 STEP_FLOOR = 1e-3
@@ -107,27 +111,33 @@ def normalise_frames(model: WorldModel, frames: Frames, rng: np.random.Generator
 def train_encoder(
     trainer: Trainer, model: WorldModel, recipe: Recipe, frames: Frames, actions: Float[np.ndarray, "N M1 m"]
 ) -> Fitted:
-    """Train encoder and predictor together on windows of pixels; warn on collapse."""
+    """Train encoder and predictor together on windows of pixels, or of centroids; warn on collapse.
+
+    What an encoder of bodies looks at is found once for all frames, and only its head is trained, in float32: centroids
+    have more digits than bfloat16.
+    """
     assert model.encoder is not None
-    stage = recipe.encoder
-    modules = nn.ModuleDict({"encoder": model.encoder, "predictor": model.predictor})
+    stage, device = recipe.encoder, trainer.device
+    view: _Pixels | _Looks
+    if isinstance(model.encoder, BodyEncoder):
+        view = _Looks(model, encode_all(model, frames.pixels, device, model.encoder.look))
+    else:
+        view = _Pixels(model, frames.pixels)
+    modules = nn.ModuleDict({"encoder": view.encoder, "predictor": model.predictor})
     if recipe.reconstruction:
-        modules["decoder"] = model.decoder
-    device = trainer.device
+        modules["decoder"] = view.decoder
     warned = False
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, Mapping[str, float]]:
         nonlocal warned
         episodes, starts = _windows(rng, frames.pixels.shape[:2], stage.batch, stage.unroll)
         steps = starts[:, None] + np.arange(stage.unroll + 1)
-        pixels = torch.from_numpy(frames.pixels[episodes[:, None], steps]).to(device)
+        seen = view.windows(episodes, steps, device)
         given = torch.from_numpy(actions[episodes[:, None], steps[:, :-1]]).float().to(device)
-        with torch.autocast(device.type, torch.bfloat16):
-            latents = _encode_windows(model, pixels)
+        with torch.autocast(device.type, torch.bfloat16, enabled=isinstance(view, _Pixels)):
+            latents = view.encode(seen)
             terms = encoder_loss(latents, _unroll(model, latents[:, 0], given))
-            missed = (
-                _missed(model, latents[:, 0], pixels[:, 0]) if recipe.reconstruction else terms.prediction * 0
-            )
+            missed = view.missed(latents[:, 0], seen[:, 0]) if recipe.reconstruction else terms.prediction * 0
         total = (
             terms.prediction
             + recipe.variance * terms.variance
@@ -153,13 +163,66 @@ def train_encoder(
     return outcome
 
 
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """Windows of pixels, for the encoders that learn from them."""
+
+    model: WorldModel
+    pixels: UInt8[np.ndarray, "N M K H W 3"]
+
+    @property
+    def encoder(self) -> nn.Module:
+        assert self.model.encoder is not None
+        return self.model.encoder
+
+    @property
+    def decoder(self) -> nn.Module:
+        return self.model.decoder
+
+    def windows(self, episodes: np.ndarray, steps: np.ndarray, device: torch.device) -> Tensor:
+        return torch.from_numpy(self.pixels[episodes[:, None], steps]).to(device)
+
+    def encode(self, seen: UInt8[Tensor, "N L1 K H W 3"]) -> Float[Tensor, "N L1 *S"]:
+        return _encode_windows(self.model, seen)
+
+    def missed(
+        self, latents: Float[Tensor, " N *S"], seen: UInt8[Tensor, "N K H W 3"]
+    ) -> Float[Tensor, ""]:
+        return _missed(self.model, latents, seen)
+
+
+class _Looks:
+    """Windows of standardised centroids and motions, for the head of an encoder of bodies."""
+
+    def __init__(self, model: WorldModel, looks: Float[Tensor, "N M F"]) -> None:
+        assert isinstance(model.encoder, BodyEncoder)
+        self.looks, self.encoder = looks, model.encoder.head
+        width = model.architecture.latent_dim
+        self.decoder = nn.Sequential(
+            nn.Linear(width, READER), nn.GELU(), nn.Linear(READER, looks.shape[-1])
+        ).to(looks.device)
+
+    def windows(self, episodes: np.ndarray, steps: np.ndarray, device: torch.device) -> Tensor:
+        return self.looks[episodes[:, None], steps].to(device)
+
+    def encode(self, seen: Float[Tensor, "N L1 F"]) -> Float[Tensor, "N L1 d"]:
+        latents: Tensor = self.encoder(seen)
+        return latents
+
+    def missed(self, latents: Float[Tensor, "N d"], seen: Float[Tensor, "N F"]) -> Float[Tensor, ""]:
+        error: Tensor = self.decoder(latents) - seen
+        return error.square().mean() / seen.square().mean()
+
+
 def fit_colours(model: WorldModel, frames: Frames, rng: np.random.Generator) -> None:
-    """Find the colours of an encoder of colours in a sample of the frames."""
-    assert isinstance(model.encoder, ColourEncoder)
+    """Find the colours of an encoder of colours or bodies in a sample of the frames."""
+    bodies = isinstance(model.encoder, BodyEncoder)
+    colours = model.encoder.look if isinstance(model.encoder, BodyEncoder) else model.encoder
+    assert isinstance(colours, ColourEncoder)
     episodes, steps = frames.pixels.shape[:2]
     sample = frames.pixels[rng.integers(episodes, size=CHUNK), rng.integers(steps, size=CHUNK)]
     pictures = model.normalise(torch.from_numpy(sample).to(model.background.device))
-    model.encoder.fit(pictures, model.background, model.whitening)
+    colours.fit(pictures, model.background, model.whitening, PURE if bodies else 0.0)
 
 
 def fit_components(model: WorldModel, frames: Frames, rng: np.random.Generator) -> float:
@@ -200,16 +263,23 @@ def encode_frozen(
 
 @torch.no_grad()
 def encode_all(
-    model: WorldModel, frames: UInt8[np.ndarray, "N M K H W 3"], device: torch.device
+    model: WorldModel,
+    frames: UInt8[np.ndarray, "N M K H W 3"],
+    device: torch.device,
+    part: nn.Module | None = None,
 ) -> Float[Tensor, "N M *S"]:
-    """Return the raw latents of all frames."""
+    """Return the raw latents of all frames, or what a part of the encoder makes of them."""
     steps = frames.shape[1]
     rows = max(1, CHUNK // steps)
     latents = []
     for start in track(range(0, len(frames), rows), description="encoding", transient=True):
         pixels = torch.from_numpy(frames[start : start + rows]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=False):
-            latents.append(_encode_windows(model, pixels))
+            if part is None:
+                latents.append(_encode_windows(model, pixels))
+            else:
+                made = part(model.normalise(pixels.flatten(0, 1)))
+                latents.append(made.reshape(*pixels.shape[:2], *made.shape[1:]))
     return torch.cat(latents)
 
 

@@ -14,7 +14,7 @@ HEADS = 4
 """Attention heads of the predictor of patch latents."""
 BACKBONES = ("imagenet", "random")
 """Encoders that are frozen networks of features (`FrozenEncoder`)."""
-LATER = frozenset({"predictor_block"})
+LATER = frozenset({"predictor_block", "bodies"})
 """Fields that older cards lack: what such a card does not say has its default."""
 
 
@@ -32,10 +32,12 @@ class Architecture:
         latent_dim: d, the length of the latent, or of each patch's.
         patches: patches of a side of the grid (patch latents only); P = patches².
         encoder: "own" for learned key points or patches; "colours" for the centroids of colours (`ColourEncoder`), of
-            which there are 6·frames; "imagenet" or "random" for patches of a network that ImageNet trained, or that nothing
+            which there are 6·frames; "bodies" for slow features, learned, of the centroids of the colours that move
+            (`BodyEncoder`); "imagenet" or "random" for patches of a network that ImageNet trained, or that nothing
             did (`FrozenEncoder`); "frozen" for one that the user supplies.
         encoder_width: channels of the encoder's convolutions.
-        encoder_depth: hidden layers between the key points and a flat latent; 0 for a linear map.
+        encoder_depth: hidden layers between key points or centroids and a flat latent; 0 for a linear map.
+        bodies: colours that move, at most 3, with encoder="bodies".
         predictor_width: hidden width of the predictor.
         predictor_depth: residual blocks (flat) or transformer layers (patch) of the predictor.
         predictor_block: "plain" or "gated" residual blocks (flat); a gated one multiplies; "paired" for gated ones that also
@@ -53,9 +55,10 @@ class Architecture:
     image_size: int = 64
     latent_dim: int = 8
     patches: int = 4
-    encoder: Literal["own", "colours", "imagenet", "random", "frozen"] = "own"
+    encoder: Literal["own", "colours", "bodies", "imagenet", "random", "frozen"] = "own"
     encoder_width: int = 32
     encoder_depth: int = 2
+    bodies: int = 1
     predictor_width: int = 320
     predictor_depth: int = 2
     predictor_block: Literal["plain", "gated", "paired"] = "plain"
@@ -67,7 +70,7 @@ class Architecture:
                 value = positive_integer(field.name, getattr(self, field.name), minimum=least)
                 object.__setattr__(self, field.name, value)
         _one_of("latent", self.latent, ("flat", "patch"))
-        _one_of("encoder", self.encoder, ("own", "colours", *BACKBONES, "frozen"))
+        _one_of("encoder", self.encoder, ("own", "colours", "bodies", *BACKBONES, "frozen"))
         if self.encoder in BACKBONES and (self.latent != "patch" or self.latent_dim % self.frames):
             raise ParameterError(
                 "latent_dim", f"patch latents of a multiple of {self.frames} numbers, as many for each frame",
@@ -77,6 +80,11 @@ class Architecture:
             raise ParameterError(
                 "latent_dim", f"a flat latent of {6 * self.frames}, 6 for each frame, with encoder='colours'",
                 f"{self.latent}, {self.latent_dim}", f"latent='flat', latent_dim={6 * self.frames}",
+            )  # fmt: skip
+        if self.encoder == "bodies" and (self.latent != "flat" or self.bodies > 3):
+            raise ParameterError(
+                "bodies", "at most 3, and a flat latent, with encoder='bodies'", f"{self.bodies}, {self.latent}",
+                "latent='flat', bodies=1",
             )  # fmt: skip
         _one_of("predictor_block", self.predictor_block, ("plain", "gated", "paired"))
         if self.predictor_block == "paired" and (self.encoder != "colours" or self.action_dim % 2):
@@ -104,8 +112,10 @@ class Architecture:
 
     @property
     def label(self) -> str:
-        """What names of models and commands call its latents: flat, colours, patch, frozen (ImageNet's patches) or random."""
-        return {"colours": "colours", "imagenet": "frozen", "random": "random"}.get(self.encoder, self.latent)
+        """What names of models and commands call its latents: flat, colours, bodies, patch, frozen (ImageNet's
+        patches) or random."""
+        named = {"colours": "colours", "bodies": "bodies", "imagenet": "frozen", "random": "random"}
+        return named.get(self.encoder, self.latent)
 
     @property
     def state_shape(self) -> tuple[int, ...]:

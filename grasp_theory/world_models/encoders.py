@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from grasp_theory.world_models.architecture import BACKBONES, Architecture
 from grasp_theory.world_models.frozen import FrozenEncoder
+from linear_systems.errors import ParameterError
 
 SHARPNESS = 8.0
 """Inverse temperature of the softmax over a picture."""
@@ -17,6 +18,8 @@ MEMORY = 0.1
 """Weight of the newest batch in the statistics that `Standardise` keeps."""
 LEAST_COVER = 1e-3
 """Pixels that a colour covers at least, before its centroid is pulled to the middle."""
+LEAST_COLOUR = 0.03
+"""Of the farthest colour's distance from the background: what is nearer, in what other colours do not span, is none."""
 VARIANCE_FLOOR = 1e-8
 """Added to a variance before dividing by its root."""
 
@@ -77,11 +80,7 @@ class KeypointEncoder(nn.Module):
         )
         features = width * (2 * architecture.frames + 7)
         self.standardise = Standardise(features)
-        hidden: list[nn.Module] = []
-        for _ in range(architecture.encoder_depth):
-            hidden += [nn.Linear(features, HIDDEN), nn.GELU()]
-            features = HIDDEN
-        self.head = nn.Sequential(*hidden, nn.Linear(features, architecture.latent_dim))
+        self.head = _head(features, architecture)
 
     def forward(self, frames: Float[Tensor, "N K 3 H W"]) -> Float[Tensor, "N d"]:
         """Return the latent of each stack of normalised frames."""
@@ -94,6 +93,15 @@ class KeypointEncoder(nn.Module):
         features = torch.cat([points[:, 0], moved.flatten(1), shape[:, 0]], dim=1)
         latent: Tensor = self.head(self.standardise(features))
         return latent
+
+
+def _head(features: int, architecture: Architecture) -> nn.Sequential:
+    """Return the network from features of what is seen to a flat latent."""
+    hidden: list[nn.Module] = []
+    for _ in range(architecture.encoder_depth):
+        hidden += [nn.Linear(features, HIDDEN), nn.GELU()]
+        features = HIDDEN
+    return nn.Sequential(*hidden, nn.Linear(features, architecture.latent_dim))
 
 
 def moments(
@@ -132,25 +140,24 @@ class ColourEncoder(nn.Module):
     the shares tell their places to a small fraction of a pixel.  Nothing is learned by gradient: `fit` finds the colours.
 
     Arguments
-        architecture: uses frames, image_size and latent_dim.
+        architecture: uses frames and image_size.
+        colours: how many of the three are looked at: those whose centroids move most.
     """
 
     unmixing: Tensor
     offset: Tensor
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, colours: int = 3) -> None:
         super().__init__()
         size = architecture.image_size
-        self.register_buffer("unmixing", torch.eye(3))
-        self.register_buffer("offset", torch.zeros(3, size, size))
-        self.standardise = Standardise(architecture.latent_dim)
+        self.register_buffer("unmixing", torch.eye(3)[:, :colours])
+        self.register_buffer("offset", torch.zeros(colours, size, size))
+        self.standardise = Standardise(2 * colours * architecture.frames)
 
-    def forward(self, frames: Float[Tensor, "N K 3 H W"]) -> Float[Tensor, "N d"]:
+    def forward(self, frames: Float[Tensor, "N K 3 H W"]) -> Float[Tensor, "N F"]:
         """Return the standardised centroids and motions of each stack of normalised frames."""
         with torch.autocast(frames.device.type, enabled=False):
-            shares = torch.einsum("nchw,cd->ndhw", frames.flatten(0, 1), self.unmixing) + self.offset
-            shares = shares.clamp(0, 1)
-            points, _ = moments(shares / shares.sum(dim=(-2, -1), keepdim=True).clamp_min(LEAST_COVER))
+            points = _centroids(frames.flatten(0, 1), self.unmixing, self.offset)
             points = points.reshape(*frames.shape[:2], points.shape[-1])
             moved = points[:, :1] - points[:, 1:]
             latent: Tensor = self.standardise(torch.cat([points[:, 0], moved.flatten(1)], dim=1))
@@ -162,35 +169,94 @@ class ColourEncoder(nn.Module):
         frames: Float[Tensor, "N K 3 H W"],
         background: Float[Tensor, "H W 3"],
         whitening: Float[Tensor, "3 3"],
+        least: float = 0.0,
     ) -> None:
         """Find the colours in a sample of frames, and the statistics of their centroids.
 
-        c₀ is the median colour.  c_k are found by successive projections (Araújo et al., 2001): each is the pixel
-        farthest from c₀ in what the colours before it do not span, in whitened coordinates; a mixture is never farther
-        than what it is mixed of.
+        c₀ is the median colour, or with `least` the most frequent one.  c_k are found by successive projections (Araújo
+        et al., 2001): each is the pixel farthest from c₀ in what the colours before it do not span, in whitened
+        coordinates; a mixture is never farther than what it is mixed of, but for the rounding of pictures.
 
         Arguments
             frames: normalised, x = whitening·(c − background).
             background, whitening: of that normalisation.
+            least: share of the sample's pixels that are exactly of a colour, for it to be taken for a pure one: few
+                mixtures are as frequent.
+
+        Raises
+            ParameterError: if there are fewer colours than are looked at.
         """
         colours = frames[:, 0].movedim(-3, -1) @ torch.linalg.inv(whitening).T + background
-        empty = colours.flatten(0, 2).median(dim=0).values
-        differences = (colours - empty).flatten(0, 2)
-        left, pure = differences @ whitening.T, []
-        for _ in range(3):
+        pixels = colours.flatten(0, 2)
+        empty = pixels.median(dim=0).values
+        if least:
+            places = (255 * pixels).round().long() @ torch.tensor([1 << 16, 1 << 8, 1], device=pixels.device)
+            counts = places.bincount()
+            kinds = counts.argsort(descending=True)[: int((counts >= least * len(pixels)).sum())]
+            pixels = torch.stack([kinds >> 16, kinds >> 8 & 255, kinds & 255], dim=1).to(pixels) / 255
+            empty = pixels[0]
+        differences = pixels - empty
+        left, pure, nearest = differences @ whitening.T, list[Tensor](), 0.0
+        while len(pure) < 3:
             farthest = left.square().sum(dim=1).argmax()
-            direction = left[farthest] / left[farthest].norm()
+            length = left[farthest].norm()
+            if length <= nearest:
+                break
+            nearest = LEAST_COLOUR * float(length) if not pure else nearest
+            direction = left[farthest] / length
             pure.append(differences[farthest])
             left = left - (left @ direction)[:, None] * direction
-        shares = torch.linalg.inv(torch.stack(pure))
-        self.unmixing.copy_(torch.linalg.inv(whitening).T @ shares)
-        self.offset.copy_(((background - empty) @ shares).movedim(-1, 0))
+        wanted = self.unmixing.shape[1]
+        if len(pure) < wanted:
+            raise ParameterError(
+                "bodies", f"pictures with {wanted} colours beside their background", f"{len(pure)}", f"bodies={len(pure)}"
+            )
+        found = torch.stack(pure)
+        others = torch.linalg.svd(found)[2][len(pure) :]  # directions that no colour has
+        shares = torch.linalg.inv(torch.cat([found, others]))[:, : len(pure)]
+        unmixing = torch.linalg.inv(whitening).T @ shares
+        offset = ((background - empty) @ shares).movedim(-1, 0)
+        parts = torch.split(frames[:, 0], 256)
+        centroids = torch.cat([_centroids(part, unmixing, offset) for part in parts])
+        moving = centroids.var(dim=0).reshape(2, -1).sum(dim=0)
+        chosen = moving.topk(wanted).indices.sort().values
+        self.unmixing.copy_(unmixing[:, chosen])
+        self.offset.copy_(offset[chosen])
         features = self.standardise
         features.mean.zero_()
         features.variance.fill_(1)
         raw = torch.cat([self(part) for part in torch.split(frames, 256)])
         features.mean.copy_(raw.mean(dim=0))
         features.variance.copy_(raw.var(dim=0))
+
+
+def _centroids(
+    frames: Float[Tensor, "N 3 H W"], unmixing: Float[Tensor, "3 C"], offset: Float[Tensor, "C H W"]
+) -> Float[Tensor, "N points"]:
+    """Return the centroids (N, 2C) of the shares of C colours, from -1 to 1."""
+    shares = (torch.einsum("nchw,cd->ndhw", frames, unmixing) + offset).clamp(0, 1)
+    points, _ = moments(shares / shares.sum(dim=(-2, -1), keepdim=True).clamp_min(LEAST_COVER))
+    return points
+
+
+class BodyEncoder(nn.Module):
+    """Frames to slow features of where the bodies that move are: the centroids of their colours, and a learned network.
+
+    `look` is found, not learned (`ColourEncoder`); `head` is trained as the head of key points is.
+
+    Arguments
+        architecture: uses frames, image_size, bodies, latent_dim and encoder_depth.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.look = ColourEncoder(architecture, architecture.bodies)
+        self.head = _head(2 * architecture.bodies * architecture.frames, architecture)
+
+    def forward(self, frames: Float[Tensor, "N K 3 H W"]) -> Float[Tensor, "N d"]:
+        """Return the latent of each stack of normalised frames."""
+        latent: Tensor = self.head(self.look(frames))
+        return latent
 
 
 class PatchEncoder(nn.Module):
@@ -225,6 +291,8 @@ def own_encoder(architecture: Architecture) -> nn.Module:
     """Return the encoder defined here for a kind of latent."""
     if architecture.encoder == "colours":
         return ColourEncoder(architecture)
+    if architecture.encoder == "bodies":
+        return BodyEncoder(architecture)
     if architecture.encoder in BACKBONES:
         return FrozenEncoder(architecture)
     return KeypointEncoder(architecture) if architecture.latent == "flat" else PatchEncoder(architecture)

@@ -20,6 +20,7 @@ ARCHITECTURES = {
     "flat, gated blocks": replace(SMALL, predictor_block="gated"),
     "flat, colours": replace(SMALL, encoder="colours", latent_dim=12),
     "flat, pairs of colours": replace(SMALL, encoder="colours", latent_dim=12, predictor_block="paired"),
+    "flat, bodies": replace(SMALL, encoder="bodies", bodies=2),
     "patch": replace(SMALL, latent="patch"),
     "flat, frozen encoder": replace(SMALL, encoder="frozen"),
     "patch, frozen encoder": replace(SMALL, latent="patch", encoder="frozen"),

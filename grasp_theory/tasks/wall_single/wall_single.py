@@ -67,7 +67,7 @@ class WallSingle:
     state_names: tuple[str, ...] = field(default=("x (px)", "y (px)"), init=False)
     probe_names: tuple[str, ...] = field(default=("x (px)", "y (px)"), init=False)
     mixtures: Mapping[str, Mapping[str, float]] = field(
-        default_factory=lambda: {"offline": OFFLINE, "robust": ROBUST}, init=False, compare=False
+        default_factory=lambda: {"offline": OFFLINE, "robust": ROBUST, "diverse": DIVERSE}, init=False, compare=False
     )
 
     def __post_init__(self) -> None:
@@ -358,6 +358,9 @@ OFFLINE: Mapping[str, float] = {"random": 0.2, "correlated": 0.4, "goal_directed
 
 ROBUST: Mapping[str, float] = {"saturated": 0.5, "contact": 0.5}
 """The mixture of the extra data of robust models: saturated actions and contacts with walls."""
+
+DIVERSE: Mapping[str, float] = {"correlated": 0.2, "goal_directed": 0.3, "saturated": 0.2, "contact": 0.3}
+"""The mixture for models that are to know walls from behaviour data alone."""
 
 WALL_SINGLE = WallSingle()
 WALL_SINGLE_LONG = WallSingle(

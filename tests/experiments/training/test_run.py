@@ -271,6 +271,19 @@ def test_centroids_of_colours_need_no_encoder_s_stage(tmp_path, monkeypatch):
     assert np.isfinite(trained.training["stages"]["predictor"]["last"])
 
 
+def test_an_encoder_of_bodies_trains_its_head(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "SHARD", 5)
+    recipe = replace(
+        recipe_for("point_maze", "bodies", quick=True),
+        episodes=10, length=40, encoder=Stage(3, 8, 1e-3, 2), predictor=Stage(3, 8, 1e-3, 2),
+        decoder=Stage(2, 8, 1e-3), probe=Stage(2, 8, 1e-3),
+    )  # fmt: skip
+    trained = Run(by_name("point_maze"), recipe, 0, tmp_path, CPU).offline()
+    assert trained.model.architecture.label == "bodies"
+    assert set(trained.training["stages"]) == {"encoder", "predictor", "probe", "decoder"}
+    assert 0 < trained.training["stages"]["encoder"]["missed"] < 2  # of what it looks at, which it is to tell
+
+
 @pytest.mark.slow
 def test_a_training_killed_at_any_moment_goes_on(tmp_path):
     code = (

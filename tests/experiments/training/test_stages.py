@@ -22,6 +22,7 @@ from experiments.training.stages import (
 from grasp_theory.tasks import by_name
 from grasp_theory.tasks.raster import Colour, blank, draw_discs
 from grasp_theory.world_models import Architecture, WorldModel, frozen
+from grasp_theory.world_models.encoders import BodyEncoder
 from grasp_theory.world_models.frozen import FrozenEncoder
 from linear_systems.errors import ParameterError
 
@@ -112,6 +113,40 @@ def test_the_latents_of_an_encoder_of_colours_tell_where_bodies_are_and_how_far_
         flat, known = wanted.reshape(400, 6), np.column_stack([among, np.ones(400)])
         left = known @ np.linalg.lstsq(known, flat, rcond=None)[0] - flat
         assert np.sqrt((left**2).mean(axis=0)).max() < error, name
+
+
+def discs_on_two_floors(size: int = 32) -> tuple[Frames, np.ndarray]:
+    """One disc that moves over a floor of two colours with a blurred edge, and where it is."""
+    rng = np.random.default_rng(0)
+    centres = rng.uniform(5, size - 5, (400, 2))
+    pictures = blank(400, size, (255, 255, 255))
+    pictures[:, :, : size // 3 - 1] = (45, 45, 45)
+    pictures[:, :, size // 3 - 1] = (110, 110, 110)
+    draw_discs(pictures, centres, 3.0, (220, 20, 30))
+    return Frames(pictures.reshape(400, 1, 1, size, size, 3)), centres
+
+
+def test_an_encoder_of_bodies_looks_at_the_colour_that_moves():
+    """To a twentieth of a pixel, whatever it moves over."""
+    frames, centres = discs_on_two_floors()
+    model = WorldModel(Architecture("flat", 2, 2, image_size=32, latent_dim=3, encoder="bodies"))
+    normalise_frames(model, frames, np.random.default_rng(1))
+    fit_colours(model, frames, np.random.default_rng(2))
+    assert isinstance(model.encoder, BodyEncoder)
+    looks = encode_all(model, frames.pixels, CPU, model.encoder.look)[:, 0].double().numpy()
+    assert looks.shape == (400, 2)
+    known = np.column_stack([looks, np.ones(400)])
+    left = known @ np.linalg.lstsq(known, centres, rcond=None)[0] - centres
+    assert np.sqrt((left**2).mean(axis=0)).max() < 0.05
+    assert model.encode(torch.from_numpy(frames.pixels[:5, 0])).shape == (5, 3)
+
+
+def test_more_bodies_than_colours_are_refused():
+    frames, _ = discs_on_two_floors()
+    model = WorldModel(Architecture("flat", 2, 2, image_size=32, latent_dim=3, encoder="bodies", bodies=3))
+    normalise_frames(model, frames, np.random.default_rng(1))
+    with pytest.raises(ParameterError, match="bodies=2"):
+        fit_colours(model, frames, np.random.default_rng(2))
 
 
 def test_frozen_features_are_encoded_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

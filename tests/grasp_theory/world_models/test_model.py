@@ -384,6 +384,11 @@ class TestArchitecture:
         with pytest.raises(ParameterError, match=field):
             Architecture.from_json({**SMALL.to_json(), field: value})
 
+    @pytest.mark.parametrize(("field", "value"), [("bodies", 4), ("bodies", 0), ("latent", "patch")])
+    def test_sizes_that_do_not_fit_an_encoder_of_bodies(self, field: str, value: object) -> None:
+        with pytest.raises(ParameterError, match="bodies"):
+            replace(ARCHITECTURES["flat, bodies"], **{field: value})
+
     @pytest.mark.parametrize(("field", "value"), [("patches", 3), ("predictor_width", 18)])
     def test_sizes_that_do_not_fit_a_patch_latent(self, field: str, value: int) -> None:
         with pytest.raises(ParameterError, match=field):
