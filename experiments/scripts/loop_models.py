@@ -46,6 +46,7 @@ from linear_systems.errors import ParameterError
 
 OUT = RESULTS / "loop_models.json"
 ENSEMBLE, PHYSICS = "ensemble", "physics"
+WHOLE = ", whole budget for every plan"
 
 Stored = dict[str, dict[str, dict[str, Any]]]
 """Task -> "planner with model" -> its settings, code, hashes of models, and `true`: "1" or "0" for each problem."""
@@ -77,6 +78,7 @@ def loop(
     row: Annotated[str, typer.Argument(help="A planner of the closed-loop table.")],
     model: Annotated[str, typer.Argument(help=f"Name of a shipped model, {ENSEMBLE} or {PHYSICS}.")],
     problems: Annotated[int, typer.Option(min=2, help="The first of the set.")] = FULL.looped,
+    whole: Annotated[bool, typer.Option("--whole", help="Every plan gets the budget of the first.")] = False,
 ) -> None:
     """Plan in closed loop, and keep which problems are solved within 2 T steps."""
     where = next((each for each in SETS["mpc"] if each[0] == task), None)
@@ -104,12 +106,13 @@ def loop(
             world=given.starts[:, None],
             observe=lambda frames: seen(given.task, names, frames),
             success=lambda frames, rows: given.task.success(frames[:, 0], given.goals[rows.numpy()]),
-            replanner=replace(planner, max_evaluations=budget // LATER_SHARE),
+            replanner=replace(planner, max_evaluations=budget // (1 if whole else LATER_SHARE)),
             progress=True,
         )  # fmt: skip
-    typer.echo(f"{row} with {model}: {int(run.reached.sum())} of {problems} solved")
+    name = f"{row} with {model}{WHOLE if whole else ''}"
+    typer.echo(f"{name}: {int(run.reached.sum())} of {problems} solved")
     stored = load()
-    stored.setdefault(task, {})[f"{row} with {model}"] = {
+    stored.setdefault(task, {})[name] = {
         "settings": dict(cell.settings), "code": code_digest(cell.planner, task, "mpc"),
         "hashes": {name: model_hash(name) for name in names}, "true": flags(run.reached),
     }  # fmt: skip

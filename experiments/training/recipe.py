@@ -61,16 +61,18 @@ class Recipe:
     Arguments
         episodes, length: behaviour episodes, and environment steps of each.
         mixture: the name of their mixture of policies in `Task.mixtures`.
-        latent, latent_dim: kind and size of the latent.  For "colours", centroids of colours (`ColourEncoder`), and for
-            "frozen" and "random", patches of a frozen network, ImageNet's or untrained (`FrozenEncoder`), the encoder's weights
-            and stage do not count.
+        latent, latent_dim: kind and size of the latent.  For "bodies", features of the centroids of the colours that move
+            (`BodyEncoder`).  For "colours", centroids of colours (`ColourEncoder`), and for "frozen" and
+            "random", patches of a frozen network, ImageNet's or untrained (`FrozenEncoder`), the encoder's weights and stage
+            do not count.
         encoder_depth, patches, predictor_width, predictor_depth, predictor_block: see `Architecture`.
         variance, covariance: weights that keep the latents from collapsing: a hinge on each component's standard
             deviation and the squared off-diagonal covariances (Bardes et al., 2022).
         slowness: weight of the mean squared change of a latent in one model step.  With the two
             above it asks for the slowest uncorrelated features, whose distances follow how long the behaviour
             takes from one state to another.
-        reconstruction: weight of the share of a picture's variance that the decoder misses, in the encoder's loss.
+        reconstruction: weight of the share of a picture's variance that the decoder misses, in the encoder's loss; for
+            "bodies", of the variance of the centroids and motions that a network misses.
         first_predictor: a stage before the predictor's own, after which latents are measured in what it misses
             (`experiments.training.stages.measure_in_misses`); None for neither.
         encoder, predictor, decoder, probe: the stages.
@@ -226,12 +228,15 @@ RECIPES |= {
         encoder=Stage(3000, 256, 3e-3, unroll),
         predictor=Stage(8000, 512, 1e-3, 8),
         probe=Stage(5000, 1024, 2e-3),
+        robust_predictor=Stage(1500, 512, 5e-4, 8 if replays.horizon is None else 16),
+        state_noise=0.02,
+        replays=replays,
     )
-    for task, length, mixture, slowness, unroll in (
-        ("wall_single", 250, "diverse", 16.0, 4),
-        ("wall_single_long", 400, "diverse", 16.0, 4),
-        ("point_maze", 255, "robust", 8.0, 2),
-        ("point_maze_long", 255, "robust", 8.0, 2),
+    for task, length, mixture, slowness, unroll, replays in (
+        ("wall_single", 250, "diverse", 16.0, 4, Replays(rounds=2, share=0.4)),
+        ("wall_single_long", 400, "diverse", 16.0, 4, Replays(2, 400, 24, 0.5, "held", "long")),
+        ("point_maze", 255, "robust", 8.0, 2, Replays(rounds=2, share=0.4)),
+        ("point_maze_long", 255, "robust", 8.0, 2, Replays(2, 400, 40, 0.5, "held", "long")),
     )
 }
 RECIPES |= {

@@ -185,9 +185,7 @@ class _Pixels:
     def encode(self, seen: UInt8[Tensor, "N L1 K H W 3"]) -> Float[Tensor, "N L1 *S"]:
         return _encode_windows(self.model, seen)
 
-    def missed(
-        self, latents: Float[Tensor, " N *S"], seen: UInt8[Tensor, "N K H W 3"]
-    ) -> Float[Tensor, ""]:
+    def missed(self, latents: Float[Tensor, " N *S"], seen: UInt8[Tensor, "N K H W 3"]) -> Float[Tensor, ""]:
         return _missed(self.model, latents, seen)
 
 

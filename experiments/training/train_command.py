@@ -34,7 +34,7 @@ def train(
     latent: Annotated[
         Latent | None,
         typer.Option(
-            help="flat, colours (push_t), patch, frozen (ImageNet features) or random; by default those to plan with."
+            help="flat, colours (push_t), bodies (the others), patch, frozen (ImageNet) or random; by default those to plan with."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights and batches.")] = 0,

@@ -163,8 +163,9 @@ def load(
         name: the task, such as "wall_single", "point_maze" or "push_t".
         kind: "offline" (behaviour data only) or "robust" (extra data where planners exploit the model).
         seed: of the training.
-        latent: "flat", "colours" (centroids of colours), "patch", "frozen" (features of ImageNet) or "random" (of the same
-            network, untrained); None for those to plan with: colours for push_t, flat for the others.
+        latent: "flat", "colours" (centroids of colours), "bodies" (slow features of where the colours that move are), "patch",
+            "frozen" (features of ImageNet) or "random" (of the same network, untrained); None for those to plan with:
+            colours for push_t, flat for the others.
         device, dtype: as in `load_file`.
 
     Raises

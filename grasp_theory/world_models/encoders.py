@@ -209,7 +209,10 @@ class ColourEncoder(nn.Module):
         wanted = self.unmixing.shape[1]
         if len(pure) < wanted:
             raise ParameterError(
-                "bodies", f"pictures with {wanted} colours beside their background", f"{len(pure)}", f"bodies={len(pure)}"
+                "bodies",
+                f"pictures with {wanted} colours beside their background",
+                f"{len(pure)}",
+                f"bodies={len(pure)}",
             )
         found = torch.stack(pure)
         others = torch.linalg.svd(found)[2][len(pure) :]  # directions that no colour has

@@ -67,7 +67,9 @@ class WallSingle:
     state_names: tuple[str, ...] = field(default=("x (px)", "y (px)"), init=False)
     probe_names: tuple[str, ...] = field(default=("x (px)", "y (px)"), init=False)
     mixtures: Mapping[str, Mapping[str, float]] = field(
-        default_factory=lambda: {"offline": OFFLINE, "robust": ROBUST, "diverse": DIVERSE}, init=False, compare=False
+        default_factory=lambda: {"offline": OFFLINE, "robust": ROBUST, "diverse": DIVERSE},
+        init=False,
+        compare=False,
     )
 
     def __post_init__(self) -> None:
