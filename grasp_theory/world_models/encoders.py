@@ -190,39 +190,21 @@ class ColourEncoder(nn.Module):
         pixels = colours.flatten(0, 2)
         empty = pixels.median(dim=0).values
         if least:
-            places = (255 * pixels).round().long() @ torch.tensor([1 << 16, 1 << 8, 1], device=pixels.device)
-            counts = places.bincount()
-            kinds = counts.argsort(descending=True)[: int((counts >= least * len(pixels)).sum())]
-            pixels = torch.stack([kinds >> 16, kinds >> 8 & 255, kinds & 255], dim=1).to(pixels) / 255
+            pixels = _frequent(pixels, least)
             empty = pixels[0]
-        differences = pixels - empty
-        left, pure, nearest = differences @ whitening.T, list[Tensor](), 0.0
-        while len(pure) < 3:
-            farthest = left.square().sum(dim=1).argmax()
-            length = left[farthest].norm()
-            if length <= nearest:
-                break
-            nearest = LEAST_COLOUR * float(length) if not pure else nearest
-            direction = left[farthest] / length
-            pure.append(differences[farthest])
-            left = left - (left @ direction)[:, None] * direction
-        wanted = self.unmixing.shape[1]
+        pure, wanted = _pure(pixels - empty, whitening), self.unmixing.shape[1]
         if len(pure) < wanted:
             raise ParameterError(
-                "bodies",
-                f"pictures with {wanted} colours beside their background",
-                f"{len(pure)}",
+                "bodies", f"pictures with {wanted} colours beside their background", f"{len(pure)}",
                 f"bodies={len(pure)}",
-            )
-        found = torch.stack(pure)
-        others = torch.linalg.svd(found)[2][len(pure) :]  # directions that no colour has
-        shares = torch.linalg.inv(torch.cat([found, others]))[:, : len(pure)]
+            )  # fmt: skip
+        others = torch.linalg.svd(pure)[2][len(pure) :]  # directions that no colour has
+        shares = torch.linalg.inv(torch.cat([pure, others]))[:, : len(pure)]
         unmixing = torch.linalg.inv(whitening).T @ shares
         offset = ((background - empty) @ shares).movedim(-1, 0)
         parts = torch.split(frames[:, 0], 256)
-        centroids = torch.cat([_centroids(part, unmixing, offset) for part in parts])
-        moving = centroids.var(dim=0).reshape(2, -1).sum(dim=0)
-        chosen = moving.topk(wanted).indices.sort().values
+        places = torch.cat([_centroids(part, unmixing, offset) for part in parts])
+        chosen = places.var(dim=0).reshape(2, -1).sum(dim=0).topk(wanted).indices.sort().values
         self.unmixing.copy_(unmixing[:, chosen])
         self.offset.copy_(offset[chosen])
         features = self.standardise
@@ -240,6 +222,29 @@ def _centroids(
     shares = (torch.einsum("nchw,cd->ndhw", frames, unmixing) + offset).clamp(0, 1)
     points, _ = moments(shares / shares.sum(dim=(-2, -1), keepdim=True).clamp_min(LEAST_COVER))
     return points
+
+
+def _frequent(pixels: Float[Tensor, "N 3"], least: float) -> Float[Tensor, "C 3"]:
+    """Return the 8-bit colours that at least a share of the pixels are exactly of, the most frequent first."""
+    codes = (255 * pixels).round().long() @ torch.tensor([1 << 16, 1 << 8, 1], device=pixels.device)
+    counts = codes.bincount()
+    kinds = counts.argsort(descending=True)[: int((counts >= least * len(pixels)).sum())]
+    return torch.stack([kinds >> 16, kinds >> 8 & 255, kinds & 255], dim=1).to(pixels) / 255
+
+
+def _pure(differences: Float[Tensor, "N 3"], whitening: Float[Tensor, "3 3"]) -> Float[Tensor, "C 3"]:
+    """Return at most three of the colours' differences from the background that the others are mixtures of."""
+    left, pure, nearest = differences @ whitening.T, list[Tensor](), 0.0
+    while len(pure) < 3:
+        farthest = left.square().sum(dim=1).argmax()
+        length = left[farthest].norm()
+        if length <= nearest:
+            break
+        nearest = nearest if pure else LEAST_COLOUR * float(length)
+        direction = left[farthest] / length
+        pure.append(differences[farthest])
+        left = left - (left @ direction)[:, None] * direction
+    return torch.stack(pure) if pure else differences[:0]
 
 
 class BodyEncoder(nn.Module):
