@@ -4,8 +4,10 @@
 
 A change that moves no result (a check at the door, a function put elsewhere) makes rows ones of former code all the same, for
 no digest can tell.  For each planner, task and way of planning whose rows are of former code, and for the analytic worlds, this draws
-units, computes them again, and compares every outcome to the last bit.  If none differs, the rows take the present code's digest and
-keys, their commits stay, and `confirmed.json` beside them says what was compared; if one does, nothing of that code is touched.
+units (of a processor as this one, if there are any: others round otherwise), computes them again, and compares every outcome to
+the last bit.  If none differs, the rows take the present code's digest and keys, their commits stay, and `confirmed.json` beside
+them says what was compared; if one does, nothing of that code is touched.  What else beside the rows names a confirmed digest
+(`held_plans.json` and others) takes the present one too.
 Rows of weights that are not shipped any more stay as they are.
 """
 
@@ -19,6 +21,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
+import torch
 import typer
 
 from experiments.paths import RESULTS
@@ -26,6 +29,7 @@ from experiments.study.trials.store import Store
 from experiments.study.trials.trial import run_unit
 from experiments.study.trials.unit import Unit, code_digest, model_hash, model_path, trial_keys, unit_key
 from experiments.threads import one_thread
+from experiments.training.run import machine
 from experiments.worlds import trial as worlds
 from grasp_theory.command_line import add, expect_folder, new_app
 from grasp_theory.files import write_atomically
@@ -68,7 +72,9 @@ def _confirm(
     rows, record = store.rows(), store.folder / CONFIRMED
     found = json.loads(record.read_text(encoding="utf-8")) if record.exists() else []
     for name, former, outcomes, again, renamed in groups(rows):
-        names = former["unit"].unique().sort().to_list()
+        # Another processor may round otherwise: units of one of this kind, if there are any.
+        here = former.filter(pl.col("machine") == machine(torch.device("cpu")))
+        names = (here if len(here) else former)["unit"].unique().sort().to_list()
         drawn = sorted(rng.choice(len(names), min(units, len(names)), replace=False).tolist())
         compared = differing = 0
         with one_thread():
@@ -92,6 +98,15 @@ def _confirm(
             }
         )  # fmt: skip
         write_atomically(record, json.dumps(found, indent=1) + "\n")
+        _rename(store.folder, found[-1]["former"], found[-1]["present"])
+
+
+def _rename(folder: Path, former: str, present: str) -> None:
+    """Put the present digest for a former one in the files of results that name it."""
+    for path in sorted(folder.glob("*.json")):
+        text = path.read_text(encoding="utf-8")
+        if path.name != CONFIRMED and f'"{former}"' in text:
+            write_atomically(path, text.replace(f'"{former}"', f'"{present}"'))
 
 
 def _of_trials(rows: pl.DataFrame, task: str) -> Iterator[Group]:

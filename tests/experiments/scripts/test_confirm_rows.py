@@ -38,11 +38,26 @@ def stored(folder: Path, rows: list[pl.DataFrame]) -> Store:
 
 def test_rows_that_come_out_the_same_are_taken(rows: list[pl.DataFrame], tmp_path: Path) -> None:
     store = stored(tmp_path, [former(each) for each in rows])
+    plans = tmp_path / "held_plans.json"
+    plans.write_text(json.dumps({"code": "0" * 16, "true": "0" * 17}))
     confirm(units=1, seed=0, results=tmp_path, task="wall_single")
     assert store.rows().equals(pl.concat(rows).sort(*store.layout.order))
+    assert json.loads(plans.read_text()) == {"code": rows[0]["code"][0], "true": "0" * 17}
     (entry,) = json.loads((tmp_path / CONFIRMED).read_text())
     assert (entry["former"], entry["present"]) == ("0" * 16, rows[0]["code"][0])
     assert (entry["rows"], entry["computed_again"]) == (4, 2)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_units_of_this_kind_of_processor_decide(
+    rows: list[pl.DataFrame], elsewhere: bool, tmp_path: Path
+) -> None:
+    other = former(rows[1].with_columns(pl.col("loss") * (1 + 1e-6)))
+    if elsewhere:
+        other = other.with_columns(pl.lit("another processor").alias("machine"))
+    store = stored(tmp_path, [former(rows[0]), other])
+    confirm(units=2, seed=0, results=tmp_path, task="wall_single")
+    assert (set(store.rows()["code"]) == {rows[0]["code"][0]}) is elsewhere
 
 
 @pytest.mark.parametrize("column", ["loss", "final_true", "believed_curve"])
