@@ -7,7 +7,8 @@
 
 The first plans the reporting problems of a set with each offline model, in the study's budget, or with `--loop` in closed loop,
 and keeps what is believed and true in `experiments/results/held_plans.json`, a set at a time.  The second compares it with the
-stored trials on the same problems, and the third plans tuning problems with one part of it changed at a time.
+stored trials on the same problems, and the third plans tuning problems with one part of it changed at a time (`--model` for another
+model, with `--reporting` the reporting problems and nothing changed).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -134,6 +136,9 @@ def parts(
     model: Annotated[
         str | None, typer.Option(help="Name of a shipped model of the task; by default its offline ones.")
     ] = None,
+    reporting: Annotated[
+        bool, typer.Option("--reporting", help="The reporting problems, and nothing changed.")
+    ] = False,
 ) -> None:
     """Print what is believed and true of tuning problems, all models together, as it sets itself and with one part changed."""
     expect_set((task, kind, horizon), TABLES[False])
@@ -145,12 +150,12 @@ def parts(
     seeds = FULL.seeds[: 1 if kind == "long" else None]
     names = [offline_model(task, seed) for seed in seeds] if model is None else [model]
     found: dict[str, list[tuple[float, float]]] = {}
-    every = problem_set(f"{task}-{kind}-{horizon}-tuning")
+    every = problem_set(f"{task}-{kind}-{horizon}-{'reporting' if reporting else 'tuning'}")
     for used in names:
         judge = Judge(by_name(task), stored_model(used), every, range(problems))
         problem = judge.problem(0)
         with one_thread():
-            for name, planner in variants(problem, judge.task.action_dim):
+            for name, planner in islice(variants(problem, judge.task.action_dim), 1 if reporting else None):
                 plan = planner.plan(problem)
                 true = judge.replay(plan.actions)[0].mean()
                 found.setdefault(name, []).append((float(plan.reached.double().mean()), float(true)))
