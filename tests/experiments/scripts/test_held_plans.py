@@ -122,6 +122,14 @@ def test_parts_are_changed_one_at_a_time() -> None:
     assert noisy.initial_action_noise > whole.initial_action_noise == 0.0
 
 
+@pytest.mark.slow
+def test_another_model_s_plans_of_the_reporting_problems(capsys: pytest.CaptureFixture[str]) -> None:
+    parts("wall_single", "random", 8, 2, "wall_single-offline-bodies-0", reporting=True)
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0].startswith("| wall_single, T = 8, 1 × 2 |")
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["as it sets itself"]
+
+
 def test_parts_of_a_model_that_there_is_not_are_refused() -> None:
     with pytest.raises(ParameterError, match="point_maze_long-robust-flat-0, found 'nope'"):
         parts("point_maze_long", "long", 40, 2, "nope")
