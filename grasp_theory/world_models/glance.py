@@ -31,7 +31,7 @@ def sheet(card: Card) -> str:
         "data": "; ".join(filter(None, (_data(name, found) for name, found in card.data.items()))),
         "training": f"{card.training['wall_seconds'] / 60:.0f} min, torch {card.training['torch']}, {card.training['machine']}",
     }
-    lines = [f"{card.name}: a world model of {card.task}, licence {card.licence}"]
+    lines = [f"{card.name}: a world model, licence {card.licence}"]
     lines += [_entry(name, text) for name, text in entries.items()]
     measured = _measured(card)
     return "\n".join([*lines, *_errors(measured), *_distance(measured), *_plans(measured)])
@@ -45,13 +45,13 @@ def table(cards: Sequence[Card]) -> str:
     """
     long = max((len(card.name) for card in cards), default=5)
     heads = "".join(f"{short:>7}" for short in PLANNERS.values())
-    lines = [f"{'model':{long}}  state  frames  rank{heads}"]
+    lines = [f"{'model':{long}} state frames  rank{heads}"]
     for card in cards:
         rank = _value(_measured(card), "rank_correlation", "latent", "value")
         true = [_value(_measured(card), "exploitability", name, "true", "value") for name in PLANNERS]
         shares = "".join(f"{share:>7}" for share in true)
         lines.append(
-            f"{card.name:{long}}  {card.architecture.latent_dim:5}  {card.architecture.frames:6} {rank:>5}{shares}"
+            f"{card.name:{long}} {card.architecture.latent_dim:5} {card.architecture.frames:6} {rank:>5}{shares}"
         )
     said = "rank: of latent distance with the true one.  Planners: the share of their plans that is true in the world."
     return "\n".join(

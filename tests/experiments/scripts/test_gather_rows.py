@@ -18,7 +18,7 @@ from experiments.study.trials.trial import run_unit
 
 @pytest.fixture(scope="module")
 def shipped() -> pl.DataFrame:
-    rows = Store(RESULTS).rows()
+    rows = Store(RESULTS).rows().filter(pl.col("task") == "push_t")
     return rows.filter(rows["unit"].is_in(rows["unit"].unique().sort().head(2).implode()))
 
 

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import dijkstra
 from grasp_theory.tasks.task import FRAMESKIP, Task
 from grasp_theory.tasks.wall_single.wall_single import (
     ACTION_LIMIT,
+    DIVERSE,
     OFFLINE,
     POLICIES,
     ROBUST,
@@ -277,8 +278,8 @@ def test_policies_do_what_they_are_for() -> None:
     turns = np.diff(np.unwrap(np.arctan2(runs["correlated"][1][..., 1], runs["correlated"][1][..., 0])))
     assert turns.std() == pytest.approx(0.6, rel=0.05)
     assert crossings(WALL_SINGLE.behaviour(rng, starts, 50, mixture=OFFLINE)[0]) > 0.25
-    assert WALL_SINGLE.mixtures == {"offline": OFFLINE, "robust": ROBUST}
-    assert set(OFFLINE) | set(ROBUST) == set(POLICIES)
+    assert WALL_SINGLE.mixtures == {"offline": OFFLINE, "robust": ROBUST, "diverse": DIVERSE}
+    assert set(OFFLINE) | set(ROBUST) == set(POLICIES) >= set(DIVERSE)
 
 
 @by_task
