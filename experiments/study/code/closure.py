@@ -6,7 +6,7 @@ every planner is imported by every trial.  So calls are followed in the sources,
 - a name leads to its definition, through imports and re-exports;
 - a method belongs if its class belongs and its name is mentioned anywhere in code that belongs, whatever the object (the
 class of an object belongs, because some code has made the object);
-- all methods belong of a class that inherits from a library's class, for the library may call any of them;
+- all methods but `SHOWING` belong of a class that inherits from a library's class, for the library may call any of them;
 - of a dictionary whose keys are all planners, or all tasks or modes, only the entry of the trial's own belongs;
 - a string "module:name" leads there too.
 
@@ -177,5 +177,5 @@ class Closure:
             yield form.alternatives[key], key
 
     def _belongs(self, form: Normal, method: str) -> bool:
-        special = method.startswith("__") and method.endswith("__") and method not in SHOWING
-        return form.open or special or method in self.reaches
+        special = method.startswith("__") and method.endswith("__")
+        return ((form.open or special) and method not in SHOWING) or method in self.reaches
