@@ -127,6 +127,15 @@ def test_time_in_a_batch_is_that_of_its_unit_shared() -> None:
     assert seconds_in_batch(rows_of(GRASP, [True], mode="single")) is None
 
 
+def test_what_units_are_called_moves_no_interval_of_times() -> None:
+    rows = rows_of(GRASP, [True] * 4, models=3)
+    rows = rows.with_columns(seconds=pl.col("unit").rank("dense").cast(pl.Float64))
+    units = rows["unit"].unique().sort()
+    assert len(units) > 1
+    renamed = rows.with_columns(pl.col("unit").replace_strict(units.to_list(), units.to_list()[::-1]))
+    assert seconds_in_batch(renamed) == seconds_in_batch(rows)
+
+
 def test_the_curve_ends_at_the_success_rate_and_not_at_one() -> None:
     solved = [True] * 6 + [False] * 4
     curve = time_to_success(rows_of(GRASP, solved, mode="single", seconds=[3, 1, 2, 2, 5, 8, *[None] * 4]))
