@@ -235,7 +235,7 @@ RECIPES |= {
     for task, length, mixture, slowness, unroll, replays in (
         ("wall_single", 250, "diverse", 4.0, 4, Replays(rounds=2, share=0.4)),
         ("wall_single_long", 400, "diverse", 16.0, 4, Replays(2, 400, 24, 0.5, "held", "long")),
-        ("point_maze", 255, "robust", 8.0, 2, Replays(rounds=2, share=0.4)),
+        ("point_maze", 255, "diverse", 8.0, 2, Replays(rounds=2, share=0.4)),
         ("point_maze_long", 255, "robust", 8.0, 2, Replays(2, 400, 40, 0.5, "held", "long")),
     )
 }

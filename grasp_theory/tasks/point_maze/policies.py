@@ -6,6 +6,8 @@ A policy steers N episodes at once.  `MIXTURES` names how episodes are divided a
 - `correlated`: an Ornstein-Uhlenbeck force with a memory of 0.3 s: a slow random walk.
 - `goal_directed`: a proportional-derivative controller along the shortest way through the cells to random goals,
   with gains, goals and lanes of its own in each episode, plus a correlated disturbance.
+- `shaken`: `goal_directed` with independent noise on every force, of a standard deviation between 0.1 and 1.2 in each
+  episode: jerky as the plans of optimisers are.
 - `saturated`: each axis at full force or none, held for up to 0.5 s: full speed, walls rammed and pressed.
 """
 
@@ -27,9 +29,13 @@ MIXTURES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "robust": MappingProxyType(
             {"random": 0.1, "correlated": 0.2, "goal_directed": 0.3, "saturated": 0.4}
         ),
+        "diverse": MappingProxyType(
+            {"shaken": 0.4, "goal_directed": 0.2, "saturated": 0.2, "random": 0.1, "correlated": 0.1}
+        ),
     }
 )
-"""Shares of episodes: offline data is behaviour only; robust data adds walls and saturated actions."""
+"""Shares of episodes: offline data is behaviour only; robust data adds walls and saturated actions;
+actions of diverse data are as jerky as those that planners try."""
 
 MEMORY = 30.0
 """Steps over which a correlated force forgets."""
@@ -113,6 +119,20 @@ class GoalDirected:
         return clipped
 
 
+class Shaken(GoalDirected):
+    """`GoalDirected` with independent noise on every force, of a standard deviation between 0.1 and 1.2 in each episode."""
+
+    def __init__(self, rng: np.random.Generator, count: int, maze: MazeMap) -> None:
+        super().__init__(rng, count, maze)
+        self._spread = rng.uniform(0.1, 1.2, (count, 1))
+
+    def act(self, states: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 2"]:
+        """Return the controller's shaken force, clipped to [-1, 1]."""
+        shaken = super().act(states) + self._spread * self._rng.standard_normal((len(states), 2))
+        clipped: Float[np.ndarray, "N 2"] = np.clip(shaken, -1, 1)
+        return clipped
+
+
 class Saturated:
     """Each axis pushed with -1, 0 or 1, held for 1 to `LONGEST_HOLD` steps."""
 
@@ -132,7 +152,10 @@ class Saturated:
 
 
 POLICIES = MappingProxyType(
-    {"random": Random, "correlated": Correlated, "goal_directed": GoalDirected, "saturated": Saturated}
+    {
+        "random": Random, "correlated": Correlated, "goal_directed": GoalDirected, "saturated": Saturated,
+        "shaken": Shaken,
+    }
 )
 
 

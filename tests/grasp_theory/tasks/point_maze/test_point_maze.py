@@ -386,7 +386,7 @@ def test_success_regions_that_reach_around_a_corner_count() -> None:
 
 
 @by_task
-@pytest.mark.parametrize("mixture", ["offline", "robust"])
+@pytest.mark.parametrize("mixture", MIXTURES)
 def test_behaviour_covers_the_maze_and_passes_its_bends(task: PointMaze, mixture: str) -> None:
     generator = rng(12)
     path, actions = task.behaviour(
@@ -429,6 +429,11 @@ def test_each_policy_is_what_it_says(task: PointMaze) -> None:
     assert memory(actions["correlated"]) > 0.9
     assert set(np.unique(actions["saturated"])) == {-1.0, 0.0, 1.0}
     assert reach["goal_directed"] > max(reach["random"], reach["correlated"]) > reach["random"]
+    assert memory(actions["shaken"]) < memory(actions["goal_directed"]) / 2
+    assert reach["shaken"] > reach["correlated"]
+    spread = np.abs(np.diff(actions["shaken"], axis=1)).mean(axis=(1, 2))
+    assert spread.min() < 0.2
+    assert spread.max() > 0.8  # as the plans of GRASP: 0.7
     assert touch["saturated"] > 4 * touch["goal_directed"]
     assert touch["saturated"] > 0.05
 
