@@ -153,7 +153,10 @@ class Saturated:
 
 POLICIES = MappingProxyType(
     {
-        "random": Random, "correlated": Correlated, "goal_directed": GoalDirected, "saturated": Saturated,
+        "random": Random,
+        "correlated": Correlated,
+        "goal_directed": GoalDirected,
+        "saturated": Saturated,
         "shaken": Shaken,
     }
 )
