@@ -103,3 +103,22 @@ def test_the_page_shows_the_stored_figures() -> None:
                 latent,
             )
             assert ("(p =" in cell) == (of["p_value"] < 0.1), (name, latent)
+
+
+def test_the_page_shows_the_stored_figures_of_push_t() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    stored = json.loads((docs / "frozen_features_push_t.json").read_text())
+    page = (docs / "world_models.md").read_text()
+    text = page[
+        page.index("**Push-T on frozen features**") : page.index("What needs no predictor is measured")
+    ]
+    for latent in ("frozen", "random"):
+        of = stored[latent]
+        measures = (
+            of["state_gradient"]["relative_to_goal"], of["lines"]["several_minima"], of["rank_correlation"]["latent"],
+        )  # fmt: skip
+        for one in measures:
+            shown = f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]".replace("-", "−")
+            assert shown in text, (latent, shown)
+    believed = [stored["random"]["planners"][name]["believed"]["value"] for name in PLANNERS]
+    assert ("none is believed" in text) == (max(believed) == 0.0)
